@@ -1,0 +1,194 @@
+/**
+ * The state of a walk over a JSON document: one C structure, so that the loops that use it allocate nothing, and
+ * the few steps that all parts of the walker share.
+ */
+
+import * as ffi from "ffi";
+import type { Shape } from "./shape";
+
+/** What the walker calls for text. Positions are offsets into the whole document; `next` is one past the character. */
+interface Sink<Target> {
+  /** A text string (or key) begins. `node` is its place in the shape. */
+  begin: (this: void, target: Target, node: number, position: number) => void;
+  character: (this: void, target: Target, code_point: number, position: number, next: number) => void;
+  /** The string has ended; `position` is that of its closing quote. */
+  finish: (this: void, target: Target, position: number) => void;
+}
+
+/** What a slot's value is. */
+const enum Kind {
+  Absent = 0,
+  Object = 1,
+  Array = 2,
+  /** A string without escapes. */
+  String = 3,
+  /** A string with at least one escape. */
+  EscapedString = 4,
+  Number = 5,
+  True = 6,
+  False = 7,
+  Null = 8,
+}
+
+/** Why a document was refused. */
+const enum Fault {
+  None = 0,
+  Syntax = 1,
+  Encoding = 2,
+  ControlCharacter = 3,
+  Escape = 4,
+  Surrogate = 5,
+  DuplicateKey = 6,
+  Depth = 7,
+  Keys = 8,
+  Incomplete = 9,
+}
+
+/** Where in the grammar the next byte falls. */
+const enum At {
+  Value = 0,
+  FirstElement = 1,
+  FirstKey = 2,
+  Key = 3,
+  Colon = 4,
+  AfterValue = 5,
+  Done = 6,
+  String = 7,
+  KeyString = 8,
+  Minus = 9,
+  Zero = 10,
+  Integer = 11,
+  Point = 12,
+  Fraction = 13,
+  Exponent = 14,
+  ExponentSign = 15,
+  ExponentDigits = 16,
+}
+
+const MOST_LEVELS = 128;
+
+ffi.cdef(`
+typedef struct {
+  int32_t at, depth, node, base;
+  int32_t fault, fault_at;
+  int32_t first, second, length;
+  int32_t slot, escaped, reached;
+  int32_t serial, keys, key_mask;
+  int32_t number_count;
+  double number;
+  int32_t levels_object[132], levels_node[132], levels_serial[132];
+  int32_t starts[32], ends[32], kinds[32];
+  double numbers[32];
+} sluice_json_walk;
+`);
+
+interface WalkState {
+  at: number;
+  depth: number;
+  node: number;
+  /** Offset of the slice's byte 0 in the document. */
+  base: number;
+  fault: number;
+  fault_at: number;
+  first: number;
+  second: number;
+  length: number;
+  slot: number;
+  escaped: number;
+  /** How far a string was read when it did not end. */
+  reached: number;
+  serial: number;
+  keys: number;
+  key_mask: number;
+  /** Numbers met where the shape counts them. */
+  number_count: number;
+  number: number;
+  levels_object: Int32Buffer;
+  levels_node: Int32Buffer;
+  levels_serial: Int32Buffer;
+  /** By slot: where its last value begins and ends, and its `Kind`. */
+  starts: Int32Buffer;
+  ends: Int32Buffer;
+  kinds: Int32Buffer;
+  /** By slot: the value of a whole number up to 2^53, else -1. */
+  numbers: Int32Buffer;
+}
+
+interface Walk<Target> {
+  state: WalkState;
+  keys: Int32Buffer;
+  shape: Shape;
+  sink: Sink<Target>;
+  target: Target;
+}
+
+/** Notes a fault at an offset of the slice and returns that offset. */
+function fail(state: WalkState, fault: number, at: number): number {
+  state.fault = fault;
+  state.fault_at = state.base + at;
+  return at;
+}
+
+/** A value ends at the offset: closes its slot, and says where the grammar goes on. */
+function end_value(state: WalkState, at: number): number {
+  const slot = state.slot;
+  if (slot !== 0) {
+    state.ends[slot] = state.base + at;
+    state.slot = 0;
+  }
+  return state.depth === 0 ? At.Done : At.AfterValue;
+}
+
+/** A number ends: its value, if it is a whole one and wanted, goes with its slot. */
+function end_number(state: WalkState, at: number, last: number): number {
+  if (state.slot !== 0) {
+    const whole = (last === At.Integer || last === At.Zero) && state.number >= 0 && state.number <= 9007199254740992;
+    state.numbers[state.slot] = whole ? state.number : -1;
+  }
+  return end_value(state, at);
+}
+
+/** Notes that a value of that kind begins at the offset, if its place has a slot. */
+function begin_value(walk: Walk<any>, state: WalkState, at: number, kind: number): void {
+  const slot = walk.shape.slots[state.node]!;
+  if (slot !== 0) {
+    state.slot = slot;
+    state.starts[slot] = state.base + at;
+    state.ends[slot] = -1;
+    state.kinds[slot] = kind;
+    state.numbers[slot] = -1;
+  }
+}
+
+/** Opens an object or array. Returns false past the depth limit. */
+function open(walk: Walk<any>, state: WalkState, at: number, kind: number): boolean {
+  begin_value(walk, state, at, kind);
+  state.slot = 0;
+  const depth = state.depth + 1;
+  if (depth > MOST_LEVELS) {
+    return false;
+  }
+  state.depth = depth;
+  state.levels_node[depth] = state.node;
+  if (kind === Kind.Object) {
+    state.serial += 1;
+    state.levels_serial[depth] = state.serial;
+    state.levels_object[depth] = 1;
+  } else {
+    state.levels_serial[depth] = -1;
+    state.levels_object[depth] = 0;
+    state.node = walk.shape.items[state.node]!;
+  }
+  return true;
+}
+
+/** Closes the innermost object or array at the offset after its bracket. */
+function close(walk: Walk<any>, state: WalkState, at: number): number {
+  const depth = state.depth;
+  state.slot = walk.shape.slots[state.levels_node[depth]!]!;
+  state.depth = depth - 1;
+  return end_value(state, at);
+}
+
+export { At, Fault, Kind, begin_value, close, end_number, end_value, fail, open };
+export type { Sink, Walk, WalkState };

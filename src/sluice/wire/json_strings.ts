@@ -1,0 +1,137 @@
+/** The strings of a JSON document: text goes to the sink, other strings are only checked. */
+
+import * as bits from "bit";
+import { Fault, fail } from "./json_state";
+import { STRING_CLASS, decode_character, decode_escape, decode_utf8 } from "./json_text";
+import type { Walk, WalkState } from "./json_state";
+
+const band = bits.band;
+const bor = bits.bor;
+const lshift = bits.lshift;
+
+/**
+ * Hands a run of ASCII characters that stand for themselves to the sink. Returns the offset where the run ends. As
+ * below, a loop of its own is a tight trace of its own, whatever text came first in this worker.
+ */
+function plain_run<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number): number {
+  const character = walk.sink.character;
+  const target = walk.target;
+  const base = walk.state.base;
+  let at = from;
+  while (at < to) {
+    const value = bytes[at]!;
+    if (STRING_CLASS[value] !== 0) {
+      return at;
+    }
+    character(target, value, base + at, base + at + 1);
+    at += 1;
+  }
+  return at;
+}
+
+/**
+ * Hands a run of three-byte characters (most of Chinese, Japanese and Korean text) to the sink. Returns the
+ * offset where the run ends: at anything else, anything wrong, or the end of the slice. A loop of its own, so
+ * that such text runs in its own tight trace.
+ */
+function wide_run<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number): number {
+  const character = walk.sink.character;
+  const target = walk.target;
+  const base = walk.state.base;
+  const last = to - 3;
+  let at = from;
+  while (at <= last) {
+    const lead = bytes[at]! - 0xe0;
+    const second = bytes[at + 1]! - 0x80;
+    const third = bytes[at + 2]! - 0x80;
+    // A sequence is right if the lead is E0..EF and both others are 80..BF: no bit but the low ones is set.
+    if (bor(lead, 15) !== 15 || bor(second, third, 63) !== 63) {
+      return at;
+    }
+    const code_point = bor(lshift(lead, 12), lshift(second, 6), third);
+    if (code_point < 0x800 || band(code_point, 0xf800) === 0xd800) {
+      return at;
+    }
+    character(target, code_point, base + at, base + at + 3);
+    at += 3;
+  }
+  return at;
+}
+
+/**
+ * Reads a string's characters from `at` on into the sink. Returns the offset after the closing quote, or 0 if
+ * the slice ended or a fault was found; `state.reached` then is the offset. Kept apart from `feed` so
+ * that its loop compiles as one tight trace.
+ */
+function text_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, from: number, to: number): number {
+  const character = walk.sink.character;
+  const target = walk.target;
+  const base = state.base;
+  let at = from;
+  while (at < to) {
+    const kind = STRING_CLASS[bytes[at]!]!;
+    if (kind === 0) {
+      at = plain_run(walk, bytes, at, to);
+    } else if (kind === 4) {
+      const after = wide_run(walk, bytes, at, to);
+      if (after > at) {
+        at = after;
+      } else {
+        const [code_point, next] = decode_utf8(bytes, at, to);
+        if (next <= 0) {
+          state.reached = next < 0 ? fail(state, -next, at) : at;
+          return 0;
+        }
+        character(target, code_point, base + at, base + next);
+        at = next;
+      }
+    } else if (kind === 1) {
+      walk.sink.finish(target, base + at);
+      return at + 1;
+    } else if (kind === 2) {
+      const [code_point, next] = decode_escape(bytes, at, to);
+      if (next <= 0) {
+        state.reached = next < 0 ? fail(state, -next, at) : at;
+        return 0;
+      }
+      state.escaped = 1;
+      character(target, code_point, base + at, base + next);
+      at = next;
+    } else {
+      state.reached = fail(state, Fault.ControlCharacter, at);
+      return 0;
+    }
+  }
+  state.reached = at;
+  return 0;
+}
+
+/** Checks a string that is no text. Returns as `text_string` does. */
+function other_string(state: WalkState, bytes: Bytes, from: number, to: number): number {
+  let at = from;
+  while (at < to) {
+    const kind = STRING_CLASS[bytes[at]!]!;
+    if (kind === 0) {
+      at += 1;
+    } else if (kind === 1) {
+      return at + 1;
+    } else if (kind === 3) {
+      state.reached = fail(state, Fault.ControlCharacter, at);
+      return 0;
+    } else {
+      const [, next] = decode_character(bytes, at, to, kind);
+      if (next <= 0) {
+        state.reached = next < 0 ? fail(state, -next, at) : at;
+        return 0;
+      }
+      if (kind === 2) {
+        state.escaped = 1;
+      }
+      at = next;
+    }
+  }
+  state.reached = at;
+  return 0;
+}
+
+export { other_string, text_string };

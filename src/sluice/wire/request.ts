@@ -1,0 +1,262 @@
+/**
+ * What a request's body asks for, read in one walk: the model, whether to stream, the caps, the text's
+ * estimated tokens. The body is offered in slices of any size and never kept; what must change in it comes
+ * out as edits by byte range.
+ *
+ * A reader (the walk with its tables, about 5 KB) is taken from a small store for each request and goes back
+ * to it, since several requests of a worker may rest between slices at the same time.
+ */
+
+import { clear, ESTIMATOR, new_estimate, tokens } from "./estimate";
+import type { Estimate } from "./estimate";
+import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
+import type { Walk } from "./json";
+import { refuse } from "./refusal";
+import type { Refusal } from "./refusal";
+import { shape_of } from "./request_shape";
+import { no_edits, replace } from "./splice";
+import type { Edits } from "./splice";
+import type { ApiName } from "./api";
+
+const sub = string.sub;
+const MOST_MODEL_BYTES = 256;
+const MOST_KEPT_READERS = 16;
+
+interface RequestReader {
+  api: ApiName;
+  walk: Walk<Estimate>;
+  /** The end of the last slice that was not consumed. */
+  rest: string;
+  /** Document offset of the first byte of `rest`. */
+  offset: number;
+  total: number;
+  /** Slot numbers, looked up once. */
+  model: number;
+  stream: number;
+  stream_options: number;
+  include_usage: number;
+  output_cap: number;
+  max_tokens: number;
+  n: number;
+  body: number;
+}
+
+/** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
+interface RequestReading {
+  api: ApiName;
+  model: string;
+  model_start: number;
+  model_end: number;
+  stream: boolean;
+  /** Whether the client itself asked for the usage chunk of a stream. */
+  client_wants_usage: boolean;
+  /** Where `include_usage: true` has to be written, and in which words; `undefined`: nowhere. */
+  usage_start: number | undefined;
+  usage_end: number;
+  usage_text: string;
+  /** The client's cap on output tokens (the smaller one if it gave two), if it gave a whole number. */
+  output_cap: number | undefined;
+  /** How many answers are asked for. */
+  choices: number;
+  /** Estimated tokens of all text and token ids. */
+  prompt_tokens: number;
+  bytes: number;
+}
+
+const stores = new LuaTable<ApiName, RequestReader[]>();
+
+/** Gives the body's bytes from `start` up to, not including, `end`. */
+type Range<Source> = (this: void, source: Source, start: number, end: number) => string;
+
+function new_reader(api: ApiName): RequestReader {
+  const shape = shape_of(api);
+  const slot = (name: string): number => shape.slot_of.get(name) ?? 0;
+  return {
+    api,
+    walk: walker(shape, ESTIMATOR, new_estimate()),
+    rest: "",
+    offset: 0,
+    total: 0,
+    model: slot("model"),
+    stream: slot("stream"),
+    stream_options: slot("stream_options"),
+    include_usage: slot("include_usage"),
+    output_cap: slot("output_cap"),
+    max_tokens: slot("max_tokens"),
+    n: slot("n"),
+    body: slot("body"),
+  };
+}
+
+/** Takes a reader for a body of that API. Give it back with `release`. */
+function take(api: ApiName): RequestReader {
+  const store = stores.get(api);
+  const kept = store !== undefined ? store.pop() : undefined;
+  const reader = kept ?? new_reader(api);
+  restart(reader.walk);
+  clear(reader.walk.target);
+  reader.rest = "";
+  reader.offset = 0;
+  reader.total = 0;
+  return reader;
+}
+
+/** Gives a reader back. What it read is no longer valid. */
+function release(reader: RequestReader): void {
+  let store = stores.get(reader.api);
+  if (store === undefined) {
+    store = [];
+    stores.set(reader.api, store);
+  }
+  if (store.length < MOST_KEPT_READERS) {
+    reader.rest = "";
+    store.push(reader);
+  }
+}
+
+/** Reads the next slice. Returns false when the body is already known to be wrong: `conclude` says how. */
+function read(reader: RequestReader, slice: string): boolean {
+  const text = reader.rest === "" ? slice : reader.rest + slice;
+  const state = reader.walk.state;
+  state.base = reader.offset;
+  const consumed = feed(reader.walk, bytes_of(text), 0, text.length);
+  reader.total += slice.length;
+  reader.offset += consumed;
+  reader.rest = consumed === text.length ? "" : sub(text, consumed + 1);
+  return state.fault === Fault.None;
+}
+
+function bad_body(code: string, message: string, param?: string): Refusal {
+  return refuse(400, "invalid_request_error", code, message, param);
+}
+
+/** The refusal for a body that the walker did not accept. */
+function refuse_fault(reader: RequestReader): Refusal {
+  const state = reader.walk.state;
+  const code = state.fault === Fault.DuplicateKey ? "duplicate_key" : "invalid_json";
+  return bad_body(code, `The request body ${reader.total === 0 ? "is empty" : describe_fault(state)}.`);
+}
+
+/** The whole number in a slot, if it holds one. */
+function whole(reader: RequestReader, slot: number): number | undefined {
+  const state = reader.walk.state;
+  if (slot === 0 || state.kinds[slot] !== Kind.Number) {
+    return undefined;
+  }
+  const value = state.numbers[slot]!;
+  return value >= 0 ? value : undefined;
+}
+
+/** Where and how `include_usage: true` goes into the body of a stream whose client did not ask for it. */
+function plan_usage<Source>(
+  reader: RequestReader,
+  reading: RequestReading,
+  range: Range<Source>,
+  source: Source,
+): void {
+  const state = reader.walk.state;
+  const options = reader.stream_options;
+  const kind = options !== 0 ? state.kinds[options]! : Kind.Absent;
+  if (kind === Kind.Object) {
+    const include = reader.include_usage;
+    const include_kind = state.kinds[include]!;
+    if (include_kind === Kind.True) {
+      reading.client_wants_usage = true;
+    } else if (include_kind === Kind.False || include_kind === Kind.Null) {
+      reading.usage_start = state.starts[include]!;
+      reading.usage_end = state.ends[include]!;
+      reading.usage_text = "true";
+    } else if (include_kind === Kind.Absent) {
+      const inside = range(source, state.starts[options]! + 1, state.ends[options]! - 1);
+      const [member] = string.find(inside, "%S");
+      reading.usage_start = state.starts[options]! + 1;
+      reading.usage_end = reading.usage_start;
+      reading.usage_text = member === undefined ? '"include_usage":true' : '"include_usage":true,';
+    }
+  } else if (kind === Kind.Null) {
+    reading.usage_start = state.starts[options]!;
+    reading.usage_end = state.ends[options]!;
+    reading.usage_text = '{"include_usage":true}';
+  } else if (kind === Kind.Absent) {
+    reading.usage_start = state.starts[reader.body]! + 1;
+    reading.usage_end = reading.usage_start;
+    reading.usage_text = '"stream_options":{"include_usage":true},';
+  }
+}
+
+/**
+ * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. Refusals: invalid_json, duplicate_key, missing_model, invalid_type (400).
+ */
+function conclude<Source>(
+  reader: RequestReader,
+  range: Range<Source>,
+  source: Source,
+): LuaMultiReturn<[reading: RequestReading | undefined, refusal: Refusal | undefined]> {
+  const walk = reader.walk;
+  const state = walk.state;
+  state.base = reader.offset;
+  if (!finish(walk, 0, reader.rest.length)) {
+    return $multi(undefined, refuse_fault(reader));
+  }
+  if (state.kinds[reader.body] !== Kind.Object) {
+    return $multi(undefined, bad_body("invalid_json", "The request body must be a JSON object."));
+  }
+
+  const model_kind = state.kinds[reader.model]!;
+  const start = state.starts[reader.model]!;
+  const end = state.ends[reader.model]!;
+  if (model_kind === Kind.Absent || (model_kind === Kind.String && end - start === 2)) {
+    return $multi(undefined, bad_body("missing_model", "The request body must name a model.", "model"));
+  }
+  if ((model_kind !== Kind.String && model_kind !== Kind.EscapedString) || end - start > MOST_MODEL_BYTES) {
+    return $multi(undefined, bad_body("invalid_type", "`model` must be a string of at most 254 bytes.", "model"));
+  }
+  const stream_kind = state.kinds[reader.stream]!;
+  if (stream_kind !== Kind.Absent && stream_kind !== Kind.True && stream_kind !== Kind.False && stream_kind !== Kind.Null) {
+    return $multi(undefined, bad_body("invalid_type", "`stream` must be true or false.", "stream"));
+  }
+
+  let output_cap = whole(reader, reader.output_cap);
+  const max_tokens = whole(reader, reader.max_tokens);
+  if (max_tokens !== undefined && (output_cap === undefined || max_tokens < output_cap)) {
+    output_cap = max_tokens;
+  }
+  const reading: RequestReading = {
+    api: reader.api,
+    model: model_kind === Kind.String ? range(source, start + 1, end - 1) : decode_string(range(source, start, end)),
+    model_start: start,
+    model_end: end,
+    stream: stream_kind === Kind.True,
+    client_wants_usage: false,
+    usage_start: undefined,
+    usage_end: 0,
+    usage_text: "",
+    output_cap,
+    choices: whole(reader, reader.n) ?? 1,
+    prompt_tokens: tokens(walk.target) + state.number_count,
+    bytes: reader.total,
+  };
+  if (reading.stream && reader.stream_options !== 0) {
+    plan_usage(reader, reading, range, source);
+  }
+  return $multi(reading, undefined);
+}
+
+/** The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. */
+function edits_for(reading: RequestReading, upstream_model: string): Edits | undefined {
+  const same_model = upstream_model === reading.model;
+  if (same_model && reading.usage_start === undefined) {
+    return undefined;
+  }
+  const edits = no_edits();
+  if (!same_model) {
+    replace(edits, reading.model_start, reading.model_end, encode_string(upstream_model));
+  }
+  if (reading.usage_start !== undefined) {
+    replace(edits, reading.usage_start, reading.usage_end, reading.usage_text);
+  }
+  return edits;
+}
+
+export { conclude, edits_for, read, release, take };
+export type { RequestReader, RequestReading };

@@ -1,0 +1,203 @@
+/**
+ * A shape says which places of a JSON document matter: which values are wanted by range (a slot), which
+ * strings are text for the sink, and which are neither. The walker carries one integer, the node it is in,
+ * and looks up the next with a key's hash: no path strings, no objects.
+ *
+ * How the data lies. Nodes are numbered from 1. Four int32 arrays hold each node's flags, slot, the node of
+ * its array elements and the node of members it does not name. Named members lie in one open table keyed by
+ * (node, hash of the key); when a shape is compiled a table size is chosen in which no two entries share a
+ * place, so a lookup is one probe and no loop.
+ *
+ * Hashing. Keys are compared by two 32-bit hashes and their length, not byte by byte. The hashes are keyed
+ * with 2 KiB of random numbers drawn when the process starts, so a client can't search for a key that passes
+ * for another one; for strangers the chance is 2^-64.
+ */
+
+import * as bits from "bit";
+import * as ffi from "ffi";
+
+const band = bits.band;
+const rol = bits.rol;
+const tobit = bits.tobit;
+const byte = string.byte;
+
+const enum Flag {
+  /** Strings here go to the sink. */
+  Text = 1,
+  /** The member names of an object here go to the sink. */
+  KeyText = 2,
+  /** Numbers here are counted (prompts given as token ids). */
+  CountNumbers = 4,
+}
+
+/** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
+interface Place {
+  /** Report the range of this value under that name. */
+  slot?: string;
+  /** Strings here are text. */
+  text?: boolean;
+  /** Member names here are text too. */
+  key_text?: boolean;
+  /** Count the numbers here. */
+  count_numbers?: boolean;
+  /** Named members, if this is an object. */
+  members?: Record<string, Place>;
+  /** Elements, if this is an array. Default: nothing of interest. */
+  items?: Place;
+  /** Members that are not named. Default: nothing of interest. */
+  others?: Place;
+}
+
+interface Shape {
+  flags: Int32Buffer;
+  slots: Int32Buffer;
+  items: Int32Buffer;
+  others: Int32Buffer;
+  /** Four int32 an entry: node, first hash, second hash, and the member's node with the key's length above it. */
+  members: Int32Buffer;
+  mask: number;
+  /** Slot numbers by name. Slots count from 1. */
+  slot_of: LuaTable<string, number>;
+  root: number;
+}
+
+const FIRST_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
+const SECOND_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
+
+/** Fills the hash keys from the kernel's generator; without it (a test on another system) from the clock. */
+function draw_hash_keys(): void {
+  const [file] = io.open("/dev/urandom", "rb");
+  const random = file !== undefined ? (file.read(2048 as never) as unknown as string | undefined) : undefined;
+  if (file !== undefined) {
+    file.close();
+  }
+  if (random !== undefined && random.length === 2048) {
+    ffi.copy(FIRST_TABLE, random, 1024);
+    ffi.copy(SECOND_TABLE, string.sub(random, 1025), 1024);
+    return;
+  }
+  math.randomseed(os.time());
+  for (const index of $range(0, 255)) {
+    FIRST_TABLE[index] = tobit(math.random() * 4294967296);
+    SECOND_TABLE[index] = tobit(math.random() * 4294967296);
+  }
+}
+draw_hash_keys();
+
+/** The two hashes of a key, as the walker computes them byte by byte. */
+function hash(key: string): LuaMultiReturn<[first: number, second: number]> {
+  let first = 0;
+  let second = 0;
+  for (const index of $range(1, key.length)) {
+    const value = byte(key, index);
+    first = tobit(rol(first, 5) + FIRST_TABLE[value]!);
+    second = tobit(rol(second, 11) + SECOND_TABLE[value]!);
+  }
+  return $multi(first, second);
+}
+
+/** Where the entry for a node and a key's first hash lies in a members table. */
+function probe(node: number, first: number, mask: number): number {
+  return band(tobit(first + node * 40503), mask) * 4;
+}
+
+interface Entry {
+  node: number;
+  first: number;
+  second: number;
+  child: number;
+  length: number;
+}
+
+/** Tries to lay the entries into a table of that size; `undefined` if two of them meet. */
+function lay_out(entries: Entry[], size: number): Int32Buffer | undefined {
+  const table = ffi.new<Int32Buffer>(`int32_t[${size * 4}]`);
+  for (const entry of entries) {
+    const at = probe(entry.node, entry.first, size - 1);
+    if (table[at] !== 0) {
+      return undefined;
+    }
+    table[at] = entry.node;
+    table[at + 1] = entry.first;
+    table[at + 2] = entry.second;
+    table[at + 3] = entry.child * 64 + entry.length;
+  }
+  return table;
+}
+
+/**
+ * Compiles a shape. A `Place` that is used twice, or holds itself, becomes one node. Done once for each
+ * shape when the process starts. Key names may have up to 63 bytes.
+ */
+function compile(root: Place): Shape {
+  const numbers = new LuaTable<Place, number>();
+  const places: Place[] = [];
+  const slot_of = new LuaTable<string, number>();
+  let slot_count = 0;
+
+  const number_of = (place: Place): number => {
+    const known = numbers.get(place);
+    if (known !== undefined) {
+      return known;
+    }
+    places.push(place);
+    numbers.set(place, places.length);
+    return places.length;
+  };
+
+  number_of(root);
+  const entries: Entry[] = [];
+  let index = 0;
+  while (index < places.length) {
+    const place = places[index]!;
+    index += 1;
+    for (const [name, member] of pairs(place.members ?? {})) {
+      const [first, second] = hash(name);
+      entries.push({ node: index, first, second, child: number_of(member), length: name.length });
+    }
+    if (place.items !== undefined) {
+      number_of(place.items);
+    }
+    if (place.others !== undefined) {
+      number_of(place.others);
+    }
+  }
+
+  const count = places.length + 1;
+  const shape_flags = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const slots = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const items = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const others = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  for (const node of $range(1, places.length)) {
+    const place = places[node - 1]!;
+    shape_flags[node] =
+      (place.text === true ? Flag.Text : 0) +
+      (place.key_text === true ? Flag.KeyText : 0) +
+      (place.count_numbers === true ? Flag.CountNumbers : 0);
+    if (place.slot !== undefined) {
+      let slot = slot_of.get(place.slot);
+      if (slot === undefined) {
+        slot_count += 1;
+        slot = slot_count;
+        slot_of.set(place.slot, slot);
+      }
+      slots[node] = slot;
+    }
+    items[node] = place.items !== undefined ? number_of(place.items) : 0;
+    others[node] = place.others !== undefined ? number_of(place.others) : 0;
+  }
+  if (slot_count > 31) {
+    error("a shape has at most 31 slots");
+  }
+
+  let size = 64;
+  let members = lay_out(entries, size);
+  while (members === undefined) {
+    size *= 2;
+    members = lay_out(entries, size);
+  }
+  return { flags: shape_flags, slots, items, others, members, mask: size - 1, slot_of, root: 1 };
+}
+
+export { compile, hash, probe, FIRST_TABLE, SECOND_TABLE, Flag };
+export type { Place, Shape };
