@@ -1,0 +1,20 @@
+/**
+ * Who a request comes from. A tenant is made once for each configuration; a principal names the tenant and
+ * the credential that was used, and is shared by all requests with that credential.
+ */
+
+interface Tenant {
+  id: string;
+  /** Whether this tenant may use the model of that name. */
+  allows_model: (this: void, name: string) => boolean;
+  /** Whether a request may come from that address; `undefined`: from anywhere. */
+  allows_address: ((this: void, address: string) => boolean) | undefined;
+}
+
+interface Principal {
+  tenant: Tenant;
+  /** The id of the API key, or `jwt:` and the token's subject. Never the secret. At most 128 bytes of printable ASCII without `"` and `\`. */
+  key: string;
+}
+
+export type { Principal, Tenant };
