@@ -1,0 +1,282 @@
+-- Broken configurations, and what is said about each: the file, the path, what was expected.
+
+local reading = require("spec.unit.config.reading")
+
+--- Each: what is wrong, the text, the line that must be said (without the file).
+local BROKEN = {
+    -- The text as a whole.
+    { "an empty file", "", "the file is empty" },
+    { "a file of comments", "# nothing\n\n", "the file is empty" },
+    { "no mapping at all", "- a\n- b\n", "expected a mapping, found a list (line 1)" },
+    { "nothing but a marker", "---\n", "expected a mapping, found nothing; give it a value or leave it out (line 2)" },
+    { "an open quote", "tenants: 'a\n", "not YAML: found unexpected end of stream, column 1 (line 2)" },
+    { "a tab as indentation", "tenants:\n\t- id: a\n",
+        "not YAML: found character that cannot start any token, column 1; indent with spaces, not tabs, " ..
+        "and quote a text that begins with @ or ` (line 2)" },
+    { "bad indentation", "tenants:\n  - id: a\n models: b\n",
+        "not YAML: did not find expected key, column 2 (line 3)" },
+    { "two documents", reading.text({}) .. "---\na: b\n", "holds more than one document; only one is read (line 4)" },
+    { "bytes that are not UTF-8", "tenants:\n  - id: \"\xc3\x28\"\n", "not YAML: invalid trailing UTF-8 octet (line 2)" },
+    { "a surrogate in UTF-8", "a: b\nc: \xed\xa0\x80\n", "not YAML: invalid Unicode character (line 2)" },
+    { "a zero byte", "a: b\nc: \0\n", "not YAML: control characters are not allowed (line 2)" },
+    { "UTF-16", "\xff\xfea\0:\0 \0b\0", "not YAML: the text is UTF-16; save it as UTF-8 (line 1)" },
+    { "a reference to the environment in braces without quotes",
+        reading.text({ tenants = "tenants: [{id: a, api_keys: [{id: b, secret: ${KEY}}]}]\n" }),
+        "not YAML: did not find expected ',' or '}', column 47; inside { } and [ ] a ${NAME} needs quotes: \"${NAME}\" (line 1)" },
+    { "more than 1 MiB", ("# " .. ("x"):rep(1022) .. "\n"):rep(1025),
+        "larger than 1024 KiB; a tenant with many API keys keeps them in an api_keys_file" },
+
+    -- Members.
+    { "an unknown section", reading.text({ more = "budgets: {}\n" }),
+        "budgets: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+    { "a misspelt section", reading.text({ more = "trusted_proxys: []\n" }),
+        "trusted_proxys: unknown member; did you mean trusted_proxies? (line 4)" },
+    { "a section of later work", reading.text({ more = "guards: []\n" }),
+        "guards: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+    { "limits, which a tenant doesn't have",
+        reading.text({ tenants = "tenants:\n  - id: acme\n    limits: {requests_per_minute: 600}\n" }),
+        "tenants[0].limits: unknown member; expected one of allow_ips, api_keys, api_keys_file, id, models (line 3)" },
+    { "a misspelt member",
+        reading.text({ models = "models: [{name: chat, pool: gpu, Upstream_modle: c}]\n" }),
+        "models[0].Upstream_modle: unknown member; did you mean upstream_model? (line 2)" },
+    { "a member with a strange name", reading.text({ more = "\"a\\nb: c\": 1\n" }),
+        "[\"a\\x0ab: c\"]: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+    { "a member written twice", reading.text({ tenants = "tenants:\n  - id: acme\n    models: []\n    id: beta\n" }),
+        "tenants[0].id: written twice, first on line 2 (line 4)" },
+    { "a section written twice", reading.text({ more = "pools: []\n" }), "pools: written twice, first on line 3 (line 4)" },
+    { "a missing section", reading.PARTS.tenants .. reading.PARTS.pools, "models: is missing; expected a list (line 1)" },
+    { "a missing member", reading.text({ models = "models:\n  - {name: chat}\n" }),
+        "models[0].pool: is missing; expected 1 to 64 letters, digits, dots, underscores or hyphens (line 3)" },
+    { "an empty value", reading.text({ tenants = "tenants:\n" }),
+        "tenants: expected a list, found nothing; give it a value or leave it out (line 1)" },
+    { "an explicit null", reading.text({ tenants = "tenants: [{id: ~}]\n" }),
+        "tenants[0].id: expected 1 to 64 letters, digits, dots, underscores or hyphens, found nothing; " ..
+        "give it a value or leave it out (line 1)" },
+    { "a mapping in place of a list", reading.text({ models = "models: {name: chat, pool: gpu}\n" }),
+        "models: expected a list, found a mapping (line 2)" },
+    { "a list in place of a mapping", reading.text({ models = "models: [[chat, gpu]]\n" }),
+        "models[0]: expected a mapping, found a list (line 2)" },
+    { "a text in place of a list", reading.text({ tenants = "tenants: [{id: acme, models: chat}]\n" }),
+        "tenants[0].models: expected a list, found the text \"chat\" (line 1)" },
+    { "too few", reading.text({ pools = "pools: [{name: gpu, endpoints: []}]\n" }),
+        "pools[0].endpoints: expected a list of at least 1, found an empty list (line 3)" },
+    { "a boolean in place of a text", reading.text({ tenants = "tenants: [{id: true}]\n" }),
+        "tenants[0].id: expected 1 to 64 letters, digits, dots, underscores or hyphens, found true (line 1)" },
+
+    -- Values.
+    { "an identifier with a space", reading.text({ tenants = "tenants: [{id: a b}]\n" }),
+        "tenants[0].id: expected 1 to 64 letters, digits, dots, underscores or hyphens, found the text \"a b\" (line 1)" },
+    { "an API that isn't spoken",
+        reading.text({ pools = "pools: [{name: gpu, api: azure, endpoints: [{url: \"http://a\"}]}]\n" }),
+        "pools[0].api: expected one of openai, anthropic, found the text \"azure\" (line 3)" },
+    { "a duration without a unit",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], timeouts: {read: 60}}]\n" }),
+        "pools[0].timeouts.read: expected a duration such as 200ms, 2s, 1m or 1h, found the number 60 (line 3)" },
+    { "a duration that is too long",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], timeouts: {connect: 2h}}]\n" }),
+        "pools[0].timeouts.connect: expected a duration such as 200ms, 2s, 1m or 1h, from 1 ms to 60000 ms, " ..
+        "found 7200000 ms (line 3)" },
+    { "an endpoint that is no URL", reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: 10.0.0.1}]}]\n" }),
+        "pools[0].endpoints[0].url: expected a URL such as https://host:port/base, found the text \"10.0.0.1\" (line 3)" },
+    { "an endpoint with a query",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a/?b=c\"}]}]\n" }),
+        "pools[0].endpoints[0].url: expected a URL without a query (?) or fragment (#), " ..
+        "found the text \"http://a/?b=c\" (line 3)" },
+    { "an endpoint with a password",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://u:canary@a/\"}]}]\n" }),
+        "pools[0].endpoints[0].url: expected a URL without a user name or password, found another value (line 3)" },
+    { "a port beyond the last", reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a:65536\"}]}]\n" }),
+        "pools[0].endpoints[0].url: expected a URL such as https://host:port/base" },
+    { "a base with /v1", reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a/v1/\"}]}]\n" }),
+        "pools[0].endpoints[0].url: expected a base without /v1 at its end; the API's path, which begins with /v1, " ..
+        "is added to it (line 3)" },
+    { "a network with host bits", reading.text({ more = "trusted_proxies: [10.0.0.1/8]\n" }),
+        "trusted_proxies[0]: expected no bits set after the first 8" },
+    { "no network", reading.text({ more = "trusted_proxies: [10.0.0.0/8, localhost]\n" }),
+        "trusted_proxies[1]: expected an IPv4 or IPv6 network such as 10.0.0.0/8 or 2001:db8::/32" },
+    { "a model name with a space", reading.text({ models = "models: [{name: my chat, pool: gpu}]\n" }),
+        "models[0].name: expected a model name of 1 to 128 printable ASCII characters without spaces, quotes and " ..
+        "backslashes, found the text \"my chat\" (line 2)" },
+    { "a hash that is too short",
+        reading.text({ tenants = "tenants: [{id: acme, api_keys: [{id: web, sha256: abcd}]}]\n" }),
+        "tenants[0].api_keys[0].sha256: expected a SHA-256 of 64 hexadecimal digits, found another value (line 1)" },
+    { "an API key with neither hash nor secret", reading.text({ tenants = "tenants: [{id: acme, api_keys: [{id: web}]}]\n" }),
+        "tenants[0].api_keys[0]: is missing sha256 or secret (line 1)" },
+    { "an issuer with two sources of keys",
+        reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [HS256], secret: c, jwks_file: d}]}\n" }),
+        "auth.jwt[0]: expected only one of jwks_file or jwks_url or public_key_file or secret, found 2 (line 4)" },
+    { "the algorithm none",
+        reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [none], jwks_file: d}]}\n" }),
+        "auth.jwt[0].algorithms[0]: expected one of RS256" },
+    { "a number that is too large",
+        reading.text({
+            more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, leeway_seconds: 601}]}\n",
+        }),
+        "auth.jwt[0].leeway_seconds: expected a number, from 0 to 600, found 601 (line 4)" },
+    { "a text in place of a number",
+        reading.text({
+            more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, leeway_seconds: soon}]}\n",
+        }),
+        "auth.jwt[0].leeway_seconds: expected a number, found the text \"soon\" (line 4)" },
+    { "an account key with a newline",
+        reading.text({
+            pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [{id: a, secret: \"canary\\n\"}]}]\n",
+        }),
+        "pools[0].keys[0].secret: expected a credential of 1 to 4096 printable ASCII characters without spaces, " ..
+        "found another value (line 3)" },
+
+    -- Across members.
+    { "two tenants of one name", reading.text({ tenants = "tenants:\n  - id: acme\n  - id: acme\n" }),
+        "tenants[1].id: expected another id, found the one of tenants[0] (line 3)" },
+    { "two models of one name", reading.text({ models = "models:\n  - {name: a, pool: gpu}\n  - {name: a, pool: gpu}\n" }),
+        "models[1].name: expected another name, found the one of models[0] (line 4)" },
+    { "two pools of one name",
+        reading.text({ pools = reading.PARTS.pools:gsub("%]\n$", ", {name: gpu, endpoints: [{url: \"http://b\"}]}]\n") }),
+        "pools[1].name: expected another name, found the one of pools[0] (line 3)" },
+    { "two account keys of one name",
+        reading.text({
+            pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [{id: a, secret: b}, {id: a, secret: c}]}]\n",
+        }),
+        "pools[0].keys[1].id: expected another id, found the one of pools[0].keys[0] (line 3)" },
+    { "one endpoint twice, written in two ways",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://A\"}, {url: \"http://a:80/\"}]}]\n" }),
+        "pools[0].endpoints[1].url: expected another url, found the one of pools[0].endpoints[0] (line 3)" },
+    { "two schemes in one pool",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}, {url: \"https://b\"}]}]\n" }),
+        "pools[0].endpoints[1].url: expected http, as the pool's first endpoint has it, found https (line 3)" },
+    { "a model without a pool", reading.text({ models = "models: [{name: chat, pool: gpv}]\n" }),
+        "models[0].pool: expected the name of a pool, found \"gpv\"; did you mean gpu? (line 2)" },
+
+    -- The environment.
+    { "a variable that isn't set", reading.text({ tenants = "tenants:\n  - id: ${NOT_SET}\n" }),
+        "tenants[0].id: the environment variable NOT_SET is not set (line 2)" },
+    { "a reference without an end", reading.text({ tenants = "tenants:\n  - id: ${NOT_SET\n" }),
+        "tenants[0].id: a ${ has no }; write $${ for the characters themselves (line 2)" },
+    { "a reference that isn't one", reading.text({ tenants = "tenants:\n  - id: ${NOT-SET}\n" }),
+        "tenants[0].id: expected ${NAME} or ${NAME:-default}; write $${ for the characters themselves (line 2)" },
+
+    -- What YAML can do and this may not.
+    { "an anchor", reading.text({ more = "trusted_proxies: &all [10.0.0.0/8]\n" }),
+        "trusted_proxies: anchors (&name) and aliases (*name) are not accepted; write the value out, " ..
+        "or quote a text that begins so (line 4)" },
+    { "an alias, as an unquoted * makes one", reading.text({ tenants = "tenants: [{id: acme, models: [*]}]\n" }),
+        "not YAML: did not find expected alphabetic or numeric character" },
+    { "a tag", reading.text({ more = "trusted_proxies: !!set {}\n" }),
+        "trusted_proxies: tags (!name) are not accepted; quote a text that begins so (line 4)" },
+    { "a merge key", reading.text({ tenants = "tenants: [{id: acme, <<: {models: []}}]\n" }),
+        "tenants[0]: merge keys (<<) are not accepted; write the members out (line 1)" },
+    { "a list as the name of a member", reading.text({ more = "? [a]\n: b\n" }),
+        "the name of a member must be a text, found a list or a mapping (line 4)" },
+    { "a zero byte in an escape", reading.text({ tenants = "tenants: [{id: \"acme\\0x\"}]\n" }),
+        "tenants[0].id: a string can't hold a zero byte (line 1)" },
+}
+
+describe("A broken configuration", function()
+    for _, case in ipairs(BROKEN) do
+        local name, text, expected = case[1], case[2], case[3]
+        it("is refused: " .. name, function()
+            local configuration, lines = reading.load(text)
+            assert.is_nil(configuration)
+            local wanted = reading.FILE .. ": " .. expected
+            local found = false
+            for _, line in ipairs(lines) do
+                found = found or line:sub(1, #wanted) == wanted
+            end
+            assert.is_true(found, "expected\n" .. wanted .. "\nfound\n" .. table.concat(lines, "\n"))
+        end)
+    end
+
+    it("has only the one problem that is in it", function()
+        for _, case in ipairs(BROKEN) do
+            local _, lines = reading.load(case[2])
+            assert.equals(1, #lines, case[1] .. ":\n" .. table.concat(lines, "\n"))
+        end
+    end)
+
+    it("that can't be read is told with its reason", function()
+        local configuration, problems = require("sluice.config.load").load("/nowhere.yaml", reading.tools({}))
+        assert.is_nil(configuration)
+        assert.same({ { path = "", message = "can't be read: No such file or directory" } }, problems)
+    end)
+
+    it("tells all its problems at once, in the order of their lines", function()
+        local _, lines = reading.load(
+            "tenants:\n  - id: a b\n    models: chat\nmodels:\n  - {name: chat, pool: nowhere}\npools:\n  - name: ${NOT_SET}\n    endpoints: []\n")
+        assert.equals(5, #lines, table.concat(lines, "\n"))
+        for index, path in ipairs({ "tenants[0].id", "tenants[0].models", "models[0].pool", "pools[0].name", "pools[0].endpoints" }) do
+            assert.is_truthy(lines[index]:find(": " .. path .. ": ", 1, true), lines[index])
+        end
+    end)
+
+    it("with thousands of problems tells a hundred and counts the rest", function()
+        local parts = {}
+        for index = 1, 5000 do
+            parts[index] = ("  - {id: \"a %d\"}\n"):format(index)
+        end
+        local _, lines = reading.load(reading.text({ tenants = "tenants:\n" .. table.concat(parts) }))
+        assert.equals(101, #lines)
+        assert.is_truthy(table.concat(lines, "\n"):find("4900 more problems are not shown", 1, true))
+    end)
+end)
+
+describe("A message", function()
+    local CANARIES = { "canary1", "canary2 x", "canary3" }
+
+    it("never holds a secret, wherever the secret stands", function()
+        local texts = {
+            reading.text({ tenants = "tenants: [{id: acme, api_keys: [\"canary1\"]}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, api_keys: \"canary1\"}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, api_keys: [{id: a, sha256: canary1}]}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, api_keys: [{id: a, secret: c1}]}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, api_keys: [{id: a, secret: [canary1]}]}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, api_key: canary1}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, password: canary1}]\n" }),
+            reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [canary1], secret: {a: canary3}}]}\n" })
+                :gsub("%[canary1%]", "[HS256]"),
+            reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [canary1]}]\n" }),
+            reading.text({
+                pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [{id: a, secret: \"canary2 x\"}]}]\n",
+            }),
+            reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://canary1:canary3@a\"}]}]\n" }),
+            "tenants: \"canary1",
+        }
+        for _, text in ipairs(texts) do
+            local configuration, lines = reading.load(text)
+            assert.is_nil(configuration, text)
+            assert.is_true(#lines > 0)
+            for _, canary in ipairs(CANARIES) do
+                assert.is_nil(table.concat(lines, "\n"):find(canary, 1, true), table.concat(lines, "\n"))
+            end
+        end
+    end)
+
+    it("never holds what came from the environment", function()
+        local places = {
+            reading.text({ tenants = "tenants: [{id: \"${VALUE}\"}]\n" }),
+            reading.text({ tenants = "tenants: [{id: acme, models: \"${VALUE}\"}]\n" }),
+            reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"${VALUE}\"}]}]\n" }),
+            reading.text({ pools = "pools: [{name: gpu, api: \"${VALUE}\", endpoints: [{url: \"http://a\"}]}]\n" }),
+            reading.text({ more = "trusted_proxies: [\"${VALUE}\"]\n" }),
+        }
+        for _, text in ipairs(places) do
+            local configuration, lines = reading.load(text, { VALUE = "canary2 x" })
+            assert.is_nil(configuration, text)
+            assert.is_nil(table.concat(lines, "\n"):find("canary", 1, true), table.concat(lines, "\n"))
+        end
+        local _, lines = reading.load(
+            reading.text({
+                more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, leeway_seconds: \"${N}\"}]}\n",
+            }), { N = "7341" })
+        assert.equals(1, #lines)
+        assert.is_nil(lines[1]:find("7341", 1, true))
+    end)
+
+    it("holds no control characters, and is short", function()
+        local _, lines = reading.load(reading.text({
+            tenants = "tenants: [{id: \"a\\nforged: line\\e[31m" .. ("x"):rep(5000) .. "\"}]\n",
+        }))
+        assert.equals(1, #lines)
+        assert.is_nil(lines[1]:find("%c"))
+        assert.is_true(#lines[1] < 300)
+    end)
+end)

@@ -1,0 +1,67 @@
+import { AUTH_SCHEMA, TENANTS_SCHEMA } from "../auth/config";
+import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
+import { POOLS_SCHEMA } from "../pool/config";
+import type { PoolConfiguration } from "../pool/config";
+import { MODELS_SCHEMA } from "../route/config";
+import type { ModelConfiguration } from "../route/config";
+import type { Schema } from "./schema";
+
+/** The configuration as a whole: each room's section under its name. */
+
+interface Configuration {
+  /** The file it was read from, and the SHA-256 of that file. */
+  file: string;
+  digest: string;
+  auth: AuthConfiguration;
+  /** Networks whose X-Forwarded-For names the client. */
+  trusted_proxies: string[];
+  tenants: TenantConfiguration[];
+  models: ModelConfiguration[];
+  pools: PoolConfiguration[];
+}
+
+const CONFIGURATION_SCHEMA: Schema = {
+  description: "The configuration of a Sluice gateway.",
+  type: "object",
+  required: ["tenants", "models", "pools"],
+  properties: {
+    auth: AUTH_SCHEMA,
+    trusted_proxies: {
+      description: "Addresses or networks of the proxies before this gateway, whose X-Forwarded-For names the client.",
+      type: "array",
+      items: { type: "string", format: "cidr" },
+      default: [],
+      examples: [["10.0.0.0/8"]],
+    },
+    tenants: TENANTS_SCHEMA,
+    models: MODELS_SCHEMA,
+    pools: POOLS_SCHEMA,
+  },
+};
+
+/**
+ * The files, the configuration's own first, a change of any of which makes another configuration. Paths
+ * are those the files are read by; none is named twice. Takes a configuration with problems too.
+ */
+function files(configuration: Configuration): string[] {
+  const paths: string[] = [configuration.file];
+  const seen = new LuaTable<string, boolean>();
+  seen.set(configuration.file, true);
+  const add = (path: string | undefined): void => {
+    if (path !== undefined && !seen.has(path)) {
+      seen.set(path, true);
+      paths.push(path);
+    }
+  };
+  for (const issuer of configuration.auth.jwt ?? []) {
+    add(issuer.jwks_file);
+    add(issuer.public_key_file);
+  }
+  for (const tenant of configuration.tenants ?? []) {
+    add(tenant.api_keys_file);
+  }
+  return paths;
+}
+
+export { CONFIGURATION_SCHEMA, files };
+export type { Configuration };

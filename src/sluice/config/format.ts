@@ -1,0 +1,203 @@
+import { address_list, is_address } from "../auth/address_list";
+import type { FormatName } from "./schema";
+
+/**
+ * The forms that a value of the configuration can have beyond its type. Each is tested, put into the
+ * shape the rooms work with, and known to editors by a pattern, which may be a little wider than the test.
+ */
+
+const byte = string.byte;
+const find = string.find;
+const lower = string.lower;
+const match = string.match;
+
+interface Format {
+  /** What was expected, as in "expected …". */
+  readonly expected: string;
+  /** An ECMA-262 pattern for editors. */
+  readonly pattern: string;
+  /**
+   * The value in its final shape; `undefined` if the text isn't of this form, and a message where `expected`
+   * doesn't say enough.
+   */
+  readonly read: (
+    this: void,
+    text: string,
+    folder: string,
+  ) => LuaMultiReturn<[value: string | number | undefined, message?: string]>;
+}
+
+/** A base URL in parts. */
+interface UrlParts {
+  scheme: "http" | "https";
+  /** Lower-case; an IPv6 address without its brackets. */
+  host: string;
+  port: number;
+  /** Empty, or begins with a slash and doesn't end with one. */
+  path: string;
+}
+
+function matches(text: string, pattern: string): boolean {
+  const [at] = find(text, pattern);
+  return at !== undefined;
+}
+
+function read_duration(text: string): LuaMultiReturn<[number | undefined]> {
+  const [digits, unit] = match(text, "^(%d+%.?%d*)(%l+)$");
+  const number = digits === undefined ? undefined : tonumber(digits);
+  if (number === undefined) {
+    return $multi(undefined);
+  }
+  const scale = unit === "ms" ? 1 : unit === "s" ? 1000 : unit === "m" ? 60000 : unit === "h" ? 3600000 : undefined;
+  return $multi(scale === undefined ? undefined : math.floor(number * scale + 0.5));
+}
+
+function read_bytes(text: string): LuaMultiReturn<[number | undefined]> {
+  const [digits, unit] = match(text, "^(%d+)([kKmMgG]?)$");
+  const number = digits === undefined || digits.length > 15 ? undefined : tonumber(digits);
+  if (number === undefined) {
+    return $multi(undefined);
+  }
+  const low = lower(unit ?? "");
+  return $multi(number * (low === "k" ? 1024 : low === "m" ? 1048576 : low === "g" ? 1073741824 : 1));
+}
+
+function read_cidr(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  const [, problems] = address_list([text]);
+  const first = problems[0];
+  return $multi(first === undefined ? text : undefined, first === undefined ? undefined : first.message);
+}
+
+/** Whether `text` is a name that DNS can hold (RFC 1123, section 2.1; underscores are let through, they are in use). */
+function is_host_name(text: string): boolean {
+  return (
+    text.length <= 253 &&
+    matches(text, "^[%w_][%w_.-]*$") &&
+    !matches(text, "%.%.") &&
+    !matches(text, "%.-%-%.") &&
+    !matches(text, "^[%d.]+$")
+  );
+}
+
+/** Splits `host`, `host:port`, `[v6]` or `[v6]:port`. */
+function split_authority(text: string): LuaMultiReturn<[host: string | undefined, port: number | undefined]> {
+  let [host, port] = match(text, "^%[([%x:.]+)%]:?(%d*)$");
+  const bracketed = host !== undefined;
+  if (!bracketed) {
+    [host, port] = match(text, "^([^%[%]:]+):?(%d*)$");
+  }
+  if (host === undefined || port === undefined || matches(text, ":$") || matches(text, "%]%d")) {
+    return $multi(undefined, undefined);
+  }
+  const known = bracketed ? is_address(host) && matches(host, ":") : is_address(host) || is_host_name(host);
+  const number = port === "" ? undefined : tonumber(port);
+  if (!known || (number !== undefined && (number < 1 || number > 65535 || port.length > 5))) {
+    return $multi(undefined, undefined);
+  }
+  return $multi(lower(host), number);
+}
+
+/** Splits the URL of an endpoint; `undefined` if it is none, with a message where that isn't plain. */
+function split_url(text: string): LuaMultiReturn<[parts: UrlParts | undefined, message?: string]> {
+  const [scheme, authority, path] = match(text, "^(%a+)://([^/?#]*)(.*)$");
+  if (scheme === undefined || authority === undefined || path === undefined) {
+    return $multi(undefined);
+  }
+  const low = lower(scheme);
+  if (low !== "http" && low !== "https") {
+    return $multi(undefined);
+  }
+  if (matches(authority, "@")) {
+    return $multi(undefined, "expected a URL without a user name or password");
+  }
+  if (matches(path, "[?#]")) {
+    return $multi(undefined, "expected a URL without a query (?) or fragment (#)");
+  }
+  const [host, port] = split_authority(authority);
+  const [strange] = find(path, "[^%w%-._~!$&'()*+,;=:@%%/]");
+  const [segment] = find(`${path}/`, "/%.%.?/");
+  const [percent] = find(string.gsub(path, "%%%x%x", "")[0], "%", 1, true);
+  if (host === undefined || strange !== undefined || segment !== undefined || percent !== undefined) {
+    return $multi(undefined);
+  }
+  const [base] = match(path, "^(.-)/*$");
+  return $multi({ scheme: low, host, port: port ?? (low === "https" ? 443 : 80), path: base ?? "" });
+}
+
+function read_url(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  const [parts, message] = split_url(text);
+  return $multi(parts === undefined || text.length > 2048 ? undefined : text, message);
+}
+
+function read_host_port(text: string): LuaMultiReturn<[string | undefined]> {
+  const [host, port] = split_authority(text);
+  return $multi(host !== undefined && port !== undefined ? text : undefined);
+}
+
+function read_path(text: string, folder: string): LuaMultiReturn<[string | undefined]> {
+  if (text === "" || text.length > 4095) {
+    return $multi(undefined);
+  }
+  return $multi(byte(text) === 47 || folder === "" ? text : `${folder}/${text}`);
+}
+
+function read_model_name(text: string): LuaMultiReturn<[string | undefined]> {
+  return $multi(text.length <= 128 && matches(text, "^[%w%p]+$") && !matches(text, "[\"'\\]") ? text : undefined);
+}
+
+function read_glob(text: string): LuaMultiReturn<[string | undefined]> {
+  return read_model_name(text);
+}
+
+function read_sha256(text: string): LuaMultiReturn<[string | undefined]> {
+  return $multi(text.length === 64 && matches(text, "^%x+$") ? lower(text) : undefined);
+}
+
+function read_identifier(text: string): LuaMultiReturn<[string | undefined]> {
+  return $multi(text.length <= 64 && matches(text, "^[%w._-]+$") ? text : undefined);
+}
+
+function read_credential(text: string): LuaMultiReturn<[string | undefined]> {
+  return $multi(text.length <= 4096 && matches(text, "^[%w%p]+$") ? text : undefined);
+}
+
+const FORMATS: Record<FormatName, Format> = {
+  duration: {
+    expected: "a duration such as 200ms, 2s, 1m or 1h",
+    pattern: "^[0-9]+(\\.[0-9]*)?(ms|s|m|h)$",
+    read: read_duration,
+  },
+  bytes: { expected: "a number of bytes such as 65536, 256k, 1m or 1g", pattern: "^[0-9]{1,15}[kKmMgG]?$", read: read_bytes },
+  url: {
+    expected: "a URL such as https://host:port/base",
+    pattern: "^[hH][tT][tT][pP][sS]?://[^/?#@]+(/[^?#]*)?$",
+    read: read_url,
+  },
+  cidr: {
+    expected: "an address or network such as 10.0.0.0/8 or 2001:db8::/32",
+    pattern: "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+    read: read_cidr,
+  },
+  sha256: { expected: "a SHA-256 of 64 hexadecimal digits", pattern: "^[0-9a-fA-F]{64}$", read: read_sha256 },
+  path: { expected: "the path of a file", pattern: "^.+$", read: read_path },
+  identifier: {
+    expected: "1 to 64 letters, digits, dots, underscores or hyphens",
+    pattern: "^[A-Za-z0-9._-]{1,64}$",
+    read: read_identifier,
+  },
+  model_name: {
+    expected: "a model name of 1 to 128 printable ASCII characters without spaces, quotes and backslashes",
+    pattern: "^[!#-&(-\\[\\]-~]{1,128}$",
+    read: read_model_name,
+  },
+  glob: { expected: "a model name, in which * may stand for any part", pattern: "^[!#-&(-\\[\\]-~]{1,128}$", read: read_glob },
+  host_port: { expected: "host:port", pattern: "^(\\[[0-9a-fA-F:.]+\\]|[^\\[\\]:]+):[0-9]{1,5}$", read: read_host_port },
+  credential: {
+    expected: "a credential of 1 to 4096 printable ASCII characters without spaces",
+    pattern: "^[!-~]{1,4096}$",
+    read: read_credential,
+  },
+};
+
+export { FORMATS, split_url };
+export type { Format, UrlParts };

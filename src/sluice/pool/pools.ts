@@ -1,0 +1,152 @@
+/**
+ * Pools as the gateway uses them: the endpoints with all that an attempt needs already put together, so that
+ * choosing one is all there is to do per request.
+ */
+
+import { assign_slot, TLS_SLOTS } from "./slots";
+import type { ApiName } from "../wire/api";
+import type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
+import type { Slots } from "./slots";
+
+interface Endpoint {
+  scheme: "http" | "https";
+  /** How the configuration, the metrics and the journal name it. */
+  name: string;
+  host: string;
+  port: number;
+  /** The `Host` header. */
+  host_header: string;
+  /** What `proxy_pass` is given, by public API. */
+  upstream: LuaTable<ApiName, string>;
+}
+
+/** The credential of an upstream account, as the headers that carry it; "" where a header isn't sent. */
+interface Account {
+  id: string;
+  authorization: string;
+  x_api_key: string;
+}
+
+interface Pool {
+  name: string;
+  api: PoolApi;
+  endpoints: Endpoint[];
+  accounts: Account[];
+  /** In seconds. */
+  connect_timeout: number;
+  send_timeout: number;
+  read_timeout: number;
+  /** Where the round robins over endpoints and accounts stand. */
+  next_endpoint: number;
+  next_account: number;
+}
+
+interface Problem {
+  path: string;
+  message: string;
+}
+
+/** The paths below an endpoint's base path, which ends before `/v1`, by public API. */
+interface UpstreamPath {
+  name: ApiName;
+  upstream_path: string;
+}
+
+const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "" };
+
+function host_header(endpoint: EndpointConfiguration): string {
+  const [colon] = string.find(endpoint.host, ":", 1, true);
+  const host = colon !== undefined ? `[${endpoint.host}]` : endpoint.host;
+  const usual = endpoint.scheme === "https" ? 443 : 80;
+  return endpoint.port === usual ? host : `${host}:${endpoint.port}`;
+}
+
+function build_account(api: PoolApi, key: AccountKeyConfiguration): Account {
+  return api === "anthropic"
+    ? { id: key.id, authorization: "", x_api_key: key.secret }
+    : { id: key.id, authorization: `Bearer ${key.secret}`, x_api_key: "" };
+}
+
+function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slots: Slots, now: number): LuaMultiReturn<[pool: Pool, reason: string | undefined]> {
+  const pool: Pool = {
+    name: configuration.name,
+    api: configuration.api,
+    endpoints: [],
+    accounts: [],
+    connect_timeout: configuration.timeouts.connect / 1000,
+    send_timeout: configuration.timeouts.send / 1000,
+    read_timeout: configuration.timeouts.read / 1000,
+    next_endpoint: 0,
+    next_account: 0,
+  };
+  let reason: string | undefined;
+  for (const endpoint of configuration.endpoints) {
+    const slot = assign_slot(slots, endpoint.scheme, endpoint.host, now);
+    if (slot === undefined) {
+      reason = `expected at most ${TLS_SLOTS} different host names of https endpoints in all pools; ${endpoint.host} is one more`;
+    }
+    const upstream = new LuaTable<ApiName, string>();
+    for (const api of apis) {
+      upstream.set(api.name, `${endpoint.scheme}://${slot}${endpoint.path}${api.upstream_path}`);
+    }
+    pool.endpoints.push({
+      scheme: endpoint.scheme,
+      name: endpoint.url,
+      host: endpoint.host,
+      port: endpoint.port,
+      host_header: host_header(endpoint),
+      upstream,
+    });
+  }
+  for (const key of configuration.keys) {
+    pool.accounts.push(build_account(configuration.api, key));
+  }
+  if (pool.accounts.length === 0) {
+    pool.accounts.push(NO_ACCOUNT);
+  }
+  return $multi(pool, reason);
+}
+
+/**
+ * Builds the pools by name. `slots` outlives configurations; `now` is in seconds on a clock that only goes forward.
+ * Problems: more TLS names than upstream slots.
+ */
+function build(
+  pools: PoolConfiguration[],
+  apis: UpstreamPath[],
+  slots: Slots,
+  now: number,
+): LuaMultiReturn<[pools: LuaTable<string, Pool>, problems: Problem[]]> {
+  const by_name = new LuaTable<string, Pool>();
+  const problems: Problem[] = [];
+  for (const index of $range(0, pools.length - 1)) {
+    const [pool, reason] = build_pool(pools[index]!, apis, slots, now);
+    if (reason !== undefined) {
+      problems.push({ path: `pools[${index}].endpoints`, message: reason });
+    }
+    by_name.set(pool.name, pool);
+  }
+  return $multi(by_name, problems);
+}
+
+/**
+ * Says that these pools were in use until now, so that their upstream slots rest before they are given away. To be
+ * called before other pools are built.
+ */
+function keep_slots(pools: LuaTable<string, Pool>, slots: Slots, now: number): void {
+  for (const [, pool] of pools) {
+    for (const endpoint of pool.endpoints) {
+      assign_slot(slots, endpoint.scheme, endpoint.host, now);
+    }
+  }
+}
+
+/** The account whose turn it is. */
+function next_account(pool: Pool): Account {
+  const turn = pool.next_account;
+  pool.next_account = turn + 1 < pool.accounts.length ? turn + 1 : 0;
+  return pool.accounts[turn]!;
+}
+
+export { build, keep_slots, next_account };
+export type { Account, Endpoint, Pool, Problem };
