@@ -1,0 +1,144 @@
+/**
+ * A file that lines are appended to, such as the usage journal.
+ *
+ * Each line is one write(2) to a descriptor opened with O_APPEND: the kernel puts it behind whatever any worker wrote
+ * before, whole, so lines of several workers never mix, and a worker that is killed has lost no line. The page cache
+ * takes the line within a microsecond or two; nothing waits for the disk, so a machine that loses power may lose the last seconds.
+ *
+ * A full disk can take a part of a line. It stays, as another worker may already have written behind it; the next line
+ * begins with a newline, so it stands alone. Limit: a line that another worker writes in between lands on the broken one.
+ *
+ * When the file was renamed or removed, `check` opens a new one under the path. It is meant for a timer: it costs a
+ * system call, and does nothing if called again within a second. If no new file can be opened, the old descriptor goes on.
+ */
+
+import * as ffi from "ffi";
+
+interface Statx {
+  inode: number;
+  device_major: number;
+  device_minor: number;
+}
+
+/** @noSelf */
+interface FileLibrary {
+  sluice_open(path: string, flags: number, mode: unknown): number;
+  sluice_write(descriptor: number, data: string, length: number): number;
+  sluice_close(descriptor: number): number;
+  sluice_statx(folder: number, path: string, flags: number, mask: number, result: Statx): number;
+  sluice_strerror(code: number): unknown;
+}
+
+interface AppendFile {
+  path: string;
+  /** The mode of a file that has to be made. */
+  mode: number;
+  /** −1 while there is none. */
+  descriptor: number;
+  /** Lines that could not be written whole. */
+  lost: number;
+  /** Whether the last line written here is incomplete. */
+  broken: boolean;
+  /** When `check` last looked, in seconds. */
+  checked: number;
+}
+
+// struct statx is the same on every architecture, unlike struct stat.
+ffi.cdef(`
+typedef struct {
+  uint8_t skipped_1[32];
+  uint64_t inode;
+  uint8_t skipped_2[96];
+  uint32_t device_major;
+  uint32_t device_minor;
+  uint8_t skipped_3[112];
+} sluice_statx_result;
+int sluice_open(const char *path, int flags, ...) __asm__("open");
+ssize_t sluice_write(int descriptor, const char *data, size_t length) __asm__("write");
+int sluice_close(int descriptor) __asm__("close");
+int sluice_statx(int folder, const char *path, int flags, unsigned int mask, sluice_statx_result *result) __asm__("statx");
+char *sluice_strerror(int code) __asm__("strerror");
+`);
+
+/** O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, as Linux has them on x86-64 and arm64. */
+const FLAGS = 0x1 + 0x40 + 0x400 + 0x80000;
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_INO = 0x100;
+
+/** Seconds between two looks at the path. */
+const CHECK_INTERVAL = 1;
+
+const library = ffi.C as FileLibrary;
+const of_path = ffi.new<Statx>("sluice_statx_result");
+const of_descriptor = ffi.new<Statx>("sluice_statx_result");
+
+function open_path(path: string, mode: number): LuaMultiReturn<[descriptor: number, reason: string | undefined]> {
+  const descriptor = library.sluice_open(path, FLAGS, ffi.cast("int", mode));
+  if (descriptor >= 0) return $multi(descriptor, undefined);
+  return $multi(-1, `${path}: ${ffi.string(library.sluice_strerror(ffi.errno()))}`);
+}
+
+/**
+ * Opens a file to append to, and makes it if it isn't there; `mode` is then its mode (0640 if not given). The file is
+ * returned in any case: if it could not be opened, the reason is returned too, lines count as lost, and `check` tries again.
+ */
+function open_append_file(path: string, mode?: number): LuaMultiReturn<[file: AppendFile, reason: string | undefined]> {
+  const wanted = mode ?? 0x1a0;
+  const [descriptor, reason] = open_path(path, wanted);
+  return $multi({ path, mode: wanted, descriptor, lost: 0, broken: false, checked: 0 }, reason);
+}
+
+/** Appends a line, which must end with its newline. Returns whether the file took it whole. */
+function append(file: AppendFile, line: string): boolean {
+  const text = file.broken ? `\n${line}` : line;
+  const written = tonumber(library.sluice_write(file.descriptor, text, text.length))!;
+  if (written === text.length) {
+    file.broken = false;
+    return true;
+  }
+  file.lost += 1;
+  if (written > 0) file.broken = true;
+  return false;
+}
+
+function same_file(file: AppendFile): boolean {
+  if (file.descriptor < 0) return false;
+  if (library.sluice_statx(AT_FDCWD, file.path, 0, STATX_INO, of_path) !== 0) return false;
+  if (library.sluice_statx(file.descriptor, "", AT_EMPTY_PATH, STATX_INO, of_descriptor) !== 0) return false;
+  return of_path.inode === of_descriptor.inode
+    && of_path.device_major === of_descriptor.device_major
+    && of_path.device_minor === of_descriptor.device_minor;
+}
+
+/** Closes the file. Lines appended after it count as lost until `check_append_file` opens it again. */
+function close_append_file(file: AppendFile): void {
+  if (file.descriptor >= 0) library.sluice_close(file.descriptor);
+  file.descriptor = -1;
+}
+
+/**
+ * Opens the file anew if its path now leads elsewhere or nowhere. `now` is in seconds, on any clock that goes forward. Returns
+ * why it could not, for the error log; the old file, if there was one, then stays in use.
+ */
+function check_append_file(file: AppendFile, now: number): string | undefined {
+  if (now - file.checked < CHECK_INTERVAL && now >= file.checked) return undefined;
+  file.checked = now;
+  if (same_file(file)) return undefined;
+  const [descriptor, reason] = open_path(file.path, file.mode);
+  if (descriptor < 0) return reason;
+  close_append_file(file);
+  file.descriptor = descriptor;
+  file.broken = false;
+  return undefined;
+}
+
+/** The lines lost since the last call, for a counter. */
+function take_lost(file: AppendFile): number {
+  const { lost } = file;
+  file.lost = 0;
+  return lost;
+}
+
+export { append, check_append_file, close_append_file, open_append_file, take_lost };
+export type { AppendFile };

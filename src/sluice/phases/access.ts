@@ -1,0 +1,160 @@
+/**
+ * The access phase: who asks, for what, and where it goes. Every way out with a refusal is here.
+ */
+
+import { client_address } from "../auth/address_list";
+import { credential_of, identify, refuse_address, refuse_model } from "../auth/identify";
+import { monotonic, realtime } from "../edge/clock";
+import {
+  announce_request_id, body_range, close_body, each_slice, edit_body, header, method, new_request_id, path, peer_address,
+  read_body,
+} from "../edge/request";
+import { send_body, write_refusal_headers } from "../edge/response";
+import { direct } from "../edge/upstream";
+import { begin_attempt, endpoint_meter } from "../metrics/meter";
+import { address_of } from "../pool/names";
+import { round_robin } from "../pool/pick";
+import { next_account } from "../pool/pools";
+import { find_model } from "../route/table";
+import { BY_PATH } from "../wire/api";
+import { refusal_body } from "../wire/ending";
+import { refuse } from "../wire/refusal";
+import { conclude, edits_for, read, release, take } from "../wire/request";
+import { gateway } from "./gateway";
+import { take_state } from "./state";
+import type { RequestBody } from "../edge/request";
+import type { Refusal } from "../wire/refusal";
+import type { RequestState } from "./state";
+
+const match = string.match;
+const sub = string.sub;
+
+/** Who asks, and whether they may from there. */
+function identify_caller(state: RequestState): Refusal | undefined {
+  const { directory, trusted_proxies } = state.snapshot;
+  const [principal, refusal] = identify(
+    directory,
+    credential_of(header("authorization"), undefined, undefined) ?? credential_of(undefined, header("x_api_key"), header("api_key")),
+    state.arrived,
+  );
+  if (principal === undefined) {
+    return refusal;
+  }
+  state.principal = principal;
+  if (principal.tenant.allows_address === undefined) {
+    return undefined;
+  }
+  const forwarded = trusted_proxies !== undefined ? header("x_forwarded_for") : undefined;
+  return refuse_address(principal, client_address(peer_address(), forwarded, trusted_proxies));
+}
+
+/** What is asked for, read from the body in one walk. */
+function read_request(state: RequestState, body: RequestBody): Refusal | undefined {
+  const reader = take(state.api!.name);
+  const unreadable = each_slice(body, read, reader);
+  if (unreadable !== undefined) {
+    release(reader);
+    ngx.log(ngx.ERR, "the request body on disk can't be read: ", unreadable);
+    return refuse(500, "api_error", "internal_error", "The gateway could not read the request body.");
+  }
+  const [reading, refusal] = conclude(reader, body_range, body);
+  release(reader);
+  state.reading = reading;
+  return refusal;
+}
+
+/** Which model, and whether the caller may use it. */
+function route_request(state: RequestState): Refusal | undefined {
+  const name = state.reading!.model;
+  const [model, refusal] = find_model(state.snapshot.routes, name);
+  const forbidden = refuse_model(state.principal!, name);
+  if (model === undefined || forbidden !== undefined) {
+    return model === undefined ? refusal : forbidden;
+  }
+  state.model = model;
+  return undefined;
+}
+
+/** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
+function trace_context(state: RequestState): string {
+  const sent = header("traceparent");
+  if (sent !== undefined && sent.length === 55 && match(sent, "^00%-%x+%-%x+%-%x%x$")[0] !== undefined) {
+    return sent;
+  }
+  return `00-${state.id}-${sub(state.id, 9, 24)}-01`;
+}
+
+/** Chooses where the request goes and tells nginx. Waits only for a name to be looked up. */
+function begin(state: RequestState): Refusal | undefined {
+  const { meters, names, resolve } = gateway();
+  const pool = state.model!.pool;
+  const endpoint = round_robin(pool);
+  if (endpoint === undefined) {
+    return refuse(503, "overloaded_error", "no_healthy_endpoint", "No endpoint can take the request now.");
+  }
+  state.endpoint = endpoint;
+  const [address, reason] = address_of(names, endpoint.host, state.arrived, resolve);
+  if (address === undefined) {
+    ngx.log(ngx.ERR, "pool ", pool.name, ": ", endpoint.host, ": ", reason);
+    return refuse(502, "upstream_error", "upstream_failed", "The model server's name could not be looked up.");
+  }
+  const account = next_account(pool);
+  state.account = account;
+  state.address = address;
+  state.attempts += 1;
+  state.attempt_meter = endpoint_meter(meters, pool.name, endpoint.name);
+  begin_attempt(state.attempt_meter);
+  direct(
+    endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key,
+    trace_context(state));
+  return undefined;
+}
+
+/** Everything between the request's headers and the proxy. */
+function admit(state: RequestState): Refusal | undefined {
+  if (state.api === undefined) {
+    return refuse(404, "invalid_request_error", "unknown_url", "There is nothing at this URL.");
+  }
+  if (method() !== "POST") {
+    return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");
+  }
+  const refused = identify_caller(state);
+  if (refused !== undefined) {
+    return refused;
+  }
+  const encoding = header("content_encoding");
+  if (encoding !== undefined && encoding !== "" && encoding !== "identity") {
+    return refuse(415, "invalid_request_error", "unsupported_encoding", "Request bodies must not be compressed.");
+  }
+  const waiting = monotonic();
+  const body = read_body();
+  state.overhead -= monotonic() - waiting;
+  const refusal = read_request(state, body) ?? route_request(state) ?? begin(state);
+  if (refusal === undefined) {
+    const edits = edits_for(state.reading!, state.model!.upstream_model);
+    if (edits !== undefined) {
+      edit_body(body, edits);
+    }
+  }
+  close_body(body);
+  return refusal;
+}
+
+/** access_by_lua */
+function access(this: void): void {
+  const began = monotonic();
+  const id = new_request_id();
+  announce_request_id(id);
+  const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, realtime());
+  ngx.ctx = state;
+  const refusal = admit(state);
+  state.overhead += monotonic() - began;
+  if (refusal !== undefined) {
+    state.refusal = refusal;
+    const body = refusal_body(refusal, state.api !== undefined ? state.api.name : undefined);
+    write_refusal_headers(refusal, body.length);
+    send_body(body);
+  }
+}
+
+export { access };

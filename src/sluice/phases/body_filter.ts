@@ -1,0 +1,149 @@
+/**
+ * The body filter: hands the answer's bytes to the reader and sends on what it says.
+ *
+ * nginx calls it with each chunk. Two calls have no bytes: the first one, if the header came before any body, and
+ * one that tells that the upstream broke off; asking whether the exchange with the upstream is over tells them apart.
+ * Setting the second argument ends the response for the client, whose connection stays usable, and closes the upstream's.
+ */
+
+import { monotonic } from "../edge/clock";
+import { upstream_ended } from "../edge/upstream";
+import { drop_held, end_body, end_stream, has_text, read_body, read_stream } from "../wire/answer";
+import { error_events } from "../wire/ending";
+import { current_state, Mode } from "./state";
+import type { AnswerReader } from "../wire/answer";
+import type { RequestState } from "./state";
+
+const find = string.find;
+
+/** The bytes with a blank line behind the last event, if it has none. */
+function with_blank_line(text: string): string {
+  if (text === "" || find(text, "\n\r?\n$")[0] !== undefined || find(text, "\r\r$")[0] !== undefined) {
+    return text;
+  }
+  return find(text, "[\r\n]$")[0] !== undefined ? `${text}\n` : `${text}\n\n`;
+}
+
+/** Ends a stream that can't end well: the error in the API's own words, and nothing after it. */
+function break_off(state: RequestState, answer: AnswerReader, before: string, truncated: string, message: string): void {
+  drop_held(answer);
+  state.truncated = truncated;
+  if (state.broken === undefined) {
+    state.broken = "upstream_lost";
+  }
+  const events = answer.failed
+    ? ""
+    : error_events(answer.api, "upstream_failed", message, answer.sequence, answer.response_id);
+  ngx.arg[1] = with_blank_line(before) + events;
+  ngx.arg[2] = true;
+  state.ended = true;
+}
+
+/** The upstream's connection broke: reset, closed early, or silent for too long. */
+function lose_upstream(state: RequestState, answer: AnswerReader): void {
+  const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+  state.broken = silent ? "timed_out" : "upstream_lost";
+  if (answer.complete) {
+    ngx.arg[2] = true;
+    state.broken = undefined;
+    return;
+  }
+  break_off(state, answer, "", silent ? "timeout" : "connection_lost",
+    silent ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.");
+}
+
+function filter_stream(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
+  if (chunk === "" && !last) {
+    if (upstream_ended()) {
+      lose_upstream(state, answer);
+    }
+    return;
+  }
+  let out = chunk === "" ? "" : read_stream(answer, chunk);
+  if (answer.oversized) {
+    break_off(state, answer, out ?? chunk, "oversized_event", "The model server sent an event that is too long.");
+    return;
+  }
+  if (chunk !== "") {
+    state.last_bytes = monotonic();
+  }
+  if (last) {
+    const rest = end_stream(answer);
+    if (!answer.complete) {
+      break_off(state, answer, (out ?? chunk) + rest, "no_terminal_marker", "The model server ended the answer without saying that it is complete.");
+      return;
+    }
+    if (rest !== "") {
+      out = (out ?? chunk) + rest;
+    }
+  }
+  if (state.first_text === undefined && has_text(answer)) {
+    state.first_text = state.last_bytes;
+  }
+  if (out !== undefined) {
+    ngx.arg[1] = out;
+  }
+}
+
+function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
+  if (chunk !== "") {
+    read_body(answer, chunk);
+    state.last_bytes = monotonic();
+    if (state.first_text === undefined) {
+      state.first_text = state.last_bytes;
+    }
+  } else if (!last && upstream_ended()) {
+    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+    state.broken = silent ? "timed_out" : "upstream_lost";
+  }
+  if (last) {
+    end_body(answer);
+  }
+}
+
+/** Sends what replaces the body with the first call, and nothing after it. */
+function send_replacement(holder: { replacement: string | undefined }): void {
+  ngx.arg[1] = holder.replacement;
+  ngx.arg[2] = true;
+  holder.replacement = undefined;
+}
+
+/** body_filter_by_lua */
+function filter_body(this: void): void {
+  const state = current_state();
+  if (state === undefined) {
+    const holder = ngx.ctx as { replacement: string | undefined; replaced?: boolean };
+    if (holder.replacement !== undefined) {
+      holder.replaced = true;
+      send_replacement(holder);
+    } else if (holder.replaced === true) {
+      ngx.arg[1] = undefined;
+    }
+    return;
+  }
+  const mode = state.mode;
+  if (mode === Mode.Pass) {
+    return;
+  }
+  if (mode === Mode.Replace) {
+    if (!state.ended) {
+      state.ended = true;
+      send_replacement(state);
+    } else {
+      ngx.arg[1] = undefined;
+    }
+    return;
+  }
+  if (state.ended) {
+    ngx.arg[1] = undefined;
+    return;
+  }
+  const answer = state.answer!;
+  if (mode === Mode.Stream) {
+    filter_stream(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);
+  } else {
+    filter_json(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);
+  }
+}
+
+export { filter_body };

@@ -1,0 +1,45 @@
+/**
+ * What a worker holds for as long as it lives: the configuration in force, the meters, the journal. Made in init and
+ * init_worker, read by every phase.
+ */
+
+import type { AppendFile } from "../edge/append_file";
+import type { Aggregate } from "../metrics/aggregate";
+import type { Catalogue } from "../metrics/catalogue";
+import type { Meters } from "../metrics/meter";
+import type { Names, Resolve } from "../pool/names";
+import type { Slots } from "../pool/slots";
+import type { Environment } from "../config/environment";
+import type { Watch } from "../config/watch";
+import type { Snapshot } from "../config/snapshot";
+
+interface Gateway {
+  /** Where the configuration is, and the directory for everything that is written. */
+  configuration_path: string;
+  run_directory: string;
+  /** The environment as it was at start. */
+  environment: Environment;
+  snapshot: Snapshot;
+  catalogue: Catalogue;
+  meters: Meters;
+  aggregate: Aggregate | undefined;
+  journal: AppendFile | undefined;
+  names: Names;
+  resolve: Resolve;
+  slots: Slots;
+  watch: Watch;
+}
+
+/** Set once, in init, before anything else runs. */
+const holder: { gateway: Gateway } = { gateway: undefined as unknown as Gateway };
+
+function gateway(): Gateway {
+  return holder.gateway;
+}
+
+function set_gateway(made: Gateway): void {
+  holder.gateway = made;
+}
+
+export { gateway, set_gateway };
+export type { Gateway };

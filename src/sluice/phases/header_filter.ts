@@ -1,0 +1,158 @@
+/**
+ * The header filter: what the client learns of the answer, and how its body will be read.
+ *
+ * An error page of nginx's own (no endpoint could be reached, a malformed request) and an upstream's answer that is
+ * not for clients (it may name our account) are replaced here by a refusal in the API's shape.
+ */
+
+import { monotonic } from "../edge/clock";
+import { new_request_id } from "../edge/request";
+import { write_refusal_headers } from "../edge/response";
+import { upstream_answered } from "../edge/upstream";
+import { take_answer } from "../wire/answer";
+import { refusal_body } from "../wire/ending";
+import { refuse } from "../wire/refusal";
+import { current_state, Mode } from "./state";
+import type { Refusal } from "../wire/refusal";
+import type { RequestState } from "./state";
+
+const find = string.find;
+const sub = string.sub;
+
+/** The refusal for an error page of nginx's own. */
+function refuse_nginx_error(status: number): Refusal {
+  if (status === 413) {
+    return refuse(413, "invalid_request_error", "body_too_large", "The request body is too large.");
+  }
+  if (status === 502) {
+    return refuse(502, "upstream_error", "upstream_failed", "The model server could not be reached, or broke off.");
+  }
+  if (status === 504) {
+    return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
+  }
+  if (status === 408) {
+    return refuse(408, "invalid_request_error", "request_timeout", "The request did not arrive in time.");
+  }
+  if (status === 414 || status === 494 || status === 431) {
+    return refuse(status === 414 ? 414 : 431, "invalid_request_error", "headers_too_large", "The request line or a header is too long.");
+  }
+  if (status === 405) {
+    return refuse(405, "invalid_request_error", "method_not_allowed", "This method is not allowed.");
+  }
+  if (status < 500) {
+    return refuse(status === 404 ? 404 : 400, "invalid_request_error", "bad_request", "The request is malformed.");
+  }
+  return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
+}
+
+/** The refusal in place of an upstream's answer that must not reach the client. */
+function refuse_upstream_status(status: number): Refusal | undefined {
+  if (status === 401 || status === 402 || status === 403) {
+    const refusal = refuse(502, "upstream_error", "upstream_credentials_exhausted", "The model server refused the gateway's account.");
+    refusal.retry = false;
+    return refusal;
+  }
+  if (status < 200 || (status >= 300 && status < 400)) {
+    return refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be passed on.");
+  }
+  return undefined;
+}
+
+/**
+ * The refusal in place of an answer that can't be read: one that is compressed though none was asked for, or what
+ * nginx takes for HTTP/0.9 because it is no HTTP at all (then it has no headers, and the client gets none either).
+ */
+function refuse_unreadable(): Refusal | undefined {
+  const headers = ngx.header;
+  const encoding = headers.get("content_encoding");
+  const unreadable =
+    (encoding !== undefined && encoding !== "identity") ||
+    (headers.get("content_type") === undefined && ngx.req.http_version() === 0.9);
+  return unreadable
+    ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be read.")
+    : undefined;
+}
+
+/** Removes what the upstream says of the account that was used: its rate limits, its organisation. */
+function hide_account(state: RequestState): void {
+  if (state.account === undefined || state.account.id === "") {
+    return;
+  }
+  const [names] = ngx.resp.get_headers(0);
+  for (const [name] of names) {
+    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-") {
+      ngx.header.set(name, undefined);
+    }
+  }
+}
+
+/** Puts a refusal in the place of the answer. Returns what its body will be. */
+function replace_answer(refusal: Refusal, state: RequestState | undefined): string {
+  const body = refusal_body(refusal, state !== undefined && state.api !== undefined ? state.api.name : undefined);
+  const headers = ngx.header;
+  headers.set("content_encoding", undefined);
+  headers.set("etag", undefined);
+  headers.set("last_modified", undefined);
+  headers.set("location", undefined);
+  headers.set("retry-after", undefined);
+  write_refusal_headers(refusal, body.length);
+  return body;
+}
+
+/** Decides how the body of a good answer is read. */
+function begin_answer(state: RequestState): void {
+  const type = ngx.header.get("content_type") as string | undefined;
+  if (type === undefined) {
+    return;
+  }
+  const streams = sub(type, 1, 17) === "text/event-stream";
+  if (streams || sub(type, 1, 16) === "application/json") {
+    state.answer = take_answer(state.api!.name, streams && !state.reading!.client_wants_usage);
+    state.mode = streams ? Mode.Stream : Mode.Body;
+    if (streams) {
+      ngx.header.set("content_length", undefined);
+    }
+  }
+}
+
+/** header_filter_by_lua */
+function filter_header(this: void): void {
+  const began = monotonic();
+  const status = ngx.status;
+  const state = current_state();
+  if (state === undefined) {
+    if (status >= 400) {
+      ngx.header.set("x-request-id", new_request_id());
+      const ctx = ngx.ctx as { replacement?: string };
+      ctx.replacement = replace_answer(refuse_nginx_error(status), undefined);
+    }
+    return;
+  }
+  const headers = ngx.header;
+  hide_account(state);
+  if (state.model !== undefined) {
+    headers.set("x-sluice-model", state.model.name);
+    headers.set("x-sluice-pool", state.model.pool.name);
+    headers.set("x-sluice-attempts", state.attempts);
+  }
+  if (state.refusal === undefined) {
+    const refusal =
+      status >= 400 && !upstream_answered()
+        ? refuse_nginx_error(status)
+        : (refuse_upstream_status(status) ?? (status < 300 ? refuse_unreadable() : undefined));
+    if (refusal !== undefined) {
+      state.refusal = refusal;
+      state.mode = Mode.Replace;
+      state.replacement = replace_answer(refusal, state);
+      if (refusal.status === 502 || refusal.status === 504) {
+        state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+      }
+    } else if (status === 200) {
+      begin_answer(state);
+    }
+  }
+  state.overhead += monotonic() - began;
+  headers.set("x-sluice-overhead-ms", math.floor(state.overhead * 1e6 + 0.5) / 1000);
+}
+
+export { filter_header };

@@ -1,0 +1,91 @@
+/**
+ * init_by_lua: runs once in nginx's master process, before the workers, at a start and at each SIGHUP. It loads every
+ * module and the configuration, so that a mistake in either refuses the start or the reload, and the workers share the
+ * memory of what was loaded.
+ */
+
+import "resty.core";
+import { capture } from "../config/environment";
+import { problem_text } from "../config/problem";
+import { start as start_watch } from "../config/watch";
+import { resolution, resolve_name } from "../edge/dns";
+import { stamp } from "../edge/file";
+import { declare_all } from "../metrics/catalogue";
+import { create_meters } from "../metrics/meter";
+import { new_names } from "../pool/names";
+import { new_slots } from "../pool/slots";
+import { key_fetching } from "../edge/fetching";
+import { warm_up } from "../wire/warm_up";
+import { access } from "./access";
+import { balance } from "./balancer";
+import { filter_body } from "./body_filter";
+import { set_gateway } from "./gateway";
+import { filter_header } from "./header_filter";
+import { load_snapshot, log_problems } from "./load";
+import { log } from "./log";
+import { health, metrics, models, ready, status } from "./pages";
+import { exit_worker, init_worker } from "./worker";
+import type { Problem } from "../config/problem";
+
+const DEFAULT_CONFIGURATION = "/etc/sluice/sluice.yaml";
+
+/** What nginx.conf calls, by phase. */
+const PHASES = {
+  init_worker, exit_worker, access, balance, filter_header, filter_body, log, models, health, ready, metrics, status,
+};
+
+function describe(path: string, problems: Problem[]): string {
+  const lines: string[] = [`sluice: ${path} is not a valid configuration:`];
+  for (const problem of problems) {
+    lines.push(`  ${problem_text(path, problem)}`);
+  }
+  return lines.join("\n");
+}
+
+/**
+ * Loads the configuration that SLUICE_CONFIG names. What Sluice writes goes below SLUICE_RUN_DIR (else nginx's prefix).
+ * Returns the functions for nginx.conf; throws, which refuses the start or reload, if anything is wrong.
+ */
+function start(this: void): typeof PHASES {
+  const environment = capture();
+  const path = os.getenv("SLUICE_CONFIG") ?? DEFAULT_CONFIGURATION;
+  const watch = start_watch([path], stamp);
+  const slots = new_slots();
+  const [snapshot, problems] = load_snapshot({
+    path,
+    environment,
+    slots,
+    watch,
+    pause: () => {},
+    fetching: key_fetching(),
+    previous: undefined,
+  });
+  if (snapshot === undefined) {
+    log_problems(path, problems);
+    error(describe(path, problems), 0);
+  }
+  const catalogue = declare_all();
+  resolution();
+  const run_directory = os.getenv("SLUICE_RUN_DIR") ?? string.gsub(ngx.config.prefix(), "/$", "")[0];
+  set_gateway({
+    configuration_path: path,
+    run_directory,
+    environment,
+    snapshot,
+    catalogue,
+    meters: create_meters(catalogue),
+    aggregate: undefined,
+    journal: undefined,
+    names: new_names(),
+    resolve: resolve_name,
+    slots,
+    watch,
+  });
+  warm_up();
+  // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.
+  collectgarbage("collect");
+  collectgarbage("collect");
+  return PHASES;
+}
+
+export { start };

@@ -1,0 +1,146 @@
+/** The log phase: says how the request ended, counts it, and writes its line into the journal. Exactly once per request. */
+
+import { append } from "../edge/append_file";
+import { monotonic } from "../edge/clock";
+import { upstream_status } from "../edge/upstream";
+import { write_line } from "../ledger/journal";
+import {
+  count_first_token, count_overhead, count_refusal, count_request, count_tokens, count_truncated, end_attempt, request_meter,
+} from "../metrics/meter";
+import { counted_output, return_answer } from "../wire/answer";
+import { gateway } from "./gateway";
+import { current_state, Mode, release_state } from "./state";
+import { tend_while_draining } from "./worker";
+import type { AppendFile } from "../edge/append_file";
+import type { Ending, JournalRecord } from "../ledger/journal";
+import type { RequestState } from "./state";
+
+/** What `ngx.ctx` holds when a request has been logged. */
+const NO_STATE = {};
+
+/** How the request ended. */
+function ending_of(state: RequestState, status: number): Ending {
+  if (state.broken !== undefined) {
+    return state.broken;
+  }
+  if (state.refusal !== undefined) {
+    return "refused";
+  }
+  if (status === 499 || ngx.var.get("request_completion") !== "OK") {
+    return "client_gone";
+  }
+  const answer = state.answer;
+  if (answer !== undefined && !answer.complete) {
+    return "upstream_lost";
+  }
+  return "finished";
+}
+
+/** The record that every line is written from: nothing waits in this phase, so one is enough. */
+const record: JournalRecord = {
+  id: "", time: 0, tenant: "", key: "", attempts: 0, status: 0, ending: "finished", input_tokens: 0, cached_input_tokens: 0,
+  output_tokens: 0, duration_ms: 0,
+};
+
+interface Charge {
+  input: number;
+  cached_input: number;
+  output: number;
+  from: "upstream" | "counted" | undefined;
+}
+
+const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined };
+
+/** What the request is charged: what the upstream reported, else what was seen. Nothing, if no answer was begun for it. */
+function find_charge(state: RequestState, ending: Ending, status: number): void {
+  const { answer, reading } = state;
+  charge.input = 0;
+  charge.cached_input = 0;
+  charge.output = 0;
+  charge.from = undefined;
+  if (reading === undefined || state.attempts === 0 || (answer === undefined && ending !== "client_gone") || (status >= 400 && status !== 499)) {
+    return;
+  }
+  if (answer !== undefined && answer.usage.input >= 0 && (answer.usage.output >= 0 || state.api!.name === "embeddings")) {
+    const usage = answer.usage;
+    charge.input = usage.input;
+    charge.cached_input = usage.cached_input > 0 ? usage.cached_input : 0;
+    charge.output = usage.output > 0 ? usage.output : 0;
+    charge.from = "upstream";
+    return;
+  }
+  charge.input = reading.prompt_tokens;
+  charge.output = answer !== undefined ? counted_output(answer) : 0;
+  charge.from = "counted";
+}
+
+/** Writes the request's line into the journal. */
+function write_journal(journal: AppendFile, state: RequestState, ending: Ending, status: number, duration: number): void {
+  const { endpoint, first_text, model } = state;
+  record.id = state.id;
+  record.time = state.arrived;
+  record.tenant = state.principal!.tenant.id;
+  record.key = state.principal!.key;
+  record.model = model !== undefined ? model.name : undefined;
+  record.pool = model !== undefined ? model.pool.name : undefined;
+  record.endpoint = endpoint !== undefined ? endpoint.name : undefined;
+  record.attempts = state.attempts;
+  record.status = status;
+  record.ending = ending;
+  record.input_tokens = charge.input;
+  record.cached_input_tokens = charge.cached_input;
+  record.output_tokens = charge.output;
+  record.usage_from = charge.from;
+  record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
+  record.duration_ms = duration * 1000;
+  append(journal, write_line(record));
+}
+
+/** log_by_lua */
+function log(this: void): void {
+  const state = current_state();
+  if (state === undefined) {
+    return;
+  }
+  const now = monotonic();
+  const { meters, journal } = gateway();
+  const status = ngx.status;
+  const ending = ending_of(state, status);
+  const duration = now - state.began;
+  const tenant = state.principal !== undefined ? state.principal.tenant.id : "";
+  const model = state.model !== undefined ? state.model.name : "";
+  const meter = request_meter(meters, state.api !== undefined ? state.api.operation : "", tenant, model);
+
+  count_request(meter, status, duration);
+  if (state.refusal !== undefined) {
+    count_refusal(meters, tenant, state.refusal.code);
+  }
+  if (state.attempt_meter !== undefined) {
+    end_attempt(state.attempt_meter, upstream_status());
+  }
+  if (state.truncated !== undefined) {
+    count_truncated(meters, state.model!.pool.name, state.truncated);
+  }
+  const first_text = state.first_text;
+  if (first_text !== undefined && state.mode === Mode.Stream) {
+    count_first_token(meter, first_text - state.began);
+  }
+  find_charge(state, ending, status);
+  if (charge.from !== undefined) {
+    count_tokens(meter, charge.input, charge.cached_input, charge.output);
+  }
+  count_overhead(meters, "access", state.overhead);
+
+  if (state.principal !== undefined && journal !== undefined) {
+    write_journal(journal, state, ending, status, duration);
+  }
+  count_overhead(meters, "log", monotonic() - now);
+  if (state.answer !== undefined) {
+    return_answer(state.answer);
+  }
+  ngx.ctx = NO_STATE;
+  release_state(state);
+  tend_while_draining(now);
+}
+
+export { log };

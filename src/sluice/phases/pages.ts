@@ -1,0 +1,134 @@
+/** The pages Sluice answers itself: the model list, health, readiness, metrics, status. */
+
+import { empty_array, encode } from "cjson.safe";
+import { credential_of, identify, refuse_address } from "../auth/identify";
+import { client_address } from "../auth/address_list";
+import { realtime } from "../edge/clock";
+import { header, path, peer_address } from "../edge/request";
+import { send, send_body, write_refusal_headers } from "../edge/response";
+import { CONTENT_TYPE, expose } from "../metrics/exposition";
+import { flush } from "../metrics/aggregate";
+import { refusal_body } from "../wire/ending";
+import { encode_string } from "../wire/json";
+import { refuse } from "../wire/refusal";
+import { gateway } from "./gateway";
+import type { Principal } from "../auth/principal";
+import type { Model } from "../route/table";
+import type { Refusal } from "../wire/refusal";
+
+const JSON_TYPE = "application/json";
+
+function send_refusal(refusal: Refusal): void {
+  const body = refusal_body(refusal, undefined);
+  write_refusal_headers(refusal, body.length);
+  send_body(body);
+}
+
+function identify_caller(): LuaMultiReturn<[principal: Principal | undefined, refusal: Refusal | undefined]> {
+  const { directory, trusted_proxies } = gateway().snapshot;
+  const [principal, refusal] = identify(
+    directory,
+    credential_of(header("authorization"), header("x_api_key"), header("api_key")),
+    realtime(),
+  );
+  if (principal === undefined) {
+    return $multi(undefined, refusal);
+  }
+  const address = client_address(peer_address(), header("x_forwarded_for"), trusted_proxies);
+  const elsewhere = refuse_address(principal, address);
+  if (elsewhere !== undefined) {
+    return $multi(undefined, elsewhere);
+  }
+  return $multi(principal, undefined);
+}
+
+function model_object(model: Model): string {
+  return `{"id":${encode_string(model.name)},"object":"model","created":0,"owned_by":"sluice"}`;
+}
+
+/** GET /v1/models and /v1/models/{id}: the models that the caller may use (OpenAI API reference, models). */
+function models(this: void): void {
+  const method = ngx.req.get_method();
+  if (method !== "GET" && method !== "HEAD") {
+    const refusal = refuse(405, "invalid_request_error", "method_not_allowed", "Only GET is allowed here.");
+    return send_refusal(refusal);
+  }
+  const [principal, refusal] = identify_caller();
+  if (principal === undefined) {
+    return send_refusal(refusal!);
+  }
+  const { routes } = gateway().snapshot;
+  const [name] = string.match(path(), "^/v1/models/(.+)$");
+  if (name !== undefined) {
+    const model = routes.by_name.get(name);
+    if (model === undefined || !principal.tenant.allows_model(name)) {
+      return send_refusal(refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
+    }
+    return send(200, JSON_TYPE, [model_object(model)]);
+  }
+  const objects: string[] = [];
+  for (const model of routes.in_order) {
+    if (principal.tenant.allows_model(model.name)) {
+      objects.push(model_object(model));
+    }
+  }
+  return send(200, JSON_TYPE, ['{"object":"list","data":[', objects.join(","), "]}"]);
+}
+
+/** GET /healthz: the worker answers. */
+function health(this: void): void {
+  send(200, JSON_TYPE, ['{"status":"ok"}']);
+}
+
+/** GET /readyz: 503 while this node is being drained (the file `drain` lies in the run directory). */
+function ready(this: void): void {
+  const [drain] = io.open(`${gateway().run_directory}/drain`, "r");
+  if (drain !== undefined) {
+    drain.close();
+    return send(503, JSON_TYPE, ['{"status":"draining"}']);
+  }
+  return send(200, JSON_TYPE, ['{"status":"ready"}']);
+}
+
+/** GET /metrics, for Prometheus. What other workers counted in the last second may be missing. */
+function metrics(this: void): void {
+  const { aggregate } = gateway();
+  if (aggregate === undefined) {
+    return send(503, "text/plain", ["no metrics dictionary\n"]);
+  }
+  flush(aggregate);
+  return send(200, CONTENT_TYPE, expose(aggregate, () => ngx.sleep(0)));
+}
+
+/** GET /status: what this worker knows, for people and scripts. */
+function status(this: void): void {
+  const { configuration_path, snapshot } = gateway();
+  const pools: unknown[] = [];
+  for (const [, pool] of snapshot.pools) {
+    const endpoints: unknown[] = [];
+    for (const endpoint of pool.endpoints) {
+      endpoints.push({ url: endpoint.name });
+    }
+    const keys: string[] = [];
+    for (const account of pool.accounts) {
+      if (account.id !== "") {
+        keys.push(account.id);
+      }
+    }
+    pools.push({ name: pool.name, api: pool.api, endpoints, keys: keys.length > 0 ? keys : empty_array });
+  }
+  const names: unknown[] = [];
+  for (const model of snapshot.routes.in_order) {
+    names.push({ name: model.name, pool: model.pool.name, upstream_model: model.upstream_model });
+  }
+  const [text] = encode({
+    configuration: { path: configuration_path, version: snapshot.version },
+    store: { kind: "memory" },
+    worker: { pid: ngx.worker.pid(), count: ngx.worker.count() },
+    models: names,
+    pools,
+  });
+  return send(200, JSON_TYPE, [text ?? "{}"]);
+}
+
+export { health, metrics, models, ready, status };

@@ -1,0 +1,142 @@
+/**
+ * What a request carries from phase to phase: the only thing in `ngx.ctx`. Each phase fills its part.
+ */
+
+import type { Principal } from "../auth/principal";
+import type { EndpointMeter } from "../metrics/meter";
+import type { Account, Endpoint } from "../pool/pools";
+import type { Snapshot } from "../config/snapshot";
+import type { Model } from "../route/table";
+import type { Api } from "../wire/api";
+import type { AnswerReader } from "../wire/answer";
+import type { Refusal } from "../wire/refusal";
+import type { RequestReading } from "../wire/request";
+
+/** How the answer's body is treated. */
+const enum Mode {
+  /** Goes on unread. */
+  Pass = 0,
+  /** A stream of events. */
+  Stream = 1,
+  /** One JSON body. */
+  Body = 2,
+  /** Something else is sent in its place. */
+  Replace = 3,
+}
+
+type Cause = "upstream_lost" | "timed_out";
+
+interface RequestState {
+  id: string;
+  api: Api | undefined;
+  snapshot: Snapshot;
+  /** Seconds on the clock that only goes forward. */
+  began: number;
+  /** Seconds since 1970. */
+  arrived: number;
+  /** Seconds the gateway itself took until now, waiting left out. */
+  overhead: number;
+
+  principal: Principal | undefined;
+  model: Model | undefined;
+  reading: RequestReading | undefined;
+  /** Why the request was refused, or its answer replaced. */
+  refusal: Refusal | undefined;
+
+  endpoint: Endpoint | undefined;
+  account: Account | undefined;
+  address: string;
+  attempts: number;
+  attempt_meter: EndpointMeter | undefined;
+
+  mode: Mode;
+  answer: AnswerReader | undefined;
+  /** What replaces the body, until it is sent. */
+  replacement: string | undefined;
+  /** The body has been ended by the gateway: nothing more goes out. */
+  ended: boolean;
+  /** When the first text, and the last bytes, came from upstream. */
+  first_text: number | undefined;
+  last_bytes: number;
+  /** Why the answer broke off, if it did. */
+  broken: Cause | undefined;
+  /** For the metric of truncated answers. */
+  truncated: string | undefined;
+}
+
+function new_state(): RequestState {
+  return {
+    id: "",
+    api: undefined,
+    snapshot: undefined as unknown as Snapshot,
+    began: 0,
+    arrived: 0,
+    overhead: 0,
+    principal: undefined,
+    model: undefined,
+    reading: undefined,
+    refusal: undefined,
+    endpoint: undefined,
+    account: undefined,
+    address: "",
+    attempts: 0,
+    attempt_meter: undefined,
+    mode: Mode.Pass,
+    answer: undefined,
+    replacement: undefined,
+    ended: false,
+    first_text: undefined,
+    last_bytes: 0,
+    broken: undefined,
+    truncated: undefined,
+  };
+}
+
+/** States that are not in use. Taking one from here spares the garbage collector more than a kilobyte a request. */
+const idle: RequestState[] = [];
+const MOST_IDLE = 256;
+
+/** A state for a request that begins. Give it back with `release_state` when the request has been logged. */
+function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began: number, arrived: number): RequestState {
+  const state = idle.pop() ?? new_state();
+  state.id = id;
+  state.api = api;
+  state.snapshot = snapshot;
+  state.began = began;
+  state.arrived = arrived;
+  state.overhead = 0;
+  state.address = "";
+  state.attempts = 0;
+  state.mode = Mode.Pass;
+  state.ended = false;
+  state.last_bytes = began;
+  return state;
+}
+
+/** Gives a state back. Nothing of the request stays in it. */
+function release_state(state: RequestState): void {
+  state.principal = undefined;
+  state.model = undefined;
+  state.reading = undefined;
+  state.refusal = undefined;
+  state.endpoint = undefined;
+  state.account = undefined;
+  state.attempt_meter = undefined;
+  state.answer = undefined;
+  state.replacement = undefined;
+  state.first_text = undefined;
+  state.broken = undefined;
+  state.truncated = undefined;
+  if (idle.length < MOST_IDLE) {
+    idle.push(state);
+  }
+}
+
+/** The state of the request at hand; undefined where access did not run. */
+function current_state(): RequestState | undefined {
+  const state = ngx.ctx as RequestState;
+  return (state.id as string | undefined) !== undefined ? state : undefined;
+}
+
+export { Mode, current_state, release_state, take_state };
+export type { Cause, RequestState };

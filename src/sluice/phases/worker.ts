@@ -1,0 +1,149 @@
+/** A worker's life: what it opens, what it does every second, and what it leaves behind. */
+
+import { look } from "../config/watch";
+import { check_append_file, close_append_file, open_append_file, take_lost } from "../edge/append_file";
+import { monotonic } from "../edge/clock";
+import { key_fetching } from "../edge/fetching";
+import { stamp } from "../edge/file";
+import { begin_request_ids } from "../edge/request";
+import { open_dictionary } from "../edge/shared_dictionary";
+import { flush, join, leave } from "../metrics/aggregate";
+import { add, set } from "../metrics/registry";
+import { keep_slots } from "../pool/pools";
+import { gateway } from "./gateway";
+import { load_snapshot, log_problems } from "./load";
+
+/** Seconds between two looks at the configuration's files, and two flushes of the metrics. */
+const TICK = 1;
+
+const pause = (): void => ngx.sleep(0);
+
+/** Takes a new configuration if its files have changed; keeps the old one if the new one is wrong. */
+function reload_if_changed(): void {
+  const held = gateway();
+  if (look(held.watch, stamp) !== "reload") {
+    return;
+  }
+  keep_slots(held.snapshot.pools, held.slots, monotonic());
+  const [snapshot, problems] = load_snapshot({
+    path: held.configuration_path,
+    environment: held.environment,
+    slots: held.slots,
+    watch: held.watch,
+    pause,
+    fetching: key_fetching(),
+    previous: held.snapshot,
+  });
+  if (snapshot === undefined) {
+    log_problems(held.configuration_path, problems);
+    ngx.log(ngx.ERR, "sluice: the new configuration is rejected; version ", held.snapshot.version, " stays in force");
+    set(held.catalogue.config_last_reload_success.with([]), 0);
+    return;
+  }
+  held.snapshot = snapshot;
+  set(held.catalogue.config_last_reload_success.with([]), 1);
+  ngx.log(ngx.NOTICE, "sluice: configuration version ", snapshot.version, " is in force");
+}
+
+/** Counts lost journal lines, and opens the journal anew if it was rotated. */
+function tend_journal(): void {
+  const { journal, catalogue } = gateway();
+  if (journal === undefined) {
+    return;
+  }
+  const lost = take_lost(journal);
+  if (lost > 0) {
+    add(catalogue.journal_lost.with([]), lost);
+    ngx.log(ngx.ALERT, "sluice: ", lost, " lines of the usage journal are lost: ", journal.path, " can't be written");
+  }
+  const reason = check_append_file(journal, monotonic());
+  if (reason !== undefined) {
+    ngx.log(ngx.ALERT, "sluice: the usage journal can't be opened: ", reason);
+  }
+}
+
+/** One tick at a time: a load that rests between slices may take longer than a tick. */
+const ticking = { busy: false, drained_at: 0 };
+
+/** What is done every second. */
+function tend(): void {
+  tend_journal();
+  const { aggregate } = gateway();
+  if (aggregate !== undefined) {
+    flush(aggregate, pause);
+  }
+  reload_if_changed();
+}
+
+function tick(this: void, premature: boolean): void {
+  if (premature || ticking.busy) {
+    return;
+  }
+  ticking.busy = true;
+  const [done, reason] = pcall(tend);
+  ticking.busy = false;
+  if (!done) {
+    ngx.log(ngx.ERR, "sluice: the worker's timer failed: ", reason);
+  }
+}
+
+/**
+ * What a tick does, for a worker that is being drained after a reload: nginx runs no timers there, so the log phase calls
+ * this. `now` is in seconds on a clock that only goes forward.
+ */
+function tend_while_draining(now: number): void {
+  if (!ngx.worker.exiting() || now - ticking.drained_at < TICK) {
+    return;
+  }
+  ticking.drained_at = now;
+  tend_journal();
+  const { aggregate } = gateway();
+  if (aggregate !== undefined) {
+    flush(aggregate);
+  }
+}
+
+/** init_worker_by_lua */
+function init_worker(this: void): void {
+  const held = gateway();
+  begin_request_ids();
+  // The heap is small (a few megabytes) and lives long: fewer, larger collections cost a third of the time.
+  collectgarbage("setpause", 400);
+  const [journal, reason] = open_append_file(`${held.run_directory}/logs/usage.jsonl`);
+  if (reason !== undefined) {
+    ngx.log(ngx.ALERT, "sluice: the usage journal can't be opened: ", reason);
+  }
+  held.journal = journal;
+  const [store, missing] = open_dictionary("sluice_metrics");
+  if (store === undefined) {
+    ngx.log(ngx.ALERT, "sluice: no metrics: ", missing);
+  } else {
+    held.aggregate = join(held.catalogue.registry, store, ngx.worker.pid(), held.catalogue.metrics_dropped.with([]));
+  }
+  set(held.catalogue.config_last_reload_success.with([]), 1);
+  for (const [, pool] of held.snapshot.pools) {
+    // Each worker begins its turns elsewhere, so that together they spread a few requests too.
+    pool.next_endpoint = ngx.worker.id() % pool.endpoints.length;
+    pool.next_account = ngx.worker.id() % pool.accounts.length;
+  }
+  ngx.timer.at((ngx.worker.id() % 8) * 0.1, (premature: boolean) => {
+    if (!premature) {
+      ngx.timer.every(TICK, tick);
+      tick(false);
+    }
+  });
+}
+
+/** exit_worker_by_lua */
+function exit_worker(this: void): void {
+  const { aggregate, journal } = gateway();
+  if (journal !== undefined) {
+    tend_journal();
+    close_append_file(journal);
+  }
+  if (aggregate !== undefined) {
+    leave(aggregate);
+  }
+}
+
+export { exit_worker, init_worker, tend_while_draining };
