@@ -1,0 +1,49 @@
+/** The table as text for a terminal and as a page. */
+import { CONNECTIONS, STREAMS } from "./requests.ts";
+import type { Line } from "./rows.ts";
+
+const HEADINGS = ["what", "ours", "other", "result", "target", "", "beside it"];
+
+function cells_of(line: Line): string[] {
+  return [line.what, line.ours, line.other, line.result, line.target, line.met ? "met" : "short", line.load];
+}
+
+/** A Markdown table whose columns are padded, so that it can be read as it is. */
+function table_of(lines: Line[]): string {
+  const rows = [HEADINGS, ...lines.map(cells_of)];
+  const widths = HEADINGS.map((_, column) => Math.max(3, ...rows.map((row) => (row[column] ?? "").length)));
+  const line_of = (cells: string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |\n`;
+  const [headings = [], ...rest] = rows;
+  return line_of(headings) + line_of(widths.map((width) => "-".repeat(width))) + rest.map(line_of).join("");
+}
+
+/** The whole of RESULTS.md. */
+function results_page(facts: [string, string][], lines: Line[], date: Date): string {
+  return `# Results of the benchmark
+
+Written by \`make bench\` on ${date.toISOString().slice(0, 10)}: as seen on that machine, on that day.
+
+${facts.map(([name, version]) => `- ${name}: ${version}`).join("\n")}
+
+${table_of(lines)}
+How it is measured
+- One gateway worker alone on core 0; wrk and the mock model server on core 1. "cores" are these two, in this
+  order, over whole runs: where core 0 is below 100 %, requests a second say more about core 1.
+- The client's core is kept awake (awake.lua) and wrk and the mock run in the batch class, so that waking them
+  costs the gateway nothing: with a real network it would not either.
+- CPU time is what the scheduler counted for the worker's process (for Portkey: all its threads), divided by
+  the requests answered, or by the events that the mock wrote. Time in interrupts is not in it.
+- The two servers of a row run in turns; the ratio is taken pair by pair. Shown is the middle one, with the
+  lowest and the highest.
+- The floor (floor.conf) is nginx with \`proxy_pass\`, keepalive and \`proxy_buffering off\`, without an access
+  log. It receives and sends on the same headers and body as the gateway. Requests: ${CONNECTIONS} connections, an answer of
+  about 600 bytes. Events: ${STREAMS} streams at a time, an event a millisecond, each written by itself.
+- Latencies: a blocking client, one connection to each server, fifty requests to one, then fifty to the other;
+  the 99th percentile of each round of 500 on both, and the difference of the two. In brackets: the middle half.
+- \`bench/run --control\` puts a second floor in the gateway's place and shows how far a ratio is from 1 by
+  accident.
+`;
+}
+
+export { results_page, table_of };

@@ -1,0 +1,90 @@
+/**
+ * The benchmark: CPU time of the gateway's worker as a ratio to the floor's, an nginx that only passes on.
+ * It runs one worker on core 0, wrk and the mock on core 1, prints a table, and, after a full run, writes it
+ * to bench/RESULTS.md.
+ */
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { make_issuer } from "./issuer.ts";
+import { versions } from "./machine.ts";
+import { is_stopping, run_program } from "./processes.ts";
+import { results_page, table_of } from "./report.ts";
+import { FULL, QUICK, ROWS, type Line, type Setting } from "./rows.ts";
+import { NGINX, PORTKEY, start_floor, start_gateway, start_mock } from "./servers.ts";
+
+const MOST_SECONDS = 360;
+
+function help(): string {
+  const rows = ROWS.map((row) => `  ${row.name.padEnd(12)} ${row.help}`).join("\n");
+  return `bench/run [--quick] [--control] [row …]
+
+Measures the gateway built in dist/lua. Without rows: all of them.
+
+  --quick      fewer and shorter runs, about a minute; bench/RESULTS.md stays as it is
+  --control    measures a second floor in the gateway's place: how much of a figure is noise
+
+Rows:
+${rows}
+
+A full run writes bench/RESULTS.md. Environment: NGINX, SLUICE_LUA, GATEWAY_LAUNCH (another launcher than
+nginx/launch), BENCH_KEEP (keep the temporary directory).
+`;
+}
+
+async function measure(names: string[], quick: boolean, control: boolean): Promise<void> {
+  const chosen = ROWS.filter((row) => (names.length === 0 || names.includes(row.name)) && (row.control || !control));
+  const mock = await start_mock();
+  const issuer = make_issuer();
+  const floor = await start_floor(mock);
+  const ours = control ? await start_floor(mock, "second-floor") : await start_gateway(mock, issuer.public_key_file);
+  const setting: Setting = { mock, floor, ours, token: issuer.token, effort: quick ? QUICK : FULL };
+  const facts = versions(NGINX, mock.lua_versions, join(PORTKEY, "package.json"));
+  const lines: Line[] = [];
+  for (const row of chosen) {
+    process.stderr.write(`bench: ${row.name} …\n`);
+    try {
+      lines.push(...(await row.measure(setting)));
+    } catch (error) {
+      if (is_stopping()) {
+        return;
+      }
+      process.stderr.write(`bench: ${row.name}: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode = 1;
+    }
+  }
+  if (is_stopping()) {
+    return;
+  }
+  process.stdout.write(`${facts.map(([name, version]) => `${name}: ${version}`).join("\n")}\n\n`);
+  process.stdout.write(table_of(lines));
+  if (!quick && !control && names.length === 0 && process.exitCode === undefined) {
+    writeFileSync(resolve("bench/RESULTS.md"), results_page(facts, lines, new Date()));
+  }
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: "boolean" }, control: { type: "boolean" }, help: { type: "boolean" } },
+  });
+  if (values.help) {
+    process.stdout.write(help());
+    return;
+  }
+  const unknown = positionals.filter((name) => !ROWS.some((row) => row.name === name));
+  if (unknown.length > 0) {
+    process.stderr.write(`bench: no such row: ${unknown.join(", ")}\n\n${help()}`);
+    process.exitCode = 2;
+    return;
+  }
+  if (cpus().length < 2) {
+    process.stderr.write("bench: two cores are needed, one for the gateway and one for its client\n");
+    process.exitCode = 1;
+    return;
+  }
+  await measure(positionals, values.quick ?? false, values.control ?? false);
+}
+
+await run_program("bench", MOST_SECONDS, main);
