@@ -27,7 +27,7 @@ function messages_error(type: string, message: string): string {
 /** A refusal's body. `api` undefined: none was asked for, so OpenAI's shape. */
 function refusal_body(refusal: Refusal, api: ApiName | undefined): string {
   if (api === "messages") {
-    return messages_error(MESSAGES_TYPES.get(refusal.status) ?? "api_error", refusal.message);
+    return messages_error(MESSAGES_TYPES.get(refusal.status) ?? (refusal.status < 500 ? "invalid_request_error" : "api_error"), refusal.message);
   }
   return error_object(refusal.type, refusal.code, refusal.message, refusal.param);
 }

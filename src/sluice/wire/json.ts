@@ -7,7 +7,7 @@
  * ranges that a shape asks for and hands every character of the text fields to a sink.
  *
  * It is fed slices. `feed` stops early only inside an escape, a UTF-8 sequence or a literal that the slice
- * cuts (at most 11 bytes): the caller offers those bytes again in front of the next slice. Strings and
+ * cuts, or a key that may be a known one (at most 400 bytes): the caller offers those bytes again in front of the next slice. Strings and
  * numbers go on across slices, so a body of any size is walked in bounded memory, and a caller may rest
  * between slices.
  *
@@ -17,21 +17,56 @@
 
 import * as bits from "bit";
 import * as ffi from "ffi";
-import { enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
+import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, begin_value, close, end_number, end_value, fail, open } from "./json_state";
 import { other_string, text_string } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
-import { Flag } from "./shape";
+import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
 import type { Shape } from "./shape";
 
 const band = bits.band;
+const rol = bits.rol;
+const tobit = bits.tobit;
+
+/** Whether the string at hand is text: its place says so, and, where that depends, the mark of the object it is in. */
+function is_text(shape: Shape, state: WalkState): boolean {
+  const node = state.node;
+  if (band(shape.flags[node]!, Flag.Text) === 0) {
+    return false;
+  }
+  const first = shape.data_if_first[node]!;
+  return (
+    first === 0 ||
+    first !== state.levels_first[state.depth] ||
+    shape.data_if_second[node] !== state.levels_second[state.depth]
+  );
+}
+
+/**
+ * Remembers the string that ends before `to` as the mark of its object. One that a slice cut, or that has escapes, is
+ * not remembered: what depends on it then counts as text.
+ */
+function mark_object(state: WalkState, bytes: Bytes, to: number): void {
+  const from = state.value_start - state.base;
+  if (from < 0 || state.escaped !== 0 || to - from > 63) {
+    return;
+  }
+  let first = 0;
+  let second = 0;
+  for (const at of $range(from, to - 1)) {
+    first = tobit(rol(first, 5) + HASH_TABLE[bytes[at]!]!);
+    second = tobit(rol(second, 11) + first);
+  }
+  state.levels_first[state.depth] = first;
+  state.levels_second[state.depth] = second;
+}
 
 /**
  * Walks the bytes of a slice from offset `from` up to, not including, `to`. `walk.state.base` must be the
- * document offset of the slice's byte 0. Returns the offset up to which it consumed the slice: `to`, or up to
- * 11 bytes less, which the caller offers again with what follows. After a fault (`walk.state.fault`) it is
+ * document offset of the slice's byte 0. Returns the offset up to which it consumed the slice: `to`, or some
+ * bytes less (at most 400), which the caller offers again with what follows. After a fault (`walk.state.fault`) it is
  * where the fault lies, and the walk is over.
  */
 function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number): number {
@@ -42,13 +77,17 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
     const where = state.at;
     const value = bytes[at]!;
     if (where === At.String) {
-      const node_flags = shape.flags[state.node]!;
-      const next =
-        band(node_flags, Flag.Text) !== 0
-          ? text_string(walk, state, bytes, at, to)
-          : other_string(state, bytes, at, to);
+      let next: number;
+      if (is_text(shape, state)) {
+        next = text_string(walk, state, bytes, at, to);
+      } else {
+        next = other_string(state, bytes, at, to);
+      }
       if (next === 0) {
         return state.reached;
+      }
+      if (band(shape.flags[state.node]!, Flag.Marks) !== 0) {
+        mark_object(state, bytes, next - 1);
       }
       if (state.slot !== 0 && state.escaped !== 0) {
         state.kinds[state.slot] = Kind.EscapedString;
@@ -56,6 +95,7 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
       at = next;
       state.at = end_value(state, at);
     } else if (where === At.KeyString) {
+      const began = at;
       const next = key_string(walk, state, bytes, at, to);
       if (next <= 0) {
         if (next < 0) {
@@ -70,7 +110,11 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
       if (state.keys * 4 > state.key_mask * 3 && !make_room_for_keys(walk)) {
         return fail(state, Fault.Keys, at - 1);
       }
-      state.node = member_node(walk, state);
+      const node = member_node(walk, state, bytes, began, at - 1);
+      if (node < 0) {
+        return fail(state, Fault.DuplicateKey, at - 1);
+      }
+      state.node = node;
       state.at = At.Colon;
     } else if (where >= At.Minus) {
       at = number_digits(state, bytes, at, to, where);
@@ -90,23 +134,20 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
         at += 1;
       } else if (value === (state.levels_object[state.depth] === 1 ? 125 : 93)) {
         at += 1;
-        state.at = close(walk, state, at);
+        state.at = close(walk, state, at, false);
       } else {
         return fail(state, Fault.Syntax, at);
       }
     } else if (where === At.Key || where === At.FirstKey) {
       if (value === 34) {
-        state.first = 0;
-        state.second = 0;
-        state.length = 0;
-        state.at = At.KeyString;
-        if (band(shape.flags[state.levels_node[state.depth]!]!, Flag.KeyText) !== 0) {
-          walk.sink.begin(walk.target, state.levels_node[state.depth]!, state.base + at);
+        if (at + 1 >= to) {
+          return at;
         }
+        begin_key(state, at);
         at += 1;
       } else if (value === 125 && where === At.FirstKey) {
         at += 1;
-        state.at = close(walk, state, at);
+        state.at = close(walk, state, at, true);
       } else {
         return fail(state, Fault.Syntax, at);
       }
@@ -121,7 +162,8 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
     } else if (value === 34) {
       begin_value(walk, state, at, Kind.String);
       state.escaped = 0;
-      if (band(shape.flags[state.node]!, Flag.Text) !== 0) {
+      state.value_start = state.base + at + 1;
+      if (is_text(shape, state)) {
         walk.sink.begin(walk.target, state.node, state.base + at);
       }
       state.at = At.String;
@@ -148,7 +190,7 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
       at += 1;
     } else if (value === 93 && where === At.FirstElement) {
       at += 1;
-      state.at = close(walk, state, at);
+      state.at = close(walk, state, at, true);
     } else {
       const [length, kind] = literal(value);
       if (length === 0) {
@@ -223,7 +265,7 @@ FAULTS.set(Fault.Encoding, "is not UTF-8");
 FAULTS.set(Fault.ControlCharacter, "has a control character in a string");
 FAULTS.set(Fault.Escape, "has an invalid escape in a string");
 FAULTS.set(Fault.Surrogate, "has a lone surrogate in a string");
-FAULTS.set(Fault.DuplicateKey, "has an object with the same key twice");
+FAULTS.set(Fault.DuplicateKey, "has an object with the same key twice, or one that differs from a known one only by case");
 FAULTS.set(Fault.Depth, "is nested deeper than 128 levels");
 FAULTS.set(Fault.Keys, "has an object with too many keys");
 FAULTS.set(Fault.Incomplete, "ends too early");

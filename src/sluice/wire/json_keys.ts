@@ -9,9 +9,10 @@
 
 import * as bits from "bit";
 import * as ffi from "ffi";
-import { Fault, fail } from "./json_state";
+import { At, Fault, fail } from "./json_state";
 import { STRING_CLASS, decode_character } from "./json_text";
-import { FIRST_TABLE, Flag, SECOND_TABLE, probe } from "./shape";
+import { Flag, HASH_TABLE, probe } from "./shape";
+import type { Shape } from "./shape";
 import type { Walk, WalkState } from "./json_state";
 
 const band = bits.band;
@@ -21,6 +22,8 @@ const rshift = bits.rshift;
 const tobit = bits.tobit;
 
 const FIRST_KEY_PLACES = 64;
+/** Keys that a shape names are shorter, in bytes. */
+const LONGEST_KNOWN_KEY = 64;
 const MOST_KEY_PLACES = 131072;
 
 /** Doubles the key table, or only drops the keys of objects that have ended. Returns false at the limit. */
@@ -84,6 +87,15 @@ function enter_key(walk: Walk<any>, state: WalkState, first: number, second: num
   return true;
 }
 
+/** Takes upper case for lower, as servers do that match keys without case. */
+const FOLDED = ffi.new<Bytes>("uint8_t[256]");
+for (const value of $range(0, 255)) {
+  FOLDED[value] = value >= 65 && value <= 90 ? value + 32 : value;
+}
+/** Two letters beyond ASCII whose lower case is an ASCII letter: long s and the Kelvin sign. */
+const LONG_S = 0x17f;
+const KELVIN = 0x212a;
+
 /** Adds a code point's UTF-8 bytes to the key's hashes. */
 function hash_code_point(state: WalkState, code_point: number): void {
   let rest = 0;
@@ -98,17 +110,102 @@ function hash_code_point(state: WalkState, code_point: number): void {
     rest = 1;
     lead = bor(0xc0, rshift(code_point, 6));
   }
-  let first = tobit(rol(state.first, 5) + FIRST_TABLE[lead]!);
-  let second = tobit(rol(state.second, 11) + SECOND_TABLE[lead]!);
+  let first = tobit(rol(state.first, 5) + HASH_TABLE[lead]!);
+  let second = tobit(rol(state.second, 11) + first);
   state.length += 1 + rest;
   while (rest > 0) {
     rest -= 1;
     const value = bor(0x80, band(rshift(code_point, rest * 6), 0x3f));
-    first = tobit(rol(first, 5) + FIRST_TABLE[value]!);
-    second = tobit(rol(second, 11) + SECOND_TABLE[value]!);
+    first = tobit(rol(first, 5) + HASH_TABLE[value]!);
+    second = tobit(rol(second, 11) + first);
   }
   state.first = first;
   state.second = second;
+}
+
+/** Adds a code point to the hash that takes upper case for lower. */
+function fold_code_point(state: WalkState, code_point: number): void {
+  let letter = 0;
+  if (code_point < 128) {
+    letter = FOLDED[code_point]!;
+  } else if (code_point === LONG_S) {
+    letter = 115;
+  } else if (code_point === KELVIN) {
+    letter = 107;
+  }
+  state.folded = tobit(rol(state.folded, 5) + HASH_TABLE[letter]!);
+  state.folded_length += 1;
+}
+
+/** Hands the key's characters between two offsets of the slice to the sink. They have been checked. */
+function feed_key<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number): void {
+  const { base } = walk.state;
+  let at = from;
+  while (at < to) {
+    const value = bytes[at]!;
+    const kind = STRING_CLASS[value]!;
+    let code_point = value;
+    let next = at + 1;
+    if (kind !== 0) {
+      [code_point, next] = decode_character(bytes, at, to, kind);
+    }
+    walk.sink.character(walk.target, code_point, base + at, base + next);
+    at = next;
+  }
+}
+
+/** Goes over a key again for the hash that takes upper case for lower. */
+function fold_key(state: WalkState, bytes: Bytes, from: number, to: number): void {
+  let at = from;
+  state.folded = 0;
+  state.folded_length = 0;
+  while (at < to) {
+    const value = bytes[at]!;
+    const kind = STRING_CLASS[value]!;
+    let code_point = value;
+    let next = at + 1;
+    if (kind !== 0) {
+      [code_point, next] = decode_character(bytes, at, to, kind);
+    }
+    fold_code_point(state, code_point);
+    at = next;
+  }
+}
+
+/** A key that begins: nothing of it is read yet. `at` is the offset of its quote. */
+function begin_key(state: WalkState, at: number): void {
+  state.first = 0;
+  state.second = 0;
+  state.length = 0;
+  state.key_start = state.base + at + 1;
+  state.key_at = state.at;
+  state.key_fed = 0;
+  state.at = At.KeyString;
+}
+
+/**
+ * The slice ends inside the key. A short one is put back whole, to be offered again with the next slice: it may yet be
+ * a known one. Of a long one, which can't be, the sink gets what there is, and reading goes on from there.
+ */
+function interrupt_key<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, from: number, at: number): void {
+  const start = state.key_start - state.base;
+  if (state.length < LONGEST_KNOWN_KEY) {
+    state.at = state.key_at;
+    state.reached = start - 1;
+    return;
+  }
+  const node = state.levels_node[state.depth]!;
+  if (band(walk.shape.flags[node]!, Flag.KeyText) !== 0) {
+    if (state.key_fed === 0) {
+      state.key_fed = 1;
+      walk.sink.begin(walk.target, node, state.key_start - 1);
+      feed_key(walk, bytes, start, at);
+    } else {
+      feed_key(walk, bytes, from, at);
+    }
+  }
+  state.key_fed = 1;
+  state.reached = at;
 }
 
 /**
@@ -116,8 +213,6 @@ function hash_code_point(state: WalkState, code_point: number): void {
  * then the offset), or -1 after a fault.
  */
 function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, from: number, to: number): number {
-  const into_sink = band(walk.shape.flags[state.levels_node[state.depth]!]!, Flag.KeyText) !== 0;
-  const base = state.base;
   let first = state.first;
   let second = state.second;
   let at = from;
@@ -126,20 +221,14 @@ function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, 
     const value = bytes[at]!;
     const kind = STRING_CLASS[value]!;
     if (kind === 0) {
-      first = tobit(rol(first, 5) + FIRST_TABLE[value]!);
-      second = tobit(rol(second, 11) + SECOND_TABLE[value]!);
-      if (into_sink) {
-        walk.sink.character(walk.target, value, base + at, base + at + 1);
-      }
+      first = tobit(rol(first, 5) + HASH_TABLE[value]!);
+      second = tobit(rol(second, 11) + first);
       at += 1;
     } else {
       state.first = first;
       state.second = second;
       state.length += at - mark;
       if (kind === 1) {
-        if (into_sink) {
-          walk.sink.finish(walk.target, base + at);
-        }
         return at + 1;
       }
       if (kind === 3) {
@@ -152,15 +241,12 @@ function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, 
         return -1;
       }
       if (next === 0) {
-        state.reached = at;
+        interrupt_key(walk, state, bytes, from, at);
         return 0;
       }
       hash_code_point(state, code_point);
       first = state.first;
       second = state.second;
-      if (into_sink) {
-        walk.sink.character(walk.target, code_point, base + at, base + next);
-      }
       at = next;
       mark = next;
     }
@@ -168,24 +254,52 @@ function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, 
   state.first = first;
   state.second = second;
   state.length += at - mark;
-  state.reached = at;
+  interrupt_key(walk, state, bytes, from, at);
   return 0;
 }
 
-/** The node of the member whose key was just read. */
-function member_node(walk: Walk<any>, state: WalkState): number {
-  const shape = walk.shape;
-  const node = state.levels_node[state.depth]!;
+/** The entry of the shape for a member of that node by the key's hash and length; -1 if it has none. */
+function find_member(shape: Shape, node: number, first: number, length: number): number {
+  const place = probe(node, first, shape.mask);
   const members = shape.members;
-  const place = probe(node, state.first, shape.mask);
-  if (
-    members[place] === node &&
-    members[place + 1] === state.first &&
-    members[place + 2] === state.second &&
-    band(members[place + 3]!, 63) === state.length
-  ) {
-    const child = rshift(members[place + 3]!, 6);
+  if (members[place] === node && members[place + 1] === first && band(members[place + 3]!, 63) === length) {
+    return place;
+  }
+  return -1;
+}
+
+/** Whether an unknown key of this object differs from one with a slot only by case. `from` and `to` are its characters. */
+function is_disguised(walk: Walk<any>, state: WalkState, node: number, bytes: Bytes, from: number, to: number): boolean {
+  const { shape } = walk;
+  if (band(shape.flags[node]!, Flag.ExactCase) === 0 || state.key_start - state.base !== from) {
+    return false;
+  }
+  fold_key(state, bytes, from, to);
+  const place = find_member(shape, node, state.folded, state.folded_length);
+  return place >= 0 && shape.slots[rshift(shape.members[place + 3]!, 6)] !== 0;
+}
+
+/**
+ * Finds the node of the member whose key was just read; `from` is where reading it began in this slice, `to` its closing
+ * quote. An unknown key goes to the sink, if the shape says so. Returns -1 if it is a known one in disguise.
+ */
+function member_node<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, from: number, to: number): number {
+  const { shape } = walk;
+  const node = state.levels_node[state.depth]!;
+  const place = find_member(shape, node, state.first, state.length);
+  if (place >= 0 && shape.members[place + 2] === state.second) {
+    const child = rshift(shape.members[place + 3]!, 6);
     return child;
+  }
+  if (is_disguised(walk, state, node, bytes, from, to)) {
+    return -1;
+  }
+  if (band(shape.flags[node]!, Flag.KeyText) !== 0) {
+    if (state.key_fed === 0) {
+      walk.sink.begin(walk.target, node, state.key_start - 1);
+    }
+    feed_key(walk, bytes, from, to);
+    walk.sink.finish(walk.target, state.base + to);
   }
   return shape.others[node]!;
 }
@@ -207,4 +321,4 @@ function restart_keys(walk: Walk<any>): void {
   state.keys = 0;
 }
 
-export { enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys };
+export { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys };

@@ -38,6 +38,7 @@ const enum Fault {
   ControlCharacter = 3,
   Escape = 4,
   Surrogate = 5,
+  /** The same key twice, or one that differs from a key that matters only by case. */
   DuplicateKey = 6,
   Depth = 7,
   Keys = 8,
@@ -75,8 +76,10 @@ typedef struct {
   int32_t slot, escaped, reached;
   int32_t serial, keys, key_mask;
   int32_t number_count;
+  int32_t key_start, key_at, key_fed, folded, folded_length;
+  int32_t value_start;
   double number;
-  int32_t levels_object[132], levels_node[132], levels_serial[132];
+  int32_t levels_object[132], levels_node[132], levels_serial[132], levels_first[132], levels_second[132];
   int32_t starts[32], ends[32], kinds[32];
   double numbers[32];
 } sluice_json_walk;
@@ -100,6 +103,18 @@ interface WalkState {
   serial: number;
   keys: number;
   key_mask: number;
+  /** Where the key's first character is, in the document; which `At` it was met in; whether the sink has had a part of it. */
+  key_start: number;
+  key_at: number;
+  key_fed: number;
+  /** The key's hash with upper case taken for lower, and its length then; kept where the shape asks for exact case. */
+  folded: number;
+  folded_length: number;
+  /** Where the string value being read has its first character, in the document. */
+  value_start: number;
+  /** By level: the hashes of the object's marking string. */
+  levels_first: Int32Buffer;
+  levels_second: Int32Buffer;
   /** Numbers met where the shape counts them. */
   number_count: number;
   number: number;
@@ -110,7 +125,7 @@ interface WalkState {
   starts: Int32Buffer;
   ends: Int32Buffer;
   kinds: Int32Buffer;
-  /** By slot: the value of a whole number up to 2^53, else -1. */
+  /** By slot: the value of a whole number up to 2^53; for an empty object or array 0; else -1. */
   numbers: Int32Buffer;
 }
 
@@ -174,6 +189,8 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
     state.serial += 1;
     state.levels_serial[depth] = state.serial;
     state.levels_object[depth] = 1;
+    state.levels_first[depth] = 0;
+    state.levels_second[depth] = 0;
   } else {
     state.levels_serial[depth] = -1;
     state.levels_object[depth] = 0;
@@ -182,10 +199,13 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
   return true;
 }
 
-/** Closes the innermost object or array at the offset after its bracket. */
-function close(walk: Walk<any>, state: WalkState, at: number): number {
+/** Closes the innermost object or array at the offset after its bracket. `empty`: it has no members. */
+function close(walk: Walk<any>, state: WalkState, at: number, empty: boolean): number {
   const depth = state.depth;
   state.slot = walk.shape.slots[state.levels_node[depth]!]!;
+  if (empty && state.slot !== 0) {
+    state.numbers[state.slot] = 0;
+  }
   state.depth = depth - 1;
   return end_value(state, at);
 }

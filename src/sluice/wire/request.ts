@@ -21,6 +21,8 @@ import type { ApiName } from "./api";
 const sub = string.sub;
 const MOST_MODEL_BYTES = 256;
 const MOST_KEPT_READERS = 16;
+const MOST_NUMBER_BYTES = 64;
+const MOST_WHOLE = 9007199254740992;
 
 interface RequestReader {
   api: ApiName;
@@ -110,6 +112,7 @@ function release(reader: RequestReader): void {
   }
   if (store.length < MOST_KEPT_READERS) {
     reader.rest = "";
+    restart(reader.walk);
     store.push(reader);
   }
 }
@@ -137,23 +140,23 @@ function refuse_fault(reader: RequestReader): Refusal {
   return bad_body(code, `The request body ${reader.total === 0 ? "is empty" : describe_fault(state)}.`);
 }
 
-/** The whole number in a slot, if it holds one. */
-function whole(reader: RequestReader, slot: number): number | undefined {
+/** The whole number in a slot, if it holds one that is not negative. `4096.0` and `4e3` are whole numbers too. */
+function whole<Source>(reader: RequestReader, slot: number, range: Range<Source>, source: Source): number | undefined {
   const state = reader.walk.state;
   if (slot === 0 || state.kinds[slot] !== Kind.Number) {
     return undefined;
   }
-  const value = state.numbers[slot]!;
-  return value >= 0 ? value : undefined;
+  let value = state.numbers[slot]!;
+  const start = state.starts[slot]!;
+  if (value < 0 && state.ends[slot]! - start <= MOST_NUMBER_BYTES) {
+    const text = range(source, start, state.ends[slot]!);
+    value = string.byte(text, 1) === 45 ? -1 : (tonumber(text) ?? -1);
+  }
+  return value >= 0 && value <= MOST_WHOLE && math.floor(value) === value ? value : undefined;
 }
 
 /** Where and how `include_usage: true` goes into the body of a stream whose client did not ask for it. */
-function plan_usage<Source>(
-  reader: RequestReader,
-  reading: RequestReading,
-  range: Range<Source>,
-  source: Source,
-): void {
+function plan_usage(reader: RequestReader, reading: RequestReading): void {
   const state = reader.walk.state;
   const options = reader.stream_options;
   const kind = options !== 0 ? state.kinds[options]! : Kind.Absent;
@@ -167,11 +170,12 @@ function plan_usage<Source>(
       reading.usage_end = state.ends[include]!;
       reading.usage_text = "true";
     } else if (include_kind === Kind.Absent) {
-      const inside = range(source, state.starts[options]! + 1, state.ends[options]! - 1);
-      const [member] = string.find(inside, "%S");
       reading.usage_start = state.starts[options]! + 1;
       reading.usage_end = reading.usage_start;
-      reading.usage_text = member === undefined ? '"include_usage":true' : '"include_usage":true,';
+      reading.usage_text = state.numbers[options] === 0 ? '"include_usage":true' : '"include_usage":true,';
+    } else {
+      // 1 or "true": some servers take it for true, so what comes is the client's own to see.
+      reading.client_wants_usage = true;
     }
   } else if (kind === Kind.Null) {
     reading.usage_start = state.starts[options]!;
@@ -216,8 +220,8 @@ function conclude<Source>(
     return $multi(undefined, bad_body("invalid_type", "`stream` must be true or false.", "stream"));
   }
 
-  let output_cap = whole(reader, reader.output_cap);
-  const max_tokens = whole(reader, reader.max_tokens);
+  let output_cap = whole(reader, reader.output_cap, range, source);
+  const max_tokens = whole(reader, reader.max_tokens, range, source);
   if (max_tokens !== undefined && (output_cap === undefined || max_tokens < output_cap)) {
     output_cap = max_tokens;
   }
@@ -232,12 +236,12 @@ function conclude<Source>(
     usage_end: 0,
     usage_text: "",
     output_cap,
-    choices: whole(reader, reader.n) ?? 1,
+    choices: whole(reader, reader.n, range, source) ?? 1,
     prompt_tokens: tokens(walk.target) + state.number_count,
     bytes: reader.total,
   };
   if (reading.stream && reader.stream_options !== 0) {
-    plan_usage(reader, reading, range, source);
+    plan_usage(reader, reading);
   }
   return $multi(reading, undefined);
 }

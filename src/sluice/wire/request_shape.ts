@@ -17,24 +17,39 @@ TEXT.items = TEXT;
 TEXT.others = TEXT;
 
 /** Known not to be text: names of things, settings, data that is no writing. */
-const SETTING: Place = { others: TEXT, items: TEXT };
+const SETTING: Place = { others: TEXT, items: TEXT, key_text: true };
 const DATA: Place = {};
+/** Says what kind of object it stands in; other members may depend on it. */
+const TYPE: Place = { marks: true, others: TEXT, items: TEXT, key_text: true };
 
 /** The members of an object that are not text; the others are. */
 function object(members: Record<string, Place>): Place {
-  return { members, others: TEXT, key_text: true, text: true };
+  return { members, others: TEXT, items: TEXT, key_text: true, text: true };
+}
+
+/** What names something that is no text, by address or by its bytes; as a plain string too. */
+function reference(members: Record<string, Place>): Place {
+  return { members, others: TEXT, items: TEXT, key_text: true };
 }
 
 /** A string that is text, or an array of such parts. */
 function text_or(items: Place): Place {
-  return { text: true, items, others: TEXT };
+  return { text: true, items, others: TEXT, key_text: true };
 }
 
 /** A part of a message's content, in any of the APIs: text, image, sound, file, tool use, tool result. */
 const PART: Place = object({});
 const CONTENT: Place = text_or(PART);
 PART.members = {
-  type: SETTING,
+  type: TYPE,
+  text: TEXT,
+  thinking: TEXT,
+  refusal: TEXT,
+  title: TEXT,
+  name: TEXT,
+  input: TEXT,
+  arguments: TEXT,
+  result: { text: true, data_if: "image_generation_call", others: TEXT, items: TEXT, key_text: true },
   id: SETTING,
   tool_use_id: SETTING,
   call_id: SETTING,
@@ -44,40 +59,68 @@ PART.members = {
   cache_control: SETTING,
   signature: DATA,
   encrypted_content: DATA,
-  image_url: { members: { url: DATA, detail: SETTING }, others: TEXT },
-  input_audio: { members: { data: DATA, format: SETTING }, others: TEXT },
-  file: { members: { file_data: DATA, file_id: SETTING }, others: TEXT },
+  image_url: reference({ url: DATA, detail: SETTING }),
+  video_url: reference({ url: DATA }),
+  audio_url: reference({ url: DATA }),
+  input_audio: reference({ data: DATA, format: SETTING }),
+  file: reference({ file_data: DATA, file_id: SETTING }),
+  data: DATA,
   file_data: DATA,
   file_id: SETTING,
   file_url: DATA,
-  source: {
-    members: { type: SETTING, media_type: SETTING, data: DATA, url: DATA, file_id: SETTING, content: CONTENT },
-    others: TEXT,
-  },
+  // An image's bytes, a document's text, or where a search result comes from: its type says which.
+  source: object({
+    type: TYPE,
+    media_type: SETTING,
+    data: { text: true, data_if: "base64", others: TEXT, items: TEXT, key_text: true },
+    url: DATA,
+    file_id: SETTING,
+    content: CONTENT,
+  }),
   content: CONTENT,
   output: CONTENT,
   summary: CONTENT,
 };
 
-const FUNCTION_CALL = object({ id: SETTING, type: SETTING, index: SETTING });
+CONTENT.members = PART.members;
 
-const MESSAGES: Place = {
-  text: true,
-  items: object({
+const FUNCTION = object({ name: TEXT, description: TEXT, arguments: TEXT, parameters: TEXT, strict: SETTING });
+const FUNCTION_CALL = object({ id: SETTING, type: SETTING, index: SETTING, function: FUNCTION });
+
+const MESSAGES: Place = text_or(
+  object({
     role: SETTING,
     tool_call_id: SETTING,
     content: CONTENT,
-    tool_calls: { text: true, items: FUNCTION_CALL, others: TEXT },
+    tool_calls: text_or(FUNCTION_CALL),
     audio: object({ id: SETTING }),
+    name: TEXT,
+    refusal: TEXT,
+    reasoning_content: TEXT,
   }),
-  others: TEXT,
-};
+);
 
-const TOOLS: Place = { text: true, items: object({ type: SETTING }), others: TEXT };
+const TOOLS: Place = text_or(
+  object({
+    type: SETTING,
+    function: FUNCTION,
+    name: TEXT,
+    description: TEXT,
+    parameters: TEXT,
+    input_schema: TEXT,
+    strict: SETTING,
+  }),
+);
 
 /** Strings, token ids, or arrays of either. */
-const PROMPT: Place = { text: true, count_numbers: true, others: TEXT };
+const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
 PROMPT.items = PROMPT;
+
+/** Members whose names are the API's own and whose values are no text. */
+const SETTINGS = [
+  "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logprobs",
+  "top_logprobs", "logit_bias", "parallel_tool_calls", "store", "echo", "dimensions", "ignore_eos", "min_tokens", "background",
+];
 
 /** Settings that several APIs share. */
 function common(members: Record<string, Place>): Place {
@@ -87,13 +130,22 @@ function common(members: Record<string, Place>): Place {
   members.service_tier = SETTING;
   members.safety_identifier = SETTING;
   members.prompt_cache_key = SETTING;
-  return { slot: "body", members, others: TEXT, key_text: true };
+  for (const name of SETTINGS) {
+    members[name] = SETTING;
+  }
+  members.stop = TEXT;
+  members.metadata ??= TEXT;
+  members.instructions = TEXT;
+  return { slot: "body", members, others: TEXT, items: TEXT, key_text: true, exact_case: true };
 }
 
 const STREAM_OPTIONS: Place = {
   slot: "stream_options",
   members: { include_usage: { slot: "include_usage" } },
   others: TEXT,
+  items: TEXT,
+  key_text: true,
+  exact_case: true,
 };
 
 const SHAPES = {

@@ -9,7 +9,7 @@
  * place, so a lookup is one probe and no loop.
  *
  * Hashing. Keys are compared by two 32-bit hashes and their length, not byte by byte. The hashes are keyed
- * with 2 KiB of random numbers drawn when the process starts, so a client can't search for a key that passes
+ * with 1 KiB of random numbers drawn when the process starts, so a client can't search for a key that passes
  * for another one; for strangers the chance is 2^-64.
  */
 
@@ -28,6 +28,10 @@ const enum Flag {
   KeyText = 2,
   /** Numbers here are counted (prompts given as token ids). */
   CountNumbers = 4,
+  /** No member may differ from a named one with a slot only by upper and lower case. */
+  ExactCase = 8,
+  /** A string here is remembered for the object it stands in. */
+  Marks = 16,
 }
 
 /** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
@@ -40,6 +44,12 @@ interface Place {
   key_text?: boolean;
   /** Count the numbers here. */
   count_numbers?: boolean;
+  /** Refuse members that differ from one of the named ones with a slot only by case: some servers take them for it. */
+  exact_case?: boolean;
+  /** Remember the string here; members beside it may depend on it (`data_if`). */
+  marks?: boolean;
+  /** Not text if the object's marking member, which must come first, has this value; text otherwise. */
+  data_if?: string;
   /** Named members, if this is an object. */
   members?: Record<string, Place>;
   /** Elements, if this is an array. Default: nothing of interest. */
@@ -53,6 +63,9 @@ interface Shape {
   slots: Int32Buffer;
   items: Int32Buffer;
   others: Int32Buffer;
+  /** By node: the hashes of the mark with which it is no text (`data_if`), if there is one. */
+  data_if_first: Int32Buffer;
+  data_if_second: Int32Buffer;
   /** Four int32 an entry: node, first hash, second hash, and the member's node with the key's length above it. */
   members: Int32Buffer;
   mask: number;
@@ -61,37 +74,45 @@ interface Shape {
   root: number;
 }
 
-const FIRST_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
-const SECOND_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
+/** What each byte of a key adds to its hash: 256 different random numbers. */
+const HASH_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
 
 /** Fills the hash keys from the kernel's generator; without it (a test on another system) from the clock. */
 function draw_hash_keys(): void {
   const [file] = io.open("/dev/urandom", "rb");
-  const random = file !== undefined ? (file.read(2048 as never) as unknown as string | undefined) : undefined;
+  const random = file !== undefined ? (file.read(1024 as never) as unknown as string | undefined) : undefined;
   if (file !== undefined) {
     file.close();
   }
-  if (random !== undefined && random.length === 2048) {
-    ffi.copy(FIRST_TABLE, random, 1024);
-    ffi.copy(SECOND_TABLE, string.sub(random, 1025), 1024);
-    return;
+  if (random !== undefined && random.length === 1024) {
+    ffi.copy(HASH_TABLE, random, 1024);
+  } else {
+    math.randomseed(os.time());
+    for (const index of $range(0, 255)) {
+      HASH_TABLE[index] = tobit(math.random() * 4294967296);
+    }
   }
-  math.randomseed(os.time());
+  // Two bytes with the same number would make keys the same that differ only there.
+  const seen = new LuaTable<number, boolean>();
   for (const index of $range(0, 255)) {
-    FIRST_TABLE[index] = tobit(math.random() * 4294967296);
-    SECOND_TABLE[index] = tobit(math.random() * 4294967296);
+    while (seen.has(HASH_TABLE[index]!)) {
+      HASH_TABLE[index] = tobit(HASH_TABLE[index]! + 1);
+    }
+    seen.set(HASH_TABLE[index]!, true);
   }
 }
 draw_hash_keys();
 
-/** The two hashes of a key, as the walker computes them byte by byte. */
+/**
+ * The two hashes of a key, as the walker computes them byte by byte. The second one is fed with the first one's
+ * values on the way, so that what cancels out in the first leaves its trace in the second.
+ */
 function hash(key: string): LuaMultiReturn<[first: number, second: number]> {
   let first = 0;
   let second = 0;
   for (const index of $range(1, key.length)) {
-    const value = byte(key, index);
-    first = tobit(rol(first, 5) + FIRST_TABLE[value]!);
-    second = tobit(rol(second, 11) + SECOND_TABLE[value]!);
+    first = tobit(rol(first, 5) + HASH_TABLE[byte(key, index)!]!);
+    second = tobit(rol(second, 11) + first);
   }
   return $multi(first, second);
 }
@@ -168,12 +189,21 @@ function compile(root: Place): Shape {
   const slots = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const items = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const others = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const data_if_first = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const data_if_second = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   for (const node of $range(1, places.length)) {
     const place = places[node - 1]!;
     shape_flags[node] =
       (place.text === true ? Flag.Text : 0) +
       (place.key_text === true ? Flag.KeyText : 0) +
-      (place.count_numbers === true ? Flag.CountNumbers : 0);
+      (place.count_numbers === true ? Flag.CountNumbers : 0) +
+      (place.exact_case === true ? Flag.ExactCase : 0) +
+      (place.marks === true ? Flag.Marks : 0);
+    if (place.data_if !== undefined) {
+      const [first, second] = hash(place.data_if);
+      data_if_first[node] = first;
+      data_if_second[node] = second;
+    }
     if (place.slot !== undefined) {
       let slot = slot_of.get(place.slot);
       if (slot === undefined) {
@@ -196,8 +226,8 @@ function compile(root: Place): Shape {
     size *= 2;
     members = lay_out(entries, size);
   }
-  return { flags: shape_flags, slots, items, others, members, mask: size - 1, slot_of, root: 1 };
+  return { flags: shape_flags, slots, items, others, data_if_first, data_if_second, members, mask: size - 1, slot_of, root: 1 };
 }
 
-export { compile, hash, probe, FIRST_TABLE, SECOND_TABLE, Flag };
+export { compile, hash, probe, HASH_TABLE, Flag };
 export type { Place, Shape };

@@ -22,6 +22,14 @@ interface EventFrame {
   /** Offsets in the buffer (0 the first) where each line's data begins and ends. */
   data_starts: Int32Buffer;
   data_ends: Int32Buffer;
+  /** Whether the buffer is the beginning of the stream, where a byte order mark may stand. */
+  at_start: boolean;
+  /** The buffer looked at last, and from where; */
+  text: string;
+  from: number;
+  /** the next LF and CR in it, counted from 1; 0: to be looked for, infinite: none. */
+  line_feed: number;
+  carriage_return: number;
 }
 
 function new_frame(): EventFrame {
@@ -29,13 +37,18 @@ function new_frame(): EventFrame {
     data_count: 0,
     data_starts: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
     data_ends: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
+    at_start: true,
+    text: "",
+    from: 0,
+    line_feed: 0,
+    carriage_return: 0,
   };
 }
 
 /** Notes a line if it is a `data` field. */
 function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): void {
   let start = from;
-  if (to - start >= 7 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
+  if (from === 0 && frame.at_start && to >= 7 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
     start += 3;
   }
   if (
@@ -68,13 +81,23 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
   const length = text.length;
   let at = from;
   frame.data_count = 0;
-  let [feed] = find(text, "\n", at + 1, true);
-  let [carriage_return] = find(text, "\r", at + 1, true);
+  if (frame.text !== text || from <= frame.from) {
+    frame.text = text;
+    frame.line_feed = 0;
+    frame.carriage_return = 0;
+  }
+  frame.from = from;
   while (at < length) {
-    let end = (feed ?? length + 1) - 1;
+    if (frame.line_feed <= at) {
+      frame.line_feed = find(text, "\n", at + 1, true)[0] ?? math.huge;
+    }
+    if (frame.carriage_return <= at) {
+      frame.carriage_return = find(text, "\r", at + 1, true)[0] ?? math.huge;
+    }
+    let end = frame.line_feed - 1;
     let after = end + 1;
-    if (carriage_return !== undefined && carriage_return - 1 < end) {
-      end = carriage_return - 1;
+    if (frame.carriage_return - 1 < end) {
+      end = frame.carriage_return - 1;
       after = end + 1;
       if (after < length && bytes[after] === 10) {
         after += 1;
@@ -88,12 +111,6 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
     }
     note_line(frame, bytes, at, end);
     at = after;
-    if (feed !== undefined && feed <= at) {
-      [feed] = find(text, "\n", at + 1, true);
-    }
-    if (carriage_return !== undefined && carriage_return <= at) {
-      [carriage_return] = find(text, "\r", at + 1, true);
-    }
   }
   if (!last || from >= length) {
     return -1;

@@ -113,12 +113,22 @@ const MESSAGES_USAGE: Place = {
   },
 };
 
+/** At the beginning of a stream the output is not known yet: what stands there (1) is no count. */
+const MESSAGES_START_USAGE: Place = {
+  slot: "usage",
+  members: {
+    input_tokens: { slot: "input" },
+    cache_read_input_tokens: { slot: "cached" },
+    cache_creation_input_tokens: { slot: "cache_written" },
+  },
+};
+
 const BLOCK: Place = { members: { text: TEXT, thinking: TEXT, name: TEXT, input: TEXT } };
 
 const MESSAGES: Place = {
   members: {
     type: { slot: "type" },
-    message: { members: { usage: MESSAGES_USAGE } },
+    message: { members: { usage: MESSAGES_START_USAGE } },
     delta: { members: { text: TEXT, thinking: TEXT, partial_json: TEXT } },
     content_block: BLOCK,
     content: { items: BLOCK },

@@ -1,0 +1,52 @@
+local table_module = require("sluice.route.table")
+
+local GPU, CLOUD = { name = "gpu" }, { name = "cloud" }
+
+local function built()
+    return table_module.build({
+        { name = "chat", pool = "gpu", upstream_model = "Qwen/Qwen2.5-72B-Instruct" },
+        { name = "gpt-4o", pool = "cloud", upstream_model = "gpt-4o" },
+        { name = "chat-small", pool = "gpu", upstream_model = "Qwen/Qwen2.5-7B-Instruct" },
+    }, { gpu = GPU, cloud = CLOUD })
+end
+
+describe("the route table", function()
+    it("finds a model by its name, with its pool and what the pool calls it", function()
+        local model, refusal = table_module.find_model(built(), "chat")
+        assert.is_nil(refusal)
+        assert.equal("chat", model.name)
+        assert.equal("Qwen/Qwen2.5-72B-Instruct", model.upstream_model)
+        assert.equal(GPU, model.pool)
+        assert.equal(CLOUD, (table_module.find_model(built(), "gpt-4o")).pool)
+    end)
+
+    it("refuses any other name", function()
+        for _, name in ipairs({ "", "Chat", "chat ", "chat-", "cha", "*", "gpu", "Qwen/Qwen2.5-72B-Instruct", "__index", "chat\0" }) do
+            local model, refusal = table_module.find_model(built(), name)
+            assert.is_nil(model)
+            assert.same({
+                status = 404, type = "invalid_request_error", code = "model_not_found", param = "model", retry = false,
+                message = "There is no model of that name here.",
+            }, refusal)
+        end
+    end)
+
+    it("does not repeat the name that was asked for", function()
+        local _, refusal = table_module.find_model(built(), "canary")
+        assert.is_nil(refusal.message:find("canary", 1, true))
+    end)
+
+    it("lists the models in the order of the configuration", function()
+        local names = {}
+        for index, model in ipairs(built().in_order) do
+            names[index] = model.name
+        end
+        assert.same({ "chat", "gpt-4o", "chat-small" }, names)
+    end)
+
+    it("may be empty", function()
+        local empty = table_module.build({}, {})
+        assert.same({}, empty.in_order)
+        assert.equal(404, select(2, table_module.find_model(empty, "chat")).status)
+    end)
+end)

@@ -1,0 +1,233 @@
+/**
+ * Reads an answer that is a stream of events. It is cut into events as its bytes come. Whole events go on at once and
+ * untouched; what follows the last whole event waits for the rest of it. Each event's JSON is walked once: text is counted
+ * for the case that the upstream reports no usage, usage is taken, the terminal marker and error events are noticed, and
+ * the usage chunk that the client did not ask for is left out. An event is walked within one call, so all streams of a
+ * worker share one walker and a stream itself keeps only the figures and the unfinished event.
+ */
+
+import { drop_held, new_walk } from "./answer_reader";
+import type { AnswerReader } from "./answer_reader";
+import { new_estimate } from "./estimate";
+import type { Estimate } from "./estimate";
+import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
+import type { Walk } from "./json";
+import { MOST_EVENT_BYTES, is_done_marker, new_frame, next_event } from "./sse";
+import { NO_SLOT, answer_slots, take_usage } from "./usage";
+import type { AnswerSlots } from "./usage";
+import type { ApiName } from "./api";
+
+const byte = string.byte;
+const sub = string.sub;
+const find = string.find;
+
+/** The walkers, by API. */
+const shared = new LuaTable<ApiName, Walk<Estimate>>();
+const frame = new_frame();
+const LINE_END = "\n";
+
+function shared_walk(api: ApiName): Walk<Estimate> {
+  let found = shared.get(api);
+  if (found === undefined) {
+    found = new_walk(api, new_estimate());
+    shared.set(api, found);
+  }
+  return found;
+}
+
+/** Walks the event's data lines as one document, joined by line feeds. Returns whether it is JSON. */
+function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
+  restart(walk);
+  const state = walk.state;
+  for (const line of $range(0, frame.data_count - 1)) {
+    const end = frame.data_ends[line]!;
+    if (line > 0) {
+      feed(walk, bytes_of(LINE_END), 0, 1);
+    }
+    if (state.fault !== Fault.None || feed(walk, bytes, frame.data_starts[line]!, end) !== end) {
+      return false;
+    }
+  }
+  return finish(walk, 0, 0);
+}
+
+/** Notes a terminal or error event of the APIs whose events say their type. */
+function note_type(reader: AnswerReader, text: string, walk: Walk<Estimate>, slots: AnswerSlots): void {
+  const state = walk.state;
+  if (state.kinds[slots.type] !== Kind.String) {
+    return;
+  }
+  const type = sub(text, state.starts[slots.type]! + 2, state.ends[slots.type]! - 1);
+  if (reader.api === "messages") {
+    if (type === "message_stop") {
+      reader.complete = true;
+    } else if (type === "error") {
+      reader.failed = true;
+    }
+    return;
+  }
+  if (state.kinds[slots.sequence] === Kind.Number) {
+    reader.sequence = state.numbers[slots.sequence]!;
+  }
+  if (reader.response_id === undefined && state.kinds[slots.response_id] === Kind.String) {
+    reader.response_id = sub(text, state.starts[slots.response_id]! + 2, state.ends[slots.response_id]! - 1);
+  }
+  if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
+    reader.complete = true;
+  } else if (type === "error") {
+    reader.failed = true;
+  }
+}
+
+/** Whether the chunk just walked has no choices and is there only to report usage. */
+function is_usage_chunk(walk: Walk<Estimate>, slots: AnswerSlots): boolean {
+  const state = walk.state;
+  if (state.kinds[slots.usage] !== Kind.Object || state.kinds[slots.choices] !== Kind.Array) {
+    return false;
+  }
+  return state.numbers[slots.choices] === 0;
+}
+
+/** Reads the event in `frame`. Returns whether it goes on to the client. */
+function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
+  if (frame.data_count === 0) {
+    return true;
+  }
+  const walk = shared_walk(reader.api);
+  const slots = answer_slots(reader.api);
+  reader.events += 1;
+  if (is_done_marker(frame, bytes)) {
+    if (slots.choices !== NO_SLOT) {
+      reader.complete = true;
+    }
+    return true;
+  }
+  walk.target = reader.estimate;
+  if (!walk_data(walk, bytes)) {
+    reader.malformed = true;
+    return true;
+  }
+  const state = walk.state;
+  const error_kind = state.kinds[slots.error];
+  if (error_kind === Kind.Object || error_kind === Kind.String || error_kind === Kind.EscapedString) {
+    reader.failed = true;
+  }
+  if (slots.type !== NO_SLOT) {
+    note_type(reader, text, walk, slots);
+  }
+  if (state.kinds[slots.usage] === Kind.Object) {
+    take_usage(reader.usage, state, slots);
+    if (reader.drop_usage && is_usage_chunk(walk, slots)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Gives an event up that has grown too long. */
+function limit_held(reader: AnswerReader): void {
+  if (reader.held_bytes > MOST_EVENT_BYTES) {
+    reader.oversized = true;
+    drop_held(reader);
+  }
+}
+
+/** Reads all whole events of the text; keeps the rest. Returns what goes on, or undefined if all of it does. */
+function read_events(reader: AnswerReader, text: string, last: boolean): string | undefined {
+  const bytes = bytes_of(text);
+  const length = text.length;
+  frame.at_start = !reader.started;
+  reader.started = true;
+  let from = 0;
+  let kept_from = 0;
+  let parts: string[] | undefined;
+  if (reader.after_return && length > 0 && bytes[0] === 10) {
+    from = 1;
+    if (reader.after_dropped) {
+      kept_from = 1;
+      parts = [];
+    }
+  }
+  reader.after_return = false;
+  while (from < length) {
+    const end = next_event(frame, text, bytes, from, last);
+    if (end < 0) {
+      break;
+    }
+    if (!read_event(reader, text, bytes)) {
+      parts = parts ?? [];
+      if (from > kept_from) {
+        parts.push(sub(text, kept_from + 1, from));
+      }
+      kept_from = end;
+    }
+    from = end;
+  }
+  if (from === length) {
+    reader.after_return = length > 0 && bytes[length - 1] === 13;
+    reader.after_dropped = kept_from === length;
+    if (parts === undefined) {
+      return undefined;
+    }
+  } else {
+    reader.held.push(sub(text, from + 1));
+    reader.held_bytes = length - from;
+    limit_held(reader);
+  }
+  const ready = sub(text, kept_from + 1, from);
+  if (parts === undefined) {
+    return ready;
+  }
+  parts.push(ready);
+  return table.concat(parts);
+}
+
+/** Whether the chunk, with what is held before it, may hold the blank line that ends the event. */
+function ends_event(reader: AnswerReader, chunk: string): boolean {
+  const last = byte(reader.held[reader.held.length - 1]!, -1);
+  const first = byte(chunk, 1);
+  return (
+    (last === 10 && (first === 10 || first === 13)) ||
+    (last === 13 && first === 13) ||
+    find(chunk, "\n\n", 1, true)[0] !== undefined ||
+    find(chunk, "\n\r", 1, true)[0] !== undefined ||
+    find(chunk, "\r\r", 1, true)[0] !== undefined
+  );
+}
+
+/**
+ * Takes the next bytes of a stream. Returns the bytes that go on to the client now; undefined: exactly those
+ * that came.
+ */
+function read_stream(reader: AnswerReader, chunk: string): string | undefined {
+  if (reader.oversized || chunk === "") {
+    return "";
+  }
+  if (reader.held_bytes === 0) {
+    return read_events(reader, chunk, false);
+  }
+  const may_end = ends_event(reader, chunk);
+  reader.held.push(chunk);
+  if (!may_end) {
+    reader.held_bytes += chunk.length;
+    limit_held(reader);
+    return "";
+  }
+  const text = table.concat(reader.held);
+  reader.held = [];
+  reader.held_bytes = 0;
+  return read_events(reader, text, false) ?? text;
+}
+
+/** Says that the stream has ended by itself. Returns the bytes that still go on: an event without its blank line. */
+function end_stream(reader: AnswerReader): string {
+  if (reader.held_bytes === 0) {
+    return "";
+  }
+  const text = table.concat(reader.held);
+  reader.held = [];
+  reader.held_bytes = 0;
+  return read_events(reader, text, true) ?? text;
+}
+
+export { end_stream, read_stream };
