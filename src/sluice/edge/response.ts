@@ -2,8 +2,8 @@
 
 import type { Refusal } from "../wire/refusal";
 
-/** Writes the status and headers of a refusal whose body has that many bytes. */
-function write_refusal_headers(refusal: Refusal, bytes: number): void {
+/** Writes the status and headers of a refusal whose body has that many bytes. `allow`: the methods allowed here. */
+function write_refusal_headers(refusal: Refusal, bytes: number, allow: string): void {
   const headers = ngx.header;
   ngx.status = refusal.status;
   headers.set("content_type", "application/json");
@@ -20,7 +20,7 @@ function write_refusal_headers(refusal: Refusal, bytes: number): void {
     headers.set("www-authenticate", refusal.authenticate);
   }
   if (refusal.status === 405) {
-    headers.set("allow", "POST");
+    headers.set("allow", allow);
   }
 }
 

@@ -152,7 +152,7 @@ function access(this: void): void {
   if (refusal !== undefined) {
     state.refusal = refusal;
     const body = refusal_body(refusal, state.api !== undefined ? state.api.name : undefined);
-    write_refusal_headers(refusal, body.length);
+    write_refusal_headers(refusal, body.length, "POST");
     send_body(body);
   }
 }

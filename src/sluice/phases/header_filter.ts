@@ -6,13 +6,13 @@
  */
 
 import { monotonic } from "../edge/clock";
-import { new_request_id } from "../edge/request";
+import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
 import { upstream_answered } from "../edge/upstream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
-import { current_state, Mode } from "./state";
+import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -75,12 +75,13 @@ function refuse_unreadable(): Refusal | undefined {
 
 /** Removes what the upstream says of the account that was used: its rate limits, its organisation. */
 function hide_account(state: RequestState): void {
-  if (state.account === undefined || state.account.id === "") {
+  const { account, endpoint } = state;
+  if (account === undefined || endpoint === undefined || (account.id === "" && endpoint.scheme === "http")) {
     return;
   }
   const [names] = ngx.resp.get_headers(0);
   for (const [name] of names) {
-    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-") {
+    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-") {
       ngx.header.set(name, undefined);
     }
   }
@@ -95,7 +96,7 @@ function replace_answer(refusal: Refusal, state: RequestState | undefined): stri
   headers.set("last_modified", undefined);
   headers.set("location", undefined);
   headers.set("retry-after", undefined);
-  write_refusal_headers(refusal, body.length);
+  write_refusal_headers(refusal, body.length, "POST");
   return body;
 }
 
@@ -121,14 +122,21 @@ function filter_header(this: void): void {
   const status = ngx.status;
   const state = current_state();
   if (state === undefined) {
-    if (status >= 400) {
-      ngx.header.set("x-request-id", new_request_id());
+    if (status >= 400 && ngx.ctx !== OWN_PAGE) {
+      announce_request_id(new_request_id());
       const ctx = ngx.ctx as { replacement?: string };
       ctx.replacement = replace_answer(refuse_nginx_error(status), undefined);
     }
     return;
   }
   const headers = ngx.header;
+  if (status === 101) {
+    // nginx would join client and upstream for good, though nobody asked the upstream to change protocols.
+    state.refusal = refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be passed on.");
+    state.broken = "upstream_lost";
+    ngx.exit(ngx.ERROR);
+    return;
+  }
   hide_account(state);
   if (state.model !== undefined) {
     headers.set("x-sluice-model", state.model.name);

@@ -5,6 +5,7 @@
  */
 
 import "resty.core";
+import { start as start_options } from "jit.opt";
 import { capture } from "../config/environment";
 import { problem_text } from "../config/problem";
 import { start as start_watch } from "../config/watch";
@@ -81,6 +82,8 @@ function start(this: void): typeof PHASES {
     slots,
     watch,
   });
+  // One request's path through a phase is longer than what LuaJIT records by default; it would be compiled in shreds.
+  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960");
   warm_up();
   // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.
   collectgarbage("collect");

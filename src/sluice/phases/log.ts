@@ -69,7 +69,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
     charge.from = "upstream";
     return;
   }
-  charge.input = reading.prompt_tokens;
+  charge.input = answer !== undefined && answer.usage.input >= 0 ? answer.usage.input : reading.prompt_tokens;
   charge.output = answer !== undefined ? counted_output(answer) : 0;
   charge.from = "counted";
 }

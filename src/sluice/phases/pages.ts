@@ -1,10 +1,9 @@
 /** The pages Sluice answers itself: the model list, health, readiness, metrics, status. */
 
-import { empty_array, encode } from "cjson.safe";
 import { credential_of, identify, refuse_address } from "../auth/identify";
 import { client_address } from "../auth/address_list";
 import { realtime } from "../edge/clock";
-import { header, path, peer_address } from "../edge/request";
+import { announce_request_id, header, new_request_id, path, peer_address, rest } from "../edge/request";
 import { send, send_body, write_refusal_headers } from "../edge/response";
 import { CONTENT_TYPE, expose } from "../metrics/exposition";
 import { flush } from "../metrics/aggregate";
@@ -12,15 +11,23 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
+import { OWN_PAGE } from "./state";
 import type { Principal } from "../auth/principal";
+import type { Pool } from "../pool/pools";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 
 const JSON_TYPE = "application/json";
 
+/** Marks the answer as the gateway's own, so that the header filter leaves it alone, and gives the request its id. */
+function begin_page(): void {
+  ngx.ctx = OWN_PAGE;
+  announce_request_id(new_request_id());
+}
+
 function send_refusal(refusal: Refusal): void {
   const body = refusal_body(refusal, undefined);
-  write_refusal_headers(refusal, body.length);
+  write_refusal_headers(refusal, body.length, "GET");
   send_body(body);
 }
 
@@ -48,6 +55,7 @@ function model_object(model: Model): string {
 
 /** GET /v1/models and /v1/models/{id}: the models that the caller may use (OpenAI API reference, models). */
 function models(this: void): void {
+  begin_page();
   const method = ngx.req.get_method();
   if (method !== "GET" && method !== "HEAD") {
     const refusal = refuse(405, "invalid_request_error", "method_not_allowed", "Only GET is allowed here.");
@@ -77,6 +85,7 @@ function models(this: void): void {
 
 /** GET /healthz: the worker answers. */
 function health(this: void): void {
+  begin_page();
   send(200, JSON_TYPE, ['{"status":"ok"}']);
 }
 
@@ -97,38 +106,44 @@ function metrics(this: void): void {
     return send(503, "text/plain", ["no metrics dictionary\n"]);
   }
   flush(aggregate);
-  return send(200, CONTENT_TYPE, expose(aggregate, () => ngx.sleep(0)));
+  return send(200, CONTENT_TYPE, expose(aggregate, rest));
 }
 
-/** GET /status: what this worker knows, for people and scripts. */
+function list(items: string[]): string {
+  return `[${items.join(",")}]`;
+}
+
+function pool_object(pool: Pool): string {
+  const endpoints: string[] = [];
+  for (const endpoint of pool.endpoints) {
+    endpoints.push(`{"url":${encode_string(endpoint.name)}}`);
+  }
+  const keys: string[] = [];
+  for (const account of pool.accounts) {
+    if (account.id !== "") {
+      keys.push(encode_string(account.id));
+    }
+  }
+  return `{"name":${encode_string(pool.name)},"api":"${pool.api}","endpoints":${list(endpoints)},"keys":${list(keys)}}`;
+}
+
+/** GET /status: what this worker knows, for people and scripts. Keys are named by their ids. */
 function status(this: void): void {
   const { configuration_path, snapshot } = gateway();
-  const pools: unknown[] = [];
+  const pools: string[] = [];
   for (const [, pool] of snapshot.pools) {
-    const endpoints: unknown[] = [];
-    for (const endpoint of pool.endpoints) {
-      endpoints.push({ url: endpoint.name });
-    }
-    const keys: string[] = [];
-    for (const account of pool.accounts) {
-      if (account.id !== "") {
-        keys.push(account.id);
-      }
-    }
-    pools.push({ name: pool.name, api: pool.api, endpoints, keys: keys.length > 0 ? keys : empty_array });
+    pools.push(pool_object(pool));
   }
-  const names: unknown[] = [];
+  const names: string[] = [];
   for (const model of snapshot.routes.in_order) {
-    names.push({ name: model.name, pool: model.pool.name, upstream_model: model.upstream_model });
+    const { name, pool, upstream_model } = model;
+    names.push(`{"name":${encode_string(name)},"pool":${encode_string(pool.name)},"upstream_model":${encode_string(upstream_model)}}`);
   }
-  const [text] = encode({
-    configuration: { path: configuration_path, version: snapshot.version },
-    store: { kind: "memory" },
-    worker: { pid: ngx.worker.pid(), count: ngx.worker.count() },
-    models: names,
-    pools,
-  });
-  return send(200, JSON_TYPE, [text ?? "{}"]);
+  send(200, JSON_TYPE, [
+    `{"configuration":{"path":${encode_string(configuration_path)},"version":"${snapshot.version}"},`,
+    `"store":{"kind":"memory"},"worker":{"pid":${ngx.worker.pid()},"count":${ngx.worker.count()}},`,
+    `"models":${list(names)},"pools":${list(pools)}}`,
+  ]);
 }
 
 export { health, metrics, models, ready, status };

@@ -115,6 +115,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
 
 /** Gives a state back. Nothing of the request stays in it. */
 function release_state(state: RequestState): void {
+  state.snapshot = undefined as unknown as Snapshot;
   state.principal = undefined;
   state.model = undefined;
   state.reading = undefined;
@@ -132,11 +133,14 @@ function release_state(state: RequestState): void {
   }
 }
 
+/** What `ngx.ctx` holds for a page that the gateway itself answers. */
+const OWN_PAGE = { own: true };
+
 /** The state of the request at hand; undefined where access did not run. */
 function current_state(): RequestState | undefined {
   const state = ngx.ctx as RequestState;
   return (state.id as string | undefined) !== undefined ? state : undefined;
 }
 
-export { Mode, current_state, release_state, take_state };
+export { Mode, OWN_PAGE, current_state, release_state, take_state };
 export type { Cause, RequestState };

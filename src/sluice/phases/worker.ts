@@ -5,7 +5,7 @@ import { check_append_file, close_append_file, open_append_file, take_lost } fro
 import { monotonic } from "../edge/clock";
 import { key_fetching } from "../edge/fetching";
 import { stamp } from "../edge/file";
-import { begin_request_ids } from "../edge/request";
+import { begin_request_ids, rest } from "../edge/request";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
@@ -15,8 +15,6 @@ import { load_snapshot, log_problems } from "./load";
 
 /** Seconds between two looks at the configuration's files, and two flushes of the metrics. */
 const TICK = 1;
-
-const pause = (): void => ngx.sleep(0);
 
 /** Takes a new configuration if its files have changed; keeps the old one if the new one is wrong. */
 function reload_if_changed(): void {
@@ -30,7 +28,7 @@ function reload_if_changed(): void {
     environment: held.environment,
     slots: held.slots,
     watch: held.watch,
-    pause,
+    pause: rest,
     fetching: key_fetching(),
     previous: held.snapshot,
   });
@@ -70,7 +68,7 @@ function tend(): void {
   tend_journal();
   const { aggregate } = gateway();
   if (aggregate !== undefined) {
-    flush(aggregate, pause);
+    flush(aggregate, rest);
   }
   reload_if_changed();
 }
@@ -107,8 +105,6 @@ function tend_while_draining(now: number): void {
 function init_worker(this: void): void {
   const held = gateway();
   begin_request_ids();
-  // The heap is small (a few megabytes) and lives long: fewer, larger collections cost a third of the time.
-  collectgarbage("setpause", 400);
   const [journal, reason] = open_append_file(`${held.run_directory}/logs/usage.jsonl`);
   if (reason !== undefined) {
     ngx.log(ngx.ALERT, "sluice: the usage journal can't be opened: ", reason);

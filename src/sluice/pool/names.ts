@@ -17,7 +17,8 @@ interface Entry {
   addresses: string[];
   expires: number;
   turn: number;
-  looking: boolean;
+  /** When the lookup under way began, or NOT_LOOKING. */
+  looking_since: number;
 }
 
 type Names = LuaTable<string, Entry>;
@@ -27,6 +28,9 @@ const LEAST_SECONDS = 1;
 const MOST_SECONDS = 3600;
 /** After a failed lookup the old addresses serve for this long before the next one. */
 const RETRY_SECONDS = 1;
+/** A lookup that has not come back for so long never will: whoever made it has left. */
+const LOOKING_SECONDS = 10;
+const NOT_LOOKING = -1;
 
 function new_names(): Names {
   return new LuaTable();
@@ -38,9 +42,9 @@ function is_address(host: string): boolean {
 }
 
 function look_up(entry: Entry, host: string, now: number, resolve: Resolve): string | undefined {
-  entry.looking = true;
+  entry.looking_since = now;
   const [addresses, seconds, reason] = resolve(host);
-  entry.looking = false;
+  entry.looking_since = NOT_LOOKING;
   if (addresses === undefined || addresses.length === 0) {
     entry.expires = now + RETRY_SECONDS;
     return reason ?? "no address";
@@ -65,11 +69,11 @@ function address_of(
   if (entry === undefined) {
     const fixed = is_address(host);
     const written = fixed && string.find(host, ":", 1, true)[0] !== undefined ? `[${host}]` : host;
-    entry = { addresses: fixed ? [written] : [], expires: fixed ? math.huge : 0, turn: 0, looking: false };
+    entry = { addresses: fixed ? [written] : [], expires: fixed ? math.huge : 0, turn: 0, looking_since: NOT_LOOKING };
     names.set(host, entry);
   }
   let reason: string | undefined;
-  if (now >= entry.expires && (!entry.looking || entry.addresses.length === 0)) {
+  if (now >= entry.expires && (entry.looking_since === NOT_LOOKING || now - entry.looking_since > LOOKING_SECONDS || entry.addresses.length === 0)) {
     reason = look_up(entry, host, now, resolve);
   }
   const addresses = entry.addresses;

@@ -3,7 +3,7 @@
  * choosing one is all there is to do per request.
  */
 
-import { assign_slot, TLS_SLOTS } from "./slots";
+import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
 import type { ApiName } from "../wire/api";
 import type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
 import type { Slots } from "./slots";
@@ -119,12 +119,17 @@ function build(
 ): LuaMultiReturn<[pools: LuaTable<string, Pool>, problems: Problem[]]> {
   const by_name = new LuaTable<string, Pool>();
   const problems: Problem[] = [];
+  const before = copy_slots(slots);
   for (const index of $range(0, pools.length - 1)) {
     const [pool, reason] = build_pool(pools[index]!, apis, slots, now);
     if (reason !== undefined) {
       problems.push({ path: `pools[${index}].endpoints`, message: reason });
     }
     by_name.set(pool.name, pool);
+  }
+  if (problems.length > 0) {
+    slots.names = before.names;
+    slots.used = before.used;
   }
   return $multi(by_name, problems);
 }

@@ -50,5 +50,15 @@ function assign_slot(slots: Slots, scheme: string, host: string, now: number): s
   return `sluice_tls_${free}`;
 }
 
-export { TLS_SLOTS, assign_slot, new_slots };
+/** A copy, to go back to. */
+function copy_slots(slots: Slots): Slots {
+  const copy = new_slots();
+  for (const block of $range(0, TLS_SLOTS - 1)) {
+    copy.names.set(block, slots.names.get(block));
+    copy.used.set(block, slots.used.get(block));
+  }
+  return copy;
+}
+
+export { TLS_SLOTS, assign_slot, copy_slots, new_slots };
 export type { Slots };

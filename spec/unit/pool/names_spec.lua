@@ -1,0 +1,178 @@
+local names_module = require("sluice.pool.names")
+
+local address_of = names_module.address_of
+
+-- A resolver that answers from a list, in order, and counts how often it was asked.
+local function resolver(...)
+    local answers, asked = { ... }, { count = 0, names = {} }
+    return function(name)
+        asked.count = asked.count + 1
+        asked.names[asked.count] = name
+        local answer = answers[asked.count] or answers[#answers]
+        return answer.addresses, answer.seconds or 0, answer.reason
+    end, asked
+end
+
+local function never()
+    error("looked up")
+end
+
+describe("a host that is an address", function()
+    for host, written in pairs({
+        ["10.0.0.1"] = "10.0.0.1", ["127.0.0.1"] = "127.0.0.1", ["::1"] = "[::1]", ["2001:db8::1"] = "[2001:db8::1]",
+        ["::ffff:1.2.3.4"] = "[::ffff:1.2.3.4]",
+    }) do
+        it("is used as it is: " .. host, function()
+            assert.is_true(names_module.is_address(host))
+            local names = names_module.new_names()
+            for _, now in ipairs({ 0, 1, 1e9 }) do
+                assert.equal(written, address_of(names, host, now, never))
+            end
+        end)
+    end
+
+    it("is told from a name", function()
+        for _, host in ipairs({ "localhost", "gpu-1", "1.example.com", "10.0.0", "10.0.0.1.example", "a.1.2.3.4", "10.0.0.1x", "" }) do
+            assert.is_false(names_module.is_address(host), host)
+        end
+    end)
+end)
+
+describe("a name", function()
+    it("is looked up when it is first needed, and again when its records have expired", function()
+        local names = names_module.new_names()
+        local resolve, asked = resolver({ addresses = { "1.1.1.1" }, seconds = 30 }, { addresses = { "2.2.2.2" }, seconds = 30 })
+        assert.equal("1.1.1.1", address_of(names, "gpu", 100, resolve))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 129.9, resolve))
+        assert.equal(1, asked.count)
+        assert.equal("2.2.2.2", address_of(names, "gpu", 130, resolve))
+        assert.same({ "gpu", "gpu" }, asked.names)
+    end)
+
+    it("is trusted for at least a second and at most an hour", function()
+        for _, case in ipairs({ { 0, 1 }, { -5, 1 }, { 0.5, 1 }, { 1, 1 }, { 2, 2 }, { 3600, 3600 }, { 86400, 3600 }, { math.huge, 3600 } }) do
+            local names = names_module.new_names()
+            local resolve, asked = resolver({ addresses = { "1.1.1.1" }, seconds = case[1] })
+            address_of(names, "gpu", 1000, resolve)
+            address_of(names, "gpu", 1000 + case[2] - 0.01, resolve)
+            assert.equal(1, asked.count, case[1])
+            address_of(names, "gpu", 1000 + case[2], resolve)
+            assert.equal(2, asked.count, case[1])
+        end
+    end)
+
+    it("is served by its last good addresses while the lookup fails", function()
+        local names = names_module.new_names()
+        local resolve, asked = resolver({ addresses = { "1.1.1.1", "2.2.2.2" }, seconds = 10 }, { reason = "timeout" }, { addresses = {} },
+            { addresses = { "3.3.3.3" }, seconds = 10 })
+        assert.equal("1.1.1.1", address_of(names, "gpu", 0, resolve))
+        assert.equal("2.2.2.2", address_of(names, "gpu", 10, resolve))
+        assert.equal(2, asked.count)
+        -- Not asked again at once.
+        assert.equal("1.1.1.1", address_of(names, "gpu", 10.9, resolve))
+        assert.equal(2, asked.count)
+        assert.equal("2.2.2.2", address_of(names, "gpu", 11, resolve))
+        assert.equal(3, asked.count)
+        assert.equal("3.3.3.3", address_of(names, "gpu", 12, resolve))
+    end)
+
+    it("that has never been found has no address, and why is told", function()
+        local names = names_module.new_names()
+        local resolve, asked = resolver({ reason = "no such name" })
+        assert.same({ n = 2, nil, "no such name" }, { n = 2, address_of(names, "gpu", 0, resolve) })
+        -- A second later it is asked for again, not with every request.
+        local address, reason = address_of(names, "gpu", 0.5, resolve)
+        assert.is_nil(address)
+        assert.is_string(reason)
+        assert.equal(1, asked.count)
+        address_of(names, "gpu", 1, resolve)
+        assert.equal(2, asked.count)
+    end)
+
+    it("without addresses has none", function()
+        local resolve = resolver({ addresses = {}, seconds = 10 })
+        local address, reason = address_of(names_module.new_names(), "gpu", 0, resolve)
+        assert.is_nil(address)
+        assert.equal("no address", reason)
+    end)
+
+    it("is found after it was not", function()
+        local names = names_module.new_names()
+        local resolve = resolver({ reason = "no such name" }, { addresses = { "1.1.1.1" }, seconds = 5 })
+        assert.is_nil((address_of(names, "gpu", 0, resolve)))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 2, resolve))
+    end)
+
+    it("has its addresses take turns", function()
+        local names = names_module.new_names()
+        local resolve = resolver({ addresses = { "1.1.1.1", "2.2.2.2", "[::3]" }, seconds = 60 })
+        local order = {}
+        for index = 1, 7 do
+            order[index] = address_of(names, "gpu", index, resolve)
+        end
+        assert.equal("1.1.1.1 2.2.2.2 [::3] 1.1.1.1 2.2.2.2 [::3] 1.1.1.1", table.concat(order, " "))
+    end)
+
+    it("with fewer addresses than before goes on with the ones it has", function()
+        local names = names_module.new_names()
+        local resolve = resolver({ addresses = { "1.1.1.1", "2.2.2.2", "3.3.3.3" }, seconds = 10 }, { addresses = { "4.4.4.4" }, seconds = 10 })
+        address_of(names, "gpu", 0, resolve)
+        address_of(names, "gpu", 1, resolve)
+        for now = 10, 15 do
+            assert.equal("4.4.4.4", address_of(names, "gpu", now, resolve))
+        end
+    end)
+
+    it("does not share addresses with another", function()
+        local names = names_module.new_names()
+        assert.equal("1.1.1.1", address_of(names, "one", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 60 })))
+        assert.equal("2.2.2.2", address_of(names, "two", 0, resolver({ addresses = { "2.2.2.2" }, seconds = 60 })))
+        assert.equal("1.1.1.1", address_of(names, "one", 1, never))
+    end)
+
+    it("is looked up once at a time: the others use the old addresses meanwhile", function()
+        local names = names_module.new_names()
+        address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 10 }))
+        local asked = 0
+        local function waiting()
+            asked = asked + 1
+            coroutine.yield()
+            return { "2.2.2.2" }, 10
+        end
+        local first = coroutine.create(function() return (address_of(names, "gpu", 20, waiting)) end)
+        assert(coroutine.resume(first))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 20, waiting))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 21, waiting))
+        assert.equal(1, asked)
+        local _, address = coroutine.resume(first)
+        assert.equal("2.2.2.2", address)
+        assert.equal("2.2.2.2", address_of(names, "gpu", 22, never))
+    end)
+
+    it("is looked up by each who needs it while there is no address yet", function()
+        local names = names_module.new_names()
+        local function waiting()
+            coroutine.yield()
+            return { "2.2.2.2" }, 10
+        end
+        local first = coroutine.create(function() return (address_of(names, "gpu", 0, waiting)) end)
+        assert(coroutine.resume(first))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 10 })))
+        local _, address = coroutine.resume(first)
+        assert.equal("2.2.2.2", address)
+    end)
+
+    -- A request that is ended while it waits takes its lookup with it.
+    it("is looked up again even if a lookup never came back", function()
+        local names = names_module.new_names()
+        address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 10 }))
+        local abandoned = coroutine.create(function() address_of(names, "gpu", 20, function() coroutine.yield() end) end)
+        assert(coroutine.resume(abandoned))
+        abandoned = nil
+        assert.is_nil(abandoned)
+        local resolve, asked = resolver({ addresses = { "2.2.2.2" }, seconds = 10 })
+        address_of(names, "gpu", 21, resolve)
+        assert.equal("2.2.2.2", address_of(names, "gpu", 120, resolve))
+        assert.equal(1, asked.count)
+    end)
+end)

@@ -1,0 +1,208 @@
+local pick = require("sluice.pool.pick")
+local pools = require("sluice.pool.pools")
+local slots_module = require("sluice.pool.slots")
+
+local APIS = {
+    { name = "chat", upstream_path = "/v1/chat/completions" },
+    { name = "embeddings", upstream_path = "/v1/embeddings" },
+}
+
+local function endpoint(url)
+    local scheme, host, port, path = url:match("^(%a+)://%[(.-)%]:(%d+)(.*)$")
+    if not scheme then
+        scheme, host, port, path = url:match("^(%a+)://([^:/]+):(%d+)(.*)$")
+    end
+    return { url = url, scheme = scheme, host = host, port = tonumber(port), path = path }
+end
+
+local function pool_of(name, urls, more)
+    local configuration = {
+        name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500 },
+    }
+    for index, url in ipairs(urls) do
+        configuration.endpoints[index] = endpoint(url)
+    end
+    for key, value in pairs(more or {}) do
+        configuration[key] = value
+    end
+    return configuration
+end
+
+local function build(configurations, slots, now)
+    return pools.build(configurations, APIS, slots or slots_module.new_slots(), now or 0)
+end
+
+local function build_one(...)
+    local built, problems = build({ pool_of("gpu", ...) })
+    assert.same({}, problems)
+    return built.gpu
+end
+
+describe("a pool", function()
+    it("is found by its name", function()
+        local built = build({ pool_of("a", { "http://1.1.1.1:80" }), pool_of("b", { "http://2.2.2.2:80" }) })
+        assert.equal("a", built.a.name)
+        assert.equal("b", built.b.name)
+        assert.is_nil(built.c)
+    end)
+
+    it("has its timeouts in seconds", function()
+        local pool = build_one({ "http://1.1.1.1:80" })
+        assert.same({ 2, 10, 60.5 }, { pool.connect_timeout, pool.send_timeout, pool.read_timeout })
+    end)
+
+    for url, case in pairs({
+        ["http://10.0.0.1:8000"] = { "10.0.0.1", 8000, "10.0.0.1:8000", "http://sluice_http/v1/chat/completions" },
+        ["http://10.0.0.1:80"] = { "10.0.0.1", 80, "10.0.0.1", "http://sluice_http/v1/chat/completions" },
+        ["http://gpu:443"] = { "gpu", 443, "gpu:443", "http://sluice_http/v1/chat/completions" },
+        ["https://api.example.com:443"] = { "api.example.com", 443, "api.example.com", "https://sluice_tls_0/v1/chat/completions" },
+        ["https://api.example.com:80"] = { "api.example.com", 80, "api.example.com:80", "https://sluice_tls_0/v1/chat/completions" },
+        ["https://api.example.com:443/openai"] = {
+            "api.example.com", 443, "api.example.com", "https://sluice_tls_0/openai/v1/chat/completions",
+        },
+        ["http://[::1]:8000"] = { "::1", 8000, "[::1]:8000", "http://sluice_http/v1/chat/completions" },
+        ["http://[2001:db8::1]:80/base"] = { "2001:db8::1", 80, "[2001:db8::1]", "http://sluice_http/base/v1/chat/completions" },
+    }) do
+        it("has the endpoint " .. url, function()
+            local made = build_one({ url }).endpoints[1]
+            assert.same({ url, unpack(case) }, { made.name, made.host, made.port, made.host_header, made.upstream.chat })
+            assert.equal((case[4]:gsub("chat/completions", "embeddings")), made.upstream.embeddings)
+        end)
+    end
+
+    it("puts its accounts' keys into the header of their API", function()
+        local keys = { { id = "one", secret = "s1" }, { id = "two", secret = "s2" } }
+        assert.same({
+            { id = "one", authorization = "Bearer s1", x_api_key = "" },
+            { id = "two", authorization = "Bearer s2", x_api_key = "" },
+        }, build_one({ "http://1.1.1.1:80" }, { keys = keys }).accounts)
+        assert.same({
+            { id = "one", authorization = "", x_api_key = "s1" },
+            { id = "two", authorization = "", x_api_key = "s2" },
+        }, build_one({ "http://1.1.1.1:80" }, { keys = keys, api = "anthropic" }).accounts)
+    end)
+
+    it("without keys sends none", function()
+        assert.same({ { id = "", authorization = "", x_api_key = "" } }, build_one({ "http://1.1.1.1:80" }).accounts)
+    end)
+
+    it("gives its accounts turns", function()
+        local pool = build_one({ "http://1.1.1.1:80" }, {
+            keys = { { id = "a", secret = "1" }, { id = "b", secret = "2" }, { id = "c", secret = "3" } },
+        })
+        local order = {}
+        for index = 1, 7 do
+            order[index] = pools.next_account(pool).id
+        end
+        assert.equal("a b c a b c a", table.concat(order, " "))
+        local single = build_one({ "http://1.1.1.1:80" })
+        assert.equal("", pools.next_account(single).id)
+        assert.equal("", pools.next_account(single).id)
+    end)
+end)
+
+describe("round robin", function()
+    local function turns(urls, count)
+        local pool, order = build_one(urls), {}
+        for index = 1, count do
+            order[index] = pick.round_robin(pool).host
+        end
+        return table.concat(order, " ")
+    end
+
+    it("gives each endpoint its turn", function()
+        assert.equal("a b c a b c a", turns({ "http://a:80", "http://b:80", "http://c:80" }, 7))
+        assert.equal("a a a", turns({ "http://a:80" }, 3))
+    end)
+
+    it("counts for each pool by itself", function()
+        local built = build({ pool_of("x", { "http://a:80", "http://b:80" }), pool_of("y", { "http://c:80", "http://d:80" }) })
+        assert.equal("a", pick.round_robin(built.x).host)
+        assert.equal("c", pick.round_robin(built.y).host)
+        assert.equal("b", pick.round_robin(built.x).host)
+        assert.equal("d", pick.round_robin(built.y).host)
+    end)
+
+    it("has nothing to give from an empty pool", function()
+        local pool = build_one({})
+        assert.is_nil(pick.round_robin(pool))
+        assert.is_nil(pick.round_robin(pool))
+    end)
+end)
+
+describe("the slots of pools", function()
+    local function https(count, first)
+        local urls = {}
+        for index = 1, count do
+            urls[index] = ("https://host%d:443"):format((first or 0) + index)
+        end
+        return urls
+    end
+    local function slot(built, pool, index)
+        return built[pool].endpoints[index].upstream.chat:match("^https://([^/]+)")
+    end
+
+    it("are shared by endpoints of the same TLS name", function()
+        local built = build({ pool_of("a", { "https://x:443", "https://x:8443" }), pool_of("b", { "https://x:443/base", "https://y:443" }) })
+        assert.equal("sluice_tls_0", slot(built, "a", 1))
+        assert.equal("sluice_tls_0", slot(built, "a", 2))
+        assert.equal("sluice_tls_0", slot(built, "b", 1))
+        assert.equal("sluice_tls_1", slot(built, "b", 2))
+    end)
+
+    it("run out as a problem that names the pool and the host", function()
+        local late = { "https://host1:443", "https://late:443" }
+        local _, problems = build({ pool_of("a", https(16)), pool_of("b", { "http://plain:80" }), pool_of("c", late) })
+        assert.equal(1, #problems)
+        assert.equal("pools[2].endpoints", problems[1].path)
+        assert.matches("at most 16 different host names", problems[1].message)
+        assert.matches("late", problems[1].message)
+    end)
+
+    it("do not run out with 16 names in many endpoints", function()
+        local urls = https(16)
+        for index = 1, 16 do
+            urls[#urls + 1] = ("https://host%d:8443"):format(index)
+        end
+        local _, problems = build({ pool_of("a", urls) })
+        assert.same({}, problems)
+    end)
+
+    it("stay with names that are still in the configuration, also when new ones come in front after hours", function()
+        local slots = slots_module.new_slots()
+        local first = build({ pool_of("a", https(16)) }, slots, 0)
+        local urls = https(14)
+        table.insert(urls, 1, "https://new:443")
+        pools.keep_slots(first, slots, 100000)
+        local second, problems = build({ pool_of("a", urls) }, slots, 100000)
+        for index = 1, 14 do
+            assert.equal(slot(first, "a", index), slot(second, "a", index + 1), index)
+        end
+        -- The two that have only now gone have connections yet: their blocks must rest before they are given away.
+        assert.equal(1, #problems)
+    end)
+
+    it("rest for an hour from when their name went, not from when it came", function()
+        local slots = slots_module.new_slots()
+        local first = build({ pool_of("a", https(16)) }, slots, 0)
+        pools.keep_slots(first, slots, 100000)
+        local second, problems = build({ pool_of("a", https(15)) }, slots, 100000)
+        assert.same({}, problems)
+        pools.keep_slots(second, slots, 100010)
+        local _, third = build({ pool_of("a", https(15)), pool_of("b", { "https://new:443" }) }, slots, 100010)
+        assert.equal(1, #third)
+        local built
+        built, problems = build({ pool_of("a", https(15)), pool_of("b", { "https://new:443" }) }, slots, 100000 + 3700)
+        assert.same({}, problems)
+        assert.equal("sluice_tls_15", slot(built, "b", 1))
+    end)
+
+    it("are not used up by a configuration that was refused", function()
+        local slots = slots_module.new_slots()
+        build({ pool_of("a", https(10)) }, slots, 0)
+        local _, problems = build({ pool_of("a", https(20, 100)) }, slots, 10)
+        assert.is_true(#problems > 0)
+        _, problems = build({ pool_of("a", https(10)), pool_of("b", { "https://new:443" }) }, slots, 20)
+        assert.same({}, problems)
+    end)
+end)
