@@ -51,7 +51,7 @@ function declare_all(most_series?: number): Catalogue {
     request_duration: registry.histogram(
       "sluice_request_duration_seconds", "From the request's first byte to the answer's last.", ["model"], REQUEST_SECONDS),
     time_to_first_token: registry.histogram(
-      "sluice_time_to_first_token_seconds", "From the request's first byte to the first byte of the answer's body.", ["model"], FIRST_TOKEN_SECONDS),
+      "sluice_time_to_first_token_seconds", "From the request to the first text of its answer; streams only.", ["model"], FIRST_TOKEN_SECONDS),
     overhead: registry.histogram(
       "sluice_overhead_seconds", "Time that the gateway itself took, by nginx phase.", ["phase"], OVERHEAD_SECONDS),
     tokens: registry.counter(
