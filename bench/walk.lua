@@ -11,6 +11,9 @@ local ROUNDS = 3
 local WALKED_BYTES = 15000000
 local WALKED_EVENTS = 30000
 
+-- As the gateway does at its start.
+require("sluice.wire.warm_up").warm_up()
+
 local answer = require("sluice.wire.answer")
 local request = require("sluice.wire.request")
 
@@ -31,10 +34,14 @@ local function chat(text, bytes)
     .. table.concat(messages, ",") .. "]}"
 end
 
-local function walk_request(body, range)
+local function range_of(body, from, to)
+  return body:sub(from + 1, to)
+end
+
+local function walk_request(body)
   local reader = request.take("chat")
   assert(request.read(reader, body))
-  local reading, refusal = request.conclude(reader, range)
+  local reading, refusal = request.conclude(reader, range_of, body)
   assert(reading, refusal and refusal.message)
   assert(reading.model == "bench" and reading.stream and reading.prompt_tokens > 1000)
   request.release(reader)
@@ -44,9 +51,6 @@ local subjects = {}
 
 local function add_request(name, text)
   local body = chat(text, 30000)
-  local function range(from, to)
-    return body:sub(from + 1, to)
-  end
   local repeats = math.ceil(WALKED_BYTES / #body)
   subjects[#subjects + 1] = {
     what = "request walk, " .. name .. " chat of " .. math.floor(#body / 1000) .. " kB",
@@ -54,7 +58,7 @@ local function add_request(name, text)
     target = 250,
     run = function()
       for _ = 1, repeats do
-        walk_request(body, range)
+        walk_request(body)
       end
     end,
     figure = function(seconds)

@@ -39,6 +39,9 @@ function refuse_nginx_error(status: number): Refusal {
   if (status === 405) {
     return refuse(405, "invalid_request_error", "method_not_allowed", "This method is not allowed.");
   }
+  if (status === 501 || status === 505) {
+    return refuse(status, "invalid_request_error", "bad_request", "The request's transfer coding or protocol version is not supported.");
+  }
   if (status < 500) {
     return refuse(status === 404 ? 404 : 400, "invalid_request_error", "bad_request", "The request is malformed.");
   }

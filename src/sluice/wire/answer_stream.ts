@@ -12,7 +12,7 @@ import { new_estimate } from "./estimate";
 import type { Estimate } from "./estimate";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
 import type { Walk } from "./json";
-import { MOST_EVENT_BYTES, is_done_marker, new_frame, next_event } from "./sse";
+import { MOST_EVENT_BYTES, is_done_marker, is_single_line, new_frame, next_event } from "./sse";
 import { NO_SLOT, answer_slots, take_usage } from "./usage";
 import type { AnswerSlots } from "./usage";
 import type { ApiName } from "./api";
@@ -35,10 +35,9 @@ function shared_walk(api: ApiName): Walk<Estimate> {
   return found;
 }
 
-/** Walks the event's data lines as one document, joined by line feeds. Returns whether it is JSON. */
-function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
-  restart(walk);
-  const state = walk.state;
+/** Walks several data lines as one document, joined by line feeds. Returns whether it is JSON. */
+function walk_lines(walk: Walk<Estimate>, bytes: Bytes): boolean {
+  const { state } = walk;
   for (const line of $range(0, frame.data_count - 1)) {
     const end = frame.data_ends[line]!;
     if (line > 0) {
@@ -49,6 +48,16 @@ function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
     }
   }
   return finish(walk, 0, 0);
+}
+
+/** Walks the event's data. Returns whether it is JSON. */
+function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
+  restart(walk);
+  if (frame.data_count === 1) {
+    const end = frame.data_ends[0]!;
+    return feed(walk, bytes, frame.data_starts[0]!, end) === end && finish(walk, 0, 0);
+  }
+  return walk_lines(walk, bytes);
 }
 
 /** Notes a terminal or error event of the APIs whose events say their type. */
@@ -182,6 +191,20 @@ function read_events(reader: AnswerReader, text: string, last: boolean): string 
   return table.concat(parts);
 }
 
+/** Reads a chunk when nothing is held: in most cases exactly one event. */
+function read_chunk(reader: AnswerReader, chunk: string): string | undefined {
+  const bytes = bytes_of(chunk);
+  frame.at_start = !reader.started;
+  if (reader.after_return || !is_single_line(frame, chunk, bytes)) {
+    return read_events(reader, chunk, false);
+  }
+  reader.started = true;
+  if (read_event(reader, chunk, bytes)) {
+    return undefined;
+  }
+  return "";
+}
+
 /** Whether the chunk, with what is held before it, may hold the blank line that ends the event. */
 function ends_event(reader: AnswerReader, chunk: string): boolean {
   const last = byte(reader.held[reader.held.length - 1]!, -1);
@@ -204,7 +227,7 @@ function read_stream(reader: AnswerReader, chunk: string): string | undefined {
     return "";
   }
   if (reader.held_bytes === 0) {
-    return read_events(reader, chunk, false);
+    return read_chunk(reader, chunk);
   }
   const may_end = ends_event(reader, chunk);
   reader.held.push(chunk);

@@ -33,7 +33,7 @@ interface Refusal {
 
 /** Makes a refusal. `param` names the member of the body at fault, if there is one. */
 function refuse(status: number, type: RefusalType, code: string, message: string, param?: string): Refusal {
-  return { status, type, code, message, param, retry: status >= 500 || status === 429 };
+  return { status, type, code, message, param, retry: type !== "invalid_request_error" && (status >= 500 || status === 429) };
 }
 
 export { refuse };
