@@ -8,7 +8,7 @@ import { ACCOUNT_KEY, CLIENT_KEY, configuration } from "../support/configuration
 import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, errorOf, post, send, sendBytes } from "../support/http_client.ts";
 import { bodyOf, headersOf, type Mock, startMock } from "../support/mock.ts";
-import { eventually, temporaryDirectory } from "../support/processes.ts";
+import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
 import { type RawUpstream, startRawUpstream } from "../support/raw_upstream.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -47,7 +47,7 @@ function rawAnswer(status: string, type: string, body: string): string {
 }
 
 const COMPLETION =
-  '{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}';
+  '{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}';
 const EVENTS = 'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
 const FAILURE = '{"error":{"message":"in its own words","type":"invalid_request_error","param":null,"code":null}}';
 
@@ -178,7 +178,7 @@ describe("a caller from an address that is not the tenant's", () => {
 
 describe("a body of 30 MB", () => {
   it("is walked while others are served", async () => {
-    // The last byte lets the walk begin; what others ask after it is answered before the walk has ended, or it is not.
+    // The last byte lets the walk begin. Without rests in it, nothing that is asked after that byte is answered before it ends.
     const body = `{"model":"chat","messages":[{"role":"user","content":"${"a".repeat(30_000_000)}"}],"model":"chat"}`;
     const others = await Promise.all(Array.from({ length: 20 }, open));
     const large = await open();
@@ -436,15 +436,16 @@ describe("requests one after another", () => {
       bytesOf(good).replace(CLIENT_KEY, "sk-wrong"),
       bytesOf(good).replace(CHAT, "/v1/nothing"),
       bytesOf('{"model":"chat","stream":true,"messages":[],"mock":"status=400;message=no"}'),
-      bytesOf('{"model":"talkative","messages":[]}', ["Connection: close"]),
+      bytesOf('{"model":"talkative","messages":[]}'),
+      bytesOf(`{"model":"streaming","stream":true,"messages":["${"many words ".repeat(50)}"]}`, ["Connection: close"]),
     ];
     const text = await sendBytes(gateway.port, requests.join(""));
     const answers = text.split(/(?=HTTP\/1\.1 \d)/);
-    expect(answers.map((answer) => answer.slice(9, 12))).toEqual(["200", "404", "200", "400", "401", "404", "400", "200"]);
+    expect(answers.map((answer) => answer.slice(9, 12))).toEqual(["200", "404", "200", "400", "401", "404", "400", "200", "200"]);
     const ids = answers.map((answer) => /^x-request-id: (\S+)\r$/im.exec(answer)?.[1] ?? "");
     expect(new Set(ids).size).toBe(requests.length);
     const marked = answers.map((answer) => /^x-sluice-(model|pool|attempts): /im.test(answer));
-    expect(marked).toEqual([true, false, true, false, false, false, true, true]);
+    expect(marked).toEqual([true, false, true, false, false, false, true, true, true]);
 
     const nothing = {
       model: null, pool: null, endpoint: null, attempts: 0, ending: "refused", input_tokens: 0, cached_input_tokens: 0,
@@ -456,9 +457,12 @@ describe("requests one after another", () => {
     expect(await line(2)).toMatchObject({ input_tokens: 50, cached_input_tokens: 40, output_tokens: 60, ending: "finished" });
     expect(await line(3)).toMatchObject({ ...nothing, status: 400 });
     expect(await line(6)).toMatchObject({ model: "chat", status: 400, output_tokens: 0, first_token_ms: null, usage_from: null });
-    const last = await line(7);
-    expect(last).toMatchObject({ model: "talkative", pool: "talkative", cached_input_tokens: 0, usage_from: "counted" });
-    expect(last.endpoint).toContain(upstreams.talkative.url.replace("http://", ""));
+    const talkative = await line(7);
+    expect(talkative).toMatchObject({ model: "talkative", pool: "talkative", input_tokens: 7, cached_input_tokens: 0, output_tokens: 3 });
+    expect(talkative.endpoint).toContain(upstreams.talkative.url.replace("http://", ""));
+    const streaming = await line(8);
+    expect(streaming).toMatchObject({ model: "streaming", pool: "streaming", cached_input_tokens: 0, usage_from: "counted" });
+    expect(streaming.input_tokens).toBeGreaterThan(50);
     const known = gateway.journal().map(({ id }) => id);
     expect(known).not.toContain(ids[4]);
     expect(known).not.toContain(ids[5]);
@@ -554,7 +558,8 @@ describe("the journal", () => {
   });
 
   it("on a full disk stops no traffic, and its lost lines are counted", async () => {
-    const runDir = join(temporaryDirectory("sluice-full-disk"), "run");
+    const directory = temporaryDirectory("sluice-full-disk");
+    const runDir = join(directory, "run");
     mkdirSync(join(runDir, "logs"), { recursive: true });
     symlinkSync("/dev/full", join(runDir, "logs/usage.jsonl"));
     const full = await startGateway({ config: configuration({ upstream: mock.url }), env: { RUN_DIR: runDir } });
@@ -569,6 +574,7 @@ describe("the journal", () => {
       expect(readFileSync(join(runDir, "logs/error.log"), "utf8")).toMatch(/lines of the usage journal are lost/);
     } finally {
       await full.stop();
+      removeDirectory(directory);
     }
   });
 });
