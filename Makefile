@@ -10,6 +10,8 @@ CONFIG ?=
 HTTP_PORT ?= 8080
 # A self-signed certificate is made on the first run.
 HTTPS_PORT ?= 8443
+# The address of these two. If empty: all addresses, but 127.0.0.1 for the demonstration, whose key everybody knows.
+LISTEN ?=
 # Bound to 127.0.0.1.
 ADMIN_PORT ?= 9145
 # Everything that a run writes: pid, logs, state, temporary files.
@@ -19,14 +21,14 @@ WORKERS ?=
 # Any nginx with the Lua module, such as /usr/local/openresty/nginx/sbin/nginx.
 NGINX ?= nginx
 
-export CONFIG HTTP_PORT HTTPS_PORT ADMIN_PORT RUN_DIR WORKERS NGINX
+export CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX
 
 .PHONY: help run test bench check build schema dist
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
 	@echo
-	@echo 'Variables of make run: CONFIG HTTP_PORT HTTPS_PORT ADMIN_PORT RUN_DIR WORKERS NGINX'
+	@echo 'Variables of make run: CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX'
 
 run: ## Install what is missing, build, check the configuration, run in the foreground
 	@tools/install

@@ -63,7 +63,8 @@ function module_lines(): string {
 async function start_nginx(name: string, core: number, file: string, ready: string, values: Record<string, string | number>) {
   const path = own_directory(name);
   const rendered = render(file, path, { ...values, USER: user_line(), MODULES: module_lines() });
-  const child = start(name, core, [NGINX, "-p", `${path}/`, "-e", "error.log", "-c", rendered], {});
+  // nginx would take a variable of this name for a list of inherited sockets.
+  const child = start(name, core, ["env", "-u", "NGINX", NGINX, "-p", `${path}/`, "-e", "error.log", "-c", rendered], {});
   const answer = await wait_for(name, child, ready);
   return { child, answer };
 }
