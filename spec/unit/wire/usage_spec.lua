@@ -1,13 +1,14 @@
 local json = require("sluice.wire.json")
+local answer_shape = require("sluice.wire.answer_shape")
 local usage = require("sluice.wire.usage")
 
 -- What an answer's documents report, one after the other.
 local function reported(api, ...)
     local total = { input = -1, cached_input = -1, output = -1 }
-    local walk = json.walker(usage.answer_shape(api), json.NO_SINK, nil)
+    local walk = json.walker(answer_shape.answer_shape(api), json.NO_SINK, nil)
     for _, document in ipairs({ ... }) do
         assert.is_nil(json.check(walk, document))
-        usage.take_usage(total, walk.state, usage.answer_slots(api))
+        usage.take_usage(total, walk.state, answer_shape.answer_slots(api, false))
     end
     return { total.input, total.cached_input, total.output }
 end

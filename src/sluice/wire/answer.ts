@@ -6,7 +6,8 @@
 import { return_walk, take_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { Fault, bytes_of, feed, finish } from "./json";
-import { answer_slots, take_usage } from "./usage";
+import { answer_slots } from "./answer_shape";
+import { take_usage } from "./usage";
 
 const sub = string.sub;
 
@@ -14,7 +15,7 @@ const sub = string.sub;
 function read_body(reader: AnswerReader, chunk: string): void {
   let walk = reader.body;
   if (walk === undefined) {
-    walk = take_walk(reader.api, reader.estimate);
+    walk = take_walk(reader);
     reader.body = walk;
   }
   const state = walk.state;
@@ -36,9 +37,9 @@ function end_body(reader: AnswerReader): void {
   }
   reader.complete = finish(walk, 0, reader.body_rest.length);
   reader.malformed = !reader.complete;
-  take_usage(reader.usage, walk.state, answer_slots(reader.api));
+  take_usage(reader.usage, walk.state, answer_slots(reader.api, reader.guarded));
   reader.body = undefined;
-  return_walk(reader.api, walk);
+  return_walk(reader, walk);
 }
 
 export { end_body, read_body };

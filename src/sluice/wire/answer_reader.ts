@@ -3,19 +3,22 @@
  * an answer costs the garbage collector next to nothing.
  */
 
-import { ESTIMATOR, clear, new_estimate, tokens } from "./estimate";
-import type { Estimate } from "./estimate";
+import { answer_shape, guarded_shape } from "./answer_shape";
+import { clear, tokens } from "./estimate";
 import { restart, walker } from "./json";
 import type { Walk } from "./json";
-import { answer_shape } from "./usage";
+import { attach, new_text, text_sink } from "./text";
+import type { Text } from "./text";
 import type { Usage } from "./usage";
 import type { ApiName } from "./api";
 
 interface AnswerReader {
   api: ApiName;
   usage: Usage;
-  /** Counts the answer's text. */
-  estimate: Estimate;
+  /** Reads the answer's text: counts it and, if the answer is guarded, scans it. */
+  text: Text;
+  /** Every string is text to be scanned, and the walks differ. */
+  guarded: boolean;
   /** Leave out the chunk that only reports usage. */
   drop_usage: boolean;
   /** The stream's terminal marker, or the body's end, has come. */
@@ -40,36 +43,42 @@ interface AnswerReader {
   /** Responses API: the last sequence number, and the response's id. */
   sequence: number;
   response_id: string | undefined;
+  /** The first event that had data: an ending of our own takes its names from it. */
+  first_event: string | undefined;
+  /** The type of the event that was read last, in the APIs whose events have one. */
+  event_type: string;
+  /** Messages: the content block that has begun and not ended; −1: none. */
+  open_block: number;
   /** The walk of a JSON body; streams share theirs. */
-  body: Walk<Estimate> | undefined;
+  body: Walk<Text> | undefined;
   body_rest: string;
 }
 
-/** Walkers for JSON bodies that are not in use, by API. */
-const idle = new LuaTable<ApiName, Walk<Estimate>[]>();
+/** Walkers for JSON bodies that are not in use, by API: of plain answers, and of guarded ones. */
+const idle = new LuaTable<ApiName, Walk<Text>[]>();
+const idle_guarded = new LuaTable<ApiName, Walk<Text>[]>();
 const MOST_IDLE = 32;
 const MOST_READERS = 256;
 
-function new_walk(api: ApiName, estimate: Estimate): Walk<Estimate> {
-  return walker(answer_shape(api), ESTIMATOR, estimate);
+function new_walk(api: ApiName, guarded: boolean, text: Text): Walk<Text> {
+  return walker(guarded ? guarded_shape(api) : answer_shape(api), text_sink(), text);
 }
 
-/** Takes a walker for a body. Give it back with `return_walk`. */
-function take_walk(api: ApiName, estimate: Estimate): Walk<Estimate> {
-  const walks = idle.get(api);
-  const walk = walks !== undefined ? walks.pop() : undefined;
-  if (walk === undefined) {
-    return new_walk(api, estimate);
-  }
-  walk.target = estimate;
+/** Takes a walker for the reader's body. Give it back with `return_walk`. */
+function take_walk(reader: AnswerReader): Walk<Text> {
+  const walks = (reader.guarded ? idle_guarded : idle).get(reader.api);
+  const kept = walks !== undefined ? walks.pop() : undefined;
+  const walk = kept ?? new_walk(reader.api, reader.guarded, reader.text);
+  attach(walk, reader.text);
   return walk;
 }
 
-function return_walk(api: ApiName, walk: Walk<Estimate>): void {
-  let walks = idle.get(api);
+function return_walk(reader: AnswerReader, walk: Walk<Text>): void {
+  const store = reader.guarded ? idle_guarded : idle;
+  let walks = store.get(reader.api);
   if (walks === undefined) {
     walks = [];
-    idle.set(api, walks);
+    store.set(reader.api, walks);
   }
   if (walks.length < MOST_IDLE) {
     restart(walk);
@@ -91,7 +100,7 @@ function reset(reader: AnswerReader): void {
   usage.input = -1;
   usage.cached_input = -1;
   usage.output = -1;
-  clear(reader.estimate);
+  clear(reader.text.estimate);
   reader.complete = false;
   reader.failed = false;
   reader.oversized = false;
@@ -103,6 +112,10 @@ function reset(reader: AnswerReader): void {
   reader.after_dropped = false;
   reader.sequence = -1;
   reader.response_id = undefined;
+  reader.first_event = undefined;
+  reader.event_type = "";
+  reader.open_block = -1;
+  reader.guarded = false;
   reader.body_rest = "";
 }
 
@@ -116,6 +129,7 @@ function take_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     return new_answer(api, drop_usage);
   }
   reader.api = api;
+  reader.text.api = api;
   reader.drop_usage = drop_usage;
   return reader;
 }
@@ -123,7 +137,7 @@ function take_answer(api: ApiName, drop_usage: boolean): AnswerReader {
 /** Gives a reader back. Nothing of the answer stays in it. */
 function return_answer(reader: AnswerReader): void {
   if (reader.body !== undefined) {
-    return_walk(reader.api, reader.body);
+    return_walk(reader, reader.body);
     reader.body = undefined;
   }
   if (readers.length < MOST_READERS) {
@@ -134,10 +148,13 @@ function return_answer(reader: AnswerReader): void {
 
 /** A new reader for an answer of that API. */
 function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
+  const text = new_text();
+  text.api = api;
   return {
     api,
     usage: { input: -1, cached_input: -1, output: -1 },
-    estimate: new_estimate(),
+    text,
+    guarded: false,
     drop_usage,
     complete: false,
     failed: false,
@@ -151,6 +168,9 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     after_dropped: false,
     sequence: -1,
     response_id: undefined,
+    first_event: undefined,
+    event_type: "",
+    open_block: -1,
     body: undefined,
     body_rest: "",
   };
@@ -158,12 +178,12 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
 
 /** Tokens counted in the answer's text. */
 function counted_output(reader: AnswerReader): number {
-  return tokens(reader.estimate);
+  return tokens(reader.text.estimate);
 }
 
 /** Whether any text has come: the first token. */
 function has_text(reader: AnswerReader): boolean {
-  return reader.estimate.characters > 0;
+  return reader.text.estimate.characters > 0;
 }
 
 export { counted_output, drop_held, has_text, new_answer, new_walk, return_answer, return_walk, take_answer, take_walk };

@@ -8,35 +8,38 @@
 
 import { drop_held, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
-import { new_estimate } from "./estimate";
-import type { Estimate } from "./estimate";
+import { NO_SLOT, answer_slots } from "./answer_shape";
+import type { AnswerSlots } from "./answer_shape";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
 import type { Walk } from "./json";
 import { MOST_EVENT_BYTES, is_done_marker, is_single_line, new_frame, next_event } from "./sse";
-import { NO_SLOT, answer_slots, take_usage } from "./usage";
-import type { AnswerSlots } from "./usage";
+import { attach, new_text } from "./text";
+import type { Text } from "./text";
+import { take_usage } from "./usage";
 import type { ApiName } from "./api";
 
 const byte = string.byte;
 const sub = string.sub;
 const find = string.find;
 
-/** The walkers, by API. */
-const shared = new LuaTable<ApiName, Walk<Estimate>>();
+/** The walkers, by API: of plain answers, and of guarded ones. */
+const shared = new LuaTable<ApiName, Walk<Text>>();
+const shared_guarded = new LuaTable<ApiName, Walk<Text>>();
 const frame = new_frame();
 const LINE_END = "\n";
 
-function shared_walk(api: ApiName): Walk<Estimate> {
-  let found = shared.get(api);
+function shared_walk(api: ApiName, guarded: boolean): Walk<Text> {
+  const walks = guarded ? shared_guarded : shared;
+  let found = walks.get(api);
   if (found === undefined) {
-    found = new_walk(api, new_estimate());
-    shared.set(api, found);
+    found = new_walk(api, guarded, new_text());
+    walks.set(api, found);
   }
   return found;
 }
 
 /** Walks several data lines as one document, joined by line feeds. Returns whether it is JSON. */
-function walk_lines(walk: Walk<Estimate>, bytes: Bytes): boolean {
+function walk_lines(walk: Walk<Text>, bytes: Bytes): boolean {
   const { state } = walk;
   for (const line of $range(0, frame.data_count - 1)) {
     const end = frame.data_ends[line]!;
@@ -51,7 +54,7 @@ function walk_lines(walk: Walk<Estimate>, bytes: Bytes): boolean {
 }
 
 /** Walks the event's data. Returns whether it is JSON. */
-function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
+function walk_data(walk: Walk<Text>, bytes: Bytes): boolean {
   restart(walk);
   if (frame.data_count === 1) {
     const end = frame.data_ends[0]!;
@@ -61,14 +64,19 @@ function walk_data(walk: Walk<Estimate>, bytes: Bytes): boolean {
 }
 
 /** Notes a terminal or error event of the APIs whose events say their type. */
-function note_type(reader: AnswerReader, text: string, walk: Walk<Estimate>, slots: AnswerSlots): void {
+function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots): void {
   const state = walk.state;
   if (state.kinds[slots.type] !== Kind.String) {
     return;
   }
   const type = sub(text, state.starts[slots.type]! + 2, state.ends[slots.type]! - 1);
+  reader.event_type = type;
   if (reader.api === "messages") {
-    if (type === "message_stop") {
+    if (type === "content_block_start") {
+      reader.open_block = state.numbers[slots.index]!;
+    } else if (type === "content_block_stop") {
+      reader.open_block = -1;
+    } else if (type === "message_stop") {
       reader.complete = true;
     } else if (type === "error") {
       reader.failed = true;
@@ -89,7 +97,7 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Estimate>, slo
 }
 
 /** Whether the chunk just walked has no choices and is there only to report usage. */
-function is_usage_chunk(walk: Walk<Estimate>, slots: AnswerSlots): boolean {
+function is_usage_chunk(walk: Walk<Text>, slots: AnswerSlots): boolean {
   const state = walk.state;
   if (state.kinds[slots.usage] !== Kind.Object || state.kinds[slots.choices] !== Kind.Array) {
     return false;
@@ -102,8 +110,12 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   if (frame.data_count === 0) {
     return true;
   }
-  const walk = shared_walk(reader.api);
-  const slots = answer_slots(reader.api);
+  if (frame.overflown) {
+    reader.oversized = true;
+    return false;
+  }
+  const walk = shared_walk(reader.api, reader.guarded);
+  const slots = answer_slots(reader.api, reader.guarded);
   reader.events += 1;
   if (is_done_marker(frame, bytes)) {
     if (slots.choices !== NO_SLOT) {
@@ -111,7 +123,10 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     }
     return true;
   }
-  walk.target = reader.estimate;
+  if (reader.first_event === undefined) {
+    reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
+  }
+  attach(walk, reader.text);
   if (!walk_data(walk, bytes)) {
     reader.malformed = true;
     return true;
@@ -139,6 +154,13 @@ function limit_held(reader: AnswerReader): void {
     reader.oversized = true;
     drop_held(reader);
   }
+}
+
+/** Keeps the unfinished event that begins at offset `from` of the text. */
+function keep_rest(reader: AnswerReader, text: string, from: number): void {
+  reader.held.push(sub(text, from + 1));
+  reader.held_bytes = text.length - from;
+  limit_held(reader);
 }
 
 /** Reads all whole events of the text; keeps the rest. Returns what goes on, or undefined if all of it does. */
@@ -179,9 +201,7 @@ function read_events(reader: AnswerReader, text: string, last: boolean): string 
       return undefined;
     }
   } else {
-    reader.held.push(sub(text, from + 1));
-    reader.held_bytes = length - from;
-    limit_held(reader);
+    keep_rest(reader, text, from);
   }
   const ready = sub(text, kept_from + 1, from);
   if (parts === undefined) {
@@ -218,6 +238,26 @@ function ends_event(reader: AnswerReader, chunk: string): boolean {
   );
 }
 
+/** Adds a chunk to what is held. Returns all of it if an event may end in it, else undefined. */
+function gather(reader: AnswerReader, chunk: string): string | undefined {
+  const may_end = ends_event(reader, chunk);
+  reader.held.push(chunk);
+  if (!may_end) {
+    reader.held_bytes += chunk.length;
+    limit_held(reader);
+    return undefined;
+  }
+  return take_held(reader);
+}
+
+/** What is held, which is held no longer. */
+function take_held(reader: AnswerReader): string {
+  const text = table.concat(reader.held);
+  reader.held = [];
+  reader.held_bytes = 0;
+  return text;
+}
+
 /**
  * Takes the next bytes of a stream. Returns the bytes that go on to the client now; undefined: exactly those
  * that came.
@@ -229,17 +269,8 @@ function read_stream(reader: AnswerReader, chunk: string): string | undefined {
   if (reader.held_bytes === 0) {
     return read_chunk(reader, chunk);
   }
-  const may_end = ends_event(reader, chunk);
-  reader.held.push(chunk);
-  if (!may_end) {
-    reader.held_bytes += chunk.length;
-    limit_held(reader);
-    return "";
-  }
-  const text = table.concat(reader.held);
-  reader.held = [];
-  reader.held_bytes = 0;
-  return read_events(reader, text, false) ?? text;
+  const text = gather(reader, chunk);
+  return text === undefined ? "" : (read_events(reader, text, false) ?? text);
 }
 
 /** Says that the stream has ended by itself. Returns the bytes that still go on: an event without its blank line. */
@@ -247,10 +278,8 @@ function end_stream(reader: AnswerReader): string {
   if (reader.held_bytes === 0) {
     return "";
   }
-  const text = table.concat(reader.held);
-  reader.held = [];
-  reader.held_bytes = 0;
+  const text = take_held(reader);
   return read_events(reader, text, true) ?? text;
 }
 
-export { end_stream, read_stream };
+export { end_stream, frame, gather, keep_rest, read_event, read_stream, take_held, walk_data };

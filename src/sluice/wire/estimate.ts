@@ -72,11 +72,16 @@ function begin(this: void, estimate: Estimate): void {
   estimate.previous = 0;
 }
 
-function character(this: void, estimate: Estimate, code_point: number): void {
+/** Adds a character. */
+function count_character(estimate: Estimate, code_point: number): void {
   const found = code_point < 128 ? ASCII_CLASS[code_point]! : wide_class(code_point);
   estimate.cost += COSTS[estimate.previous + found]!;
   estimate.previous = found * 8;
   estimate.characters += 1;
+}
+
+function character(this: void, estimate: Estimate, code_point: number): void {
+  count_character(estimate, code_point);
 }
 
 function finish(this: void): void {}
@@ -103,5 +108,5 @@ function tokens(estimate: Estimate): number {
   return whole;
 }
 
-export { ESTIMATOR, clear, new_estimate, tokens };
+export { ASCII_CLASS, COSTS, ESTIMATOR, clear, count_character, new_estimate, tokens, wide_class };
 export type { Estimate };

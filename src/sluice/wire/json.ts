@@ -19,8 +19,8 @@ import * as bits from "bit";
 import * as ffi from "ffi";
 import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
 import { literal, literal_stands, number_digits } from "./json_scalars";
-import { At, Fault, Kind, begin_value, close, end_number, end_value, fail, open } from "./json_state";
-import { other_string, text_string } from "./json_strings";
+import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
+import { other_string, plain_run, text_string, wide_run } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
 import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
@@ -243,6 +243,7 @@ function restart(walk: Walk<any>): void {
   state.fault = 0;
   state.slot = 0;
   state.number_count = 0;
+  state.region_count = 0;
   ffi.fill(state.kinds, 128);
 }
 
@@ -254,6 +255,8 @@ function walker<Target>(shape: Shape, sink: Sink<Target>, target: Target): Walk<
     shape,
     sink,
     target,
+    plain_run: sink.plain_run ?? plain_run,
+    wide_run: sink.wide_run ?? wide_run,
   };
   restart(walk);
   return walk;
@@ -300,6 +303,7 @@ export {
   decode_string,
   encode_string,
   encode_utf8,
+  MOST_REGIONS,
   NO_SINK,
   Kind,
   Fault,

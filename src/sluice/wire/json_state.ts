@@ -4,6 +4,7 @@
  */
 
 import * as ffi from "ffi";
+import { REGION } from "./shape";
 import type { Shape } from "./shape";
 
 /** What the walker calls for text. Positions are offsets into the whole document; `next` is one past the character. */
@@ -13,7 +14,17 @@ interface Sink<Target> {
   character: (this: void, target: Target, code_point: number, position: number, next: number) => void;
   /** The string has ended; `position` is that of its closing quote. */
   finish: (this: void, target: Target, position: number) => void;
+  /**
+   * Take runs of characters at once, if the sink has a better way than one call for each: of ASCII characters that stand for
+   * themselves (`STRING_CLASS` 0), and of whole three-byte ones. `from` and `to` are offsets of the slice; both return
+   * where the run ends. Each loop over characters is its own piece of machine code, so those of different sinks don't
+   * get into each other's way.
+   */
+  plain_run?: Run<Target>;
+  wide_run?: Run<Target>;
 }
+
+type Run<Target> = (this: void, walk: Walk<Target>, bytes: Bytes, from: number, to: number) => number;
 
 /** What a slot's value is. */
 const enum Kind {
@@ -67,6 +78,7 @@ const enum At {
 }
 
 const MOST_LEVELS = 128;
+const MOST_REGIONS = 128;
 
 ffi.cdef(`
 typedef struct {
@@ -80,8 +92,9 @@ typedef struct {
   int32_t value_start;
   double number;
   int32_t levels_object[132], levels_node[132], levels_serial[132], levels_first[132], levels_second[132];
-  int32_t starts[32], ends[32], kinds[32];
-  double numbers[32];
+  int32_t starts[33], ends[33], kinds[33];
+  double numbers[33];
+  int32_t region_count, region_starts[128], region_ends[128];
 } sluice_json_walk;
 `);
 
@@ -127,6 +140,10 @@ interface WalkState {
   kinds: Int32Buffer;
   /** By slot: the value of a whole number up to 2^53; for an empty object or array 0; else -1. */
   numbers: Int32Buffer;
+  /** How many regions there were, and where the first 128 begin and end. */
+  region_count: number;
+  region_starts: Int32Buffer;
+  region_ends: Int32Buffer;
 }
 
 interface Walk<Target> {
@@ -135,6 +152,8 @@ interface Walk<Target> {
   shape: Shape;
   sink: Sink<Target>;
   target: Target;
+  plain_run: Run<Target>;
+  wide_run: Run<Target>;
 }
 
 /** Notes a fault at an offset of the slice and returns that offset. */
@@ -144,12 +163,29 @@ function fail(state: WalkState, fault: number, at: number): number {
   return at;
 }
 
+/** A value ends whose range is one of several to be reported. */
+function end_region(state: WalkState, at: number): void {
+  if (state.region_count <= MOST_REGIONS) {
+    state.region_ends[state.region_count - 1] = state.base + at;
+  }
+}
+
+function begin_region(state: WalkState, at: number): void {
+  if (state.region_count < MOST_REGIONS) {
+    state.region_starts[state.region_count] = state.base + at;
+  }
+  state.region_count += 1;
+}
+
 /** A value ends at the offset: closes its slot, and says where the grammar goes on. */
 function end_value(state: WalkState, at: number): number {
   const slot = state.slot;
   if (slot !== 0) {
     state.ends[slot] = state.base + at;
     state.slot = 0;
+    if (slot === REGION) {
+      end_region(state, at);
+    }
   }
   return state.depth === 0 ? At.Done : At.AfterValue;
 }
@@ -172,6 +208,9 @@ function begin_value(walk: Walk<any>, state: WalkState, at: number, kind: number
     state.ends[slot] = -1;
     state.kinds[slot] = kind;
     state.numbers[slot] = -1;
+    if (slot === REGION) {
+      begin_region(state, at);
+    }
   }
 }
 
@@ -210,5 +249,5 @@ function close(walk: Walk<any>, state: WalkState, at: number, empty: boolean): n
   return end_value(state, at);
 }
 
-export { At, Fault, Kind, begin_value, close, end_number, end_value, fail, open };
-export type { Sink, Walk, WalkState };
+export { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open };
+export type { Run, Sink, Walk, WalkState };

@@ -1,13 +1,8 @@
 /** The strings of a JSON document: text goes to the sink, other strings are only checked. */
 
-import * as bits from "bit";
 import { Fault, fail } from "./json_state";
-import { STRING_CLASS, decode_character, decode_escape, decode_utf8 } from "./json_text";
+import { STRING_CLASS, decode_character, decode_escape, decode_utf8, wide_character } from "./json_text";
 import type { Walk, WalkState } from "./json_state";
-
-const band = bits.band;
-const bor = bits.bor;
-const lshift = bits.lshift;
 
 /**
  * Hands a run of ASCII characters that stand for themselves to the sink. Returns the offset where the run ends. As
@@ -41,15 +36,8 @@ function wide_run<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: nu
   const last = to - 3;
   let at = from;
   while (at <= last) {
-    const lead = bytes[at]! - 0xe0;
-    const second = bytes[at + 1]! - 0x80;
-    const third = bytes[at + 2]! - 0x80;
-    // A sequence is right if the lead is E0..EF and both others are 80..BF: no bit but the low ones is set.
-    if (bor(lead, 15) !== 15 || bor(second, third, 63) !== 63) {
-      return at;
-    }
-    const code_point = bor(lshift(lead, 12), lshift(second, 6), third);
-    if (code_point < 0x800 || band(code_point, 0xf800) === 0xd800) {
+    const code_point = wide_character(bytes, at);
+    if (code_point < 0) {
       return at;
     }
     character(target, code_point, base + at, base + at + 3);
@@ -71,9 +59,15 @@ function text_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes,
   while (at < to) {
     const kind = STRING_CLASS[bytes[at]!]!;
     if (kind === 0) {
-      at = plain_run(walk, bytes, at, to);
+      const after = walk.plain_run(walk, bytes, at, to);
+      if (after > at) {
+        at = after;
+      } else {
+        character(target, bytes[at]!, base + at, base + at + 1);
+        at += 1;
+      }
     } else if (kind === 4) {
-      const after = wide_run(walk, bytes, at, to);
+      const after = walk.wide_run(walk, bytes, at, to);
       if (after > at) {
         at = after;
       } else {
@@ -134,4 +128,4 @@ function other_string(state: WalkState, bytes: Bytes, from: number, to: number):
   return 0;
 }
 
-export { other_string, text_string };
+export { other_string, plain_run, text_string, wide_run };

@@ -149,6 +149,22 @@ function decode_utf8(bytes: Bytes, at: number, to: number): LuaMultiReturn<[code
   return $multi(0, -Fault.Encoding);
 }
 
+/** The character of the three bytes at `at`; −1 if they are no whole UTF-8 sequence of three. */
+function wide_character(bytes: Bytes, at: number): number {
+  const lead = bytes[at]! - 0xe0;
+  const second = bytes[at + 1]! - 0x80;
+  const third = bytes[at + 2]! - 0x80;
+  // A sequence is right if the lead is E0..EF and both others are 80..BF: no bit but the low ones is set.
+  if (bor(lead, 15) !== 15 || bor(second, third, 63) !== 63) {
+    return -1;
+  }
+  const code_point = bor(lshift(lead, 12), lshift(second, 6), third);
+  if (code_point < 0x800 || band(code_point, 0xf800) === 0xd800) {
+    return -1;
+  }
+  return code_point;
+}
+
 /** Decodes the escape (kind 2 of `STRING_CLASS`) or sequence (kind 4) at `at`. Returns as `decode_escape` does. */
 function decode_character(
   bytes: Bytes,
@@ -219,4 +235,4 @@ function encode_string(text: string): string {
   return `"${escaped}"`;
 }
 
-export { STRING_CLASS, bytes_of, decode_character, decode_escape, decode_string, decode_utf8, encode_string, encode_utf8 };
+export { STRING_CLASS, bytes_of, decode_character, decode_escape, decode_string, decode_utf8, encode_string, encode_utf8, wide_character };

@@ -7,8 +7,7 @@
  * to it, since several requests of a worker may rest between slices at the same time.
  */
 
-import { clear, ESTIMATOR, new_estimate, tokens } from "./estimate";
-import type { Estimate } from "./estimate";
+import { clear, tokens } from "./estimate";
 import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
 import type { Walk } from "./json";
 import { refuse } from "./refusal";
@@ -16,6 +15,8 @@ import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
 import { no_edits, replace } from "./splice";
 import type { Edits } from "./splice";
+import { attach, new_text, text_sink } from "./text";
+import type { Text } from "./text";
 import type { ApiName } from "./api";
 
 const sub = string.sub;
@@ -26,7 +27,8 @@ const MOST_WHOLE = 9007199254740992;
 
 interface RequestReader {
   api: ApiName;
-  walk: Walk<Estimate>;
+  walk: Walk<Text>;
+  text: Text;
   /** The end of the last slice that was not consumed. */
   rest: string;
   /** Document offset of the first byte of `rest`. */
@@ -73,9 +75,14 @@ type Range<Source> = (this: void, source: Source, start: number, end: number) =>
 function new_reader(api: ApiName): RequestReader {
   const shape = shape_of(api);
   const slot = (name: string): number => shape.slot_of.get(name) ?? 0;
+  const text = new_text();
+  const walk = walker(shape, text_sink(), text);
+  text.api = api;
+  attach(walk, text);
   return {
     api,
-    walk: walker(shape, ESTIMATOR, new_estimate()),
+    walk,
+    text,
     rest: "",
     offset: 0,
     total: 0,
@@ -96,7 +103,7 @@ function take(api: ApiName): RequestReader {
   const kept = store !== undefined ? store.pop() : undefined;
   const reader = kept ?? new_reader(api);
   restart(reader.walk);
-  clear(reader.walk.target);
+  clear(reader.text.estimate);
   reader.rest = "";
   reader.offset = 0;
   reader.total = 0;
@@ -237,7 +244,7 @@ function conclude<Source>(
     usage_text: "",
     output_cap,
     choices: whole(reader, reader.n, range, source) ?? 1,
-    prompt_tokens: tokens(walk.target) + state.number_count,
+    prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };
   if (reading.stream && reader.stream_options !== 0) {

@@ -8,6 +8,7 @@
  */
 
 import { compile } from "./shape";
+import { TextKind } from "./text_kind";
 import type { Place, Shape } from "./shape";
 import type { ApiName } from "./api";
 
@@ -15,6 +16,9 @@ import type { ApiName } from "./api";
 const TEXT: Place = { text: true, key_text: true };
 TEXT.items = TEXT;
 TEXT.others = TEXT;
+
+/** JSON inside a string. */
+const ARGUMENTS: Place = { kind: TextKind.Arguments, others: TEXT, items: TEXT, key_text: true };
 
 /** Known not to be text: names of things, settings, data that is no writing. */
 const SETTING: Place = { others: TEXT, items: TEXT, key_text: true };
@@ -48,7 +52,7 @@ PART.members = {
   title: TEXT,
   name: TEXT,
   input: TEXT,
-  arguments: TEXT,
+  arguments: ARGUMENTS,
   result: { text: true, data_if: "image_generation_call", others: TEXT, items: TEXT, key_text: true },
   id: SETTING,
   tool_use_id: SETTING,
@@ -84,7 +88,7 @@ PART.members = {
 
 CONTENT.members = PART.members;
 
-const FUNCTION = object({ name: TEXT, description: TEXT, arguments: TEXT, parameters: TEXT, strict: SETTING });
+const FUNCTION = object({ name: TEXT, description: TEXT, arguments: ARGUMENTS, parameters: TEXT, strict: SETTING });
 const FUNCTION_CALL = object({ id: SETTING, type: SETTING, index: SETTING, function: FUNCTION });
 
 const MESSAGES: Place = text_or(

@@ -15,6 +15,7 @@
 
 import * as bits from "bit";
 import * as ffi from "ffi";
+import { TextKind } from "./text_kind";
 
 const band = bits.band;
 const rol = bits.rol;
@@ -38,8 +39,12 @@ const enum Flag {
 interface Place {
   /** Report the range of this value under that name. */
   slot?: string;
-  /** Strings here are text. */
+  /** Report the ranges of all values here, not only the last one's. They must not lie within each other. */
+  region?: boolean;
+  /** Strings here are text, of the kind `Content`, */
   text?: boolean;
+  /** or of another kind. */
+  kind?: TextKind;
   /** Member names here are text too. */
   key_text?: boolean;
   /** Count the numbers here. */
@@ -63,6 +68,8 @@ interface Shape {
   slots: Int32Buffer;
   items: Int32Buffer;
   others: Int32Buffer;
+  /** By node: the `TextKind` of its strings. */
+  kinds: Int32Buffer;
   /** By node: the hashes of the mark with which it is no text (`data_if`), if there is one. */
   data_if_first: Int32Buffer;
   data_if_second: Int32Buffer;
@@ -73,6 +80,9 @@ interface Shape {
   slot_of: LuaTable<string, number>;
   root: number;
 }
+
+/** The slot of places whose ranges are all reported. */
+const REGION = 32;
 
 /** What each byte of a key adds to its hash: 256 different random numbers. */
 const HASH_TABLE = ffi.new<Int32Buffer>("int32_t[256]");
@@ -148,9 +158,9 @@ function lay_out(entries: Entry[], size: number): Int32Buffer | undefined {
 
 /**
  * Compiles a shape. A `Place` that is used twice, or holds itself, becomes one node. Done once for each
- * shape when the process starts. Key names may have up to 63 bytes.
+ * shape when the process starts. Key names may have up to 63 bytes. Strings of kinds above `last_kind` are no text.
  */
-function compile(root: Place): Shape {
+function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
   const numbers = new LuaTable<Place, number>();
   const places: Place[] = [];
   const slot_of = new LuaTable<string, number>();
@@ -189,13 +199,17 @@ function compile(root: Place): Shape {
   const slots = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const items = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const others = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const kinds = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const data_if_first = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   const data_if_second = ffi.new<Int32Buffer>(`int32_t[${count}]`);
   for (const node of $range(1, places.length)) {
     const place = places[node - 1]!;
+    const kind = place.kind ?? (place.text === true ? TextKind.Content : TextKind.None);
+    const is_text = kind !== TextKind.None && kind <= last_kind;
+    kinds[node] = is_text ? kind : TextKind.None;
     shape_flags[node] =
-      (place.text === true ? Flag.Text : 0) +
-      (place.key_text === true ? Flag.KeyText : 0) +
+      (is_text ? Flag.Text : 0) +
+      (place.key_text === true && (is_text || place.kind === undefined) ? Flag.KeyText : 0) +
       (place.count_numbers === true ? Flag.CountNumbers : 0) +
       (place.exact_case === true ? Flag.ExactCase : 0) +
       (place.marks === true ? Flag.Marks : 0);
@@ -213,6 +227,9 @@ function compile(root: Place): Shape {
       }
       slots[node] = slot;
     }
+    if (place.region === true) {
+      slots[node] = REGION;
+    }
     items[node] = place.items !== undefined ? number_of(place.items) : 0;
     others[node] = place.others !== undefined ? number_of(place.others) : 0;
   }
@@ -226,8 +243,8 @@ function compile(root: Place): Shape {
     size *= 2;
     members = lay_out(entries, size);
   }
-  return { flags: shape_flags, slots, items, others, data_if_first, data_if_second, members, mask: size - 1, slot_of, root: 1 };
+  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, members, mask: size - 1, slot_of, root: 1 };
 }
 
-export { compile, hash, probe, HASH_TABLE, Flag };
+export { compile, hash, probe, HASH_TABLE, Flag, REGION };
 export type { Place, Shape };

@@ -17,8 +17,10 @@ const MOST_DATA_LINES = 256;
 const MOST_EVENT_BYTES = 4194304;
 
 interface EventFrame {
-  /** How many `data` lines the event has; at most 256 are noted. */
+  /** How many `data` lines the event has; */
   data_count: number;
+  /** it has more than can be noted. */
+  overflown: boolean;
   /** Offsets in the buffer (0 the first) where each line's data begins and ends. */
   data_starts: Int32Buffer;
   data_ends: Int32Buffer;
@@ -35,6 +37,7 @@ interface EventFrame {
 function new_frame(): EventFrame {
   return {
     data_count: 0,
+    overflown: false,
     data_starts: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
     data_ends: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
     at_start: true,
@@ -57,9 +60,12 @@ function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): v
     bytes[start + 1] === 97 &&
     bytes[start + 2] === 116 &&
     bytes[start + 3] === 97 &&
-    (to - start === 4 || bytes[start + 4] === 58) &&
-    frame.data_count < MOST_DATA_LINES
+    (to - start === 4 || bytes[start + 4] === 58)
   ) {
+    if (frame.data_count === MOST_DATA_LINES) {
+      frame.overflown = true;
+      return;
+    }
     start += 4;
     if (start < to) {
       start += 1;
@@ -81,6 +87,7 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
   const length = text.length;
   let at = from;
   frame.data_count = 0;
+  frame.overflown = false;
   if (frame.text !== text || from <= frame.from) {
     frame.text = text;
     frame.line_feed = 0;
@@ -132,6 +139,7 @@ function is_single_line(frame: EventFrame, text: string, bytes: Bytes): boolean 
     return false;
   }
   frame.data_count = 0;
+  frame.overflown = false;
   note_line(frame, bytes, 0, length - 2);
   return true;
 }

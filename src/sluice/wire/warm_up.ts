@@ -10,15 +10,16 @@
  */
 
 import { end_body, read_body, read_stream, return_answer, take_answer } from "./answer";
-import { clear, ESTIMATOR, new_estimate } from "./estimate";
+import { clear } from "./estimate";
 import { bytes_of, check, restart, walker } from "./json";
 import { key_string } from "./json_keys";
 import { number_digits } from "./json_scalars";
 import { At } from "./json_state";
 import { other_string, text_string } from "./json_strings";
 import { compile } from "./shape";
+import { attach, new_text, text_sink } from "./text";
 import type { Walk } from "./json";
-import type { Estimate } from "./estimate";
+import type { Text } from "./text";
 import type { Place } from "./shape";
 
 const rep = string.rep;
@@ -43,7 +44,7 @@ const SHAPE = compile({
 });
 
 /** Runs one inner loop by itself on a long run of one kind of text. */
-function run_strings(walk: Walk<Estimate>): void {
+function run_strings(walk: Walk<Text>): void {
   const plain = rep("plain text, and more of it. ", 40);
   const wide = rep("\u4eca\u5929\u5929\u6c14\u5f88\u597d", 40);
   for (const text of [`${plain}"`, `${wide}"`]) {
@@ -52,6 +53,12 @@ function run_strings(walk: Walk<Estimate>): void {
       text_string(walk, walk.state, bytes, 0, text.length);
       other_string(walk.state, bytes, 0, text.length);
     }
+  }
+  const escapes = `${rep("\\n\\t", 60)}"`;
+  for (const _ of $range(1, ROUNDS)) {
+    // Without runs: else the loop around them never comes to be compiled by itself.
+    text_string(walk, walk.state, bytes_of(escapes), 0, escapes.length);
+    other_string(walk.state, bytes_of(escapes), 0, escapes.length);
   }
   const key = `${rep("key", 40)}"`;
   const digits = `${rep("1234567890", 20)},`;
@@ -98,7 +105,9 @@ function run_answers(mixed: string[]): void {
 
 /** Compiles the loops. Takes a few milliseconds. */
 function warm_up(): void {
-  const walk = walker(SHAPE, ESTIMATOR, new_estimate());
+  const text = new_text();
+  const walk = walker(SHAPE, text_sink(), text);
+  attach(walk, text);
   run_strings(walk);
   const structure = `[${rep("[[],{},[true,false,null] ,[ ]], ", 30)}[]]`;
   for (const _ of $range(1, ROUNDS)) {
@@ -107,7 +116,7 @@ function warm_up(): void {
   const mixed = documents();
   for (const _ of $range(1, ROUNDS)) {
     for (const document of mixed) {
-      clear(walk.target);
+      clear(text.estimate);
       check(walk, document);
     }
   }

@@ -1,0 +1,271 @@
+/**
+ * The places of answers, by API: OpenAI's reference (chat completion and its chunk, completion, response and its events) and
+ * Anthropic's (messages and their events). What is not named as something else is text to be scanned.
+ */
+
+import { TextKind } from "./text_kind";
+import type { Place } from "./shape";
+
+/** A string at a place that is not known, and all below it. */
+const UNKNOWN: Place = { kind: TextKind.Other };
+UNKNOWN.items = UNKNOWN;
+UNKNOWN.others = UNKNOWN;
+
+/** No text, all the way down. */
+const SETTING: Place = {};
+
+/** Text of that kind, in a place of its own: the texts of a stream are told apart by their places. */
+function text(kind: TextKind): Place {
+  return { kind };
+}
+
+/** An object whose members are text unless they are named. */
+function object(members: Record<string, Place>): Place {
+  return { members, others: UNKNOWN, items: UNKNOWN, kind: TextKind.Other };
+}
+
+function tool_call(): Place {
+  return {
+    slot: "tool_call",
+    members: {
+      id: SETTING,
+      type: SETTING,
+      index: { slot: "tool_index" },
+      function: object({ name: text(TextKind.Name), arguments: text(TextKind.Arguments) }),
+      custom: object({ name: text(TextKind.Name), input: text(TextKind.Input) }),
+    },
+    others: UNKNOWN,
+  };
+}
+
+/** A message, or what a chunk adds to one. */
+function message(): Place {
+  const content = text(TextKind.Content);
+  content.items = object({ type: SETTING, text: text(TextKind.Content), refusal: text(TextKind.Refusal) });
+  content.others = UNKNOWN;
+  return object({
+    role: SETTING,
+    content,
+    reasoning_content: text(TextKind.Reasoning),
+    reasoning: text(TextKind.Reasoning),
+    refusal: text(TextKind.Refusal),
+    tool_calls: { items: tool_call(), others: UNKNOWN, kind: TextKind.Other },
+    function_call: object({ name: text(TextKind.Name), arguments: text(TextKind.Arguments) }),
+    audio: object({ id: SETTING, data: SETTING, transcript: text(TextKind.Input) }),
+  });
+}
+
+/** Tokens and alternatives to them. An alternative stands alone; the names of members may be tokens too. */
+function token_list(): Place {
+  return {
+    items: object({
+      token: text(TextKind.LogProbability),
+      bytes: SETTING,
+      top_logprobs: { items: object({ token: text(TextKind.Other), bytes: SETTING }), others: UNKNOWN, kind: TextKind.Other },
+    }),
+    others: UNKNOWN,
+    kind: TextKind.Other,
+  };
+}
+
+const ALTERNATIVES: Place = { key_text: true, kind: TextKind.Other };
+ALTERNATIVES.items = ALTERNATIVES;
+ALTERNATIVES.others = ALTERNATIVES;
+
+const LOGPROBS: Place = {
+  region: true,
+  members: {
+    content: token_list(),
+    refusal: token_list(),
+    tokens: { items: text(TextKind.LogProbability), others: UNKNOWN, kind: TextKind.Other },
+    top_logprobs: ALTERNATIVES,
+  },
+  others: UNKNOWN,
+  kind: TextKind.Other,
+};
+
+const OPENAI_USAGE: Place = {
+  slot: "usage",
+  members: {
+    prompt_tokens: { slot: "input" },
+    completion_tokens: { slot: "output" },
+    prompt_tokens_details: { members: { cached_tokens: { slot: "cached" } } },
+  },
+};
+
+/** Chat completions, completions and embeddings: bodies and chunks alike. */
+const CHOICES: Place = object({
+  id: SETTING,
+  object: SETTING,
+  created: SETTING,
+  model: SETTING,
+  system_fingerprint: SETTING,
+  service_tier: SETTING,
+  provider: SETTING,
+  prompt_filter_results: SETTING,
+  data: SETTING,
+  choices: {
+    slot: "choices",
+    items: {
+      slot: "choice",
+      members: {
+        index: { slot: "index" },
+        delta: message(),
+        message: message(),
+        text: text(TextKind.Content),
+        finish_reason: text(TextKind.FinishReason),
+        native_finish_reason: SETTING,
+        stop_reason: SETTING,
+        logprobs: LOGPROBS,
+        content_filter_results: SETTING,
+        content_filter_offsets: SETTING,
+      },
+      others: UNKNOWN,
+      kind: TextKind.Other,
+    },
+    others: UNKNOWN,
+    kind: TextKind.Other,
+  },
+  usage: OPENAI_USAGE,
+  error: { slot: "error", others: UNKNOWN, kind: TextKind.Other },
+});
+
+const RESPONSES_USAGE: Place = {
+  slot: "usage",
+  members: {
+    input_tokens: { slot: "input" },
+    output_tokens: { slot: "output" },
+    input_tokens_details: { members: { cached_tokens: { slot: "cached" } } },
+  },
+};
+
+/** A part of an output item's content or summary. */
+function response_part(kind: TextKind): Place {
+  return object({
+    type: SETTING,
+    text: text(kind),
+    refusal: text(kind),
+    annotations: UNKNOWN,
+    logprobs: { region: true, items: token_list().items!, others: UNKNOWN, kind: TextKind.Other },
+  });
+}
+
+/** An item of a response's output: a message, reasoning, a tool call. */
+function response_item(kind: TextKind, nested: TextKind): Place {
+  return object({
+    id: SETTING,
+    type: SETTING,
+    status: SETTING,
+    role: SETTING,
+    call_id: SETTING,
+    encrypted_content: SETTING,
+    result: SETTING,
+    content: { items: response_part(kind), others: UNKNOWN, kind: TextKind.Other },
+    summary: { items: response_part(kind), others: UNKNOWN, kind: TextKind.Other },
+    name: text(kind === TextKind.Repeated ? TextKind.Repeated : TextKind.Name),
+    arguments: text(nested),
+    input: text(kind),
+  });
+}
+
+/** What a response says of the request it answers: the client's own words, which are not the model's. */
+function response_members(kind: TextKind, nested: TextKind): Record<string, Place> {
+  const members: Record<string, Place> = {
+    output: { items: response_item(kind, nested), others: UNKNOWN, kind: TextKind.Other },
+    usage: RESPONSES_USAGE,
+    error: object({ code: SETTING }),
+  };
+  for (const name of [
+    "id", "object", "created_at", "completed_at", "status", "model", "instructions", "tools", "tool_choice", "metadata", "prompt", "text",
+    "reasoning", "user", "safety_identifier", "prompt_cache_key", "previous_response_id", "truncation", "service_tier",
+    "incomplete_details", "background", "conversation",
+  ]) {
+    members[name] = SETTING;
+  }
+  return members;
+}
+
+/** In a stream, text comes in `delta`; events that repeat it whole carry it elsewhere. A body is the response itself. */
+function responses(): Place {
+  const members = response_members(TextKind.Content, TextKind.Arguments);
+  const repeated = response_members(TextKind.Repeated, TextKind.RepeatedArguments);
+  repeated.id = { slot: "response_id" };
+  members.type = { slot: "type", marks: true };
+  members.sequence_number = { slot: "sequence" };
+  members.output_index = { slot: "output_index" };
+  members.content_index = { slot: "content_index" };
+  members.summary_index = { slot: "summary_index" };
+  members.item_id = SETTING;
+  members.obfuscation = SETTING;
+  members.partial_image_b64 = SETTING;
+  members.delta = text(TextKind.Content);
+  members.text = text(TextKind.Repeated);
+  members.refusal = text(TextKind.Repeated);
+  members.code = text(TextKind.Repeated);
+  members.input = text(TextKind.Repeated);
+  members.arguments = text(TextKind.RepeatedArguments);
+  members.logprobs = { region: true, items: token_list().items!, others: UNKNOWN, kind: TextKind.Other };
+  members.part = response_part(TextKind.Repeated);
+  members.item = response_item(TextKind.Repeated, TextKind.RepeatedArguments);
+  members.response = object(repeated);
+  members.error = { slot: "error", others: UNKNOWN, kind: TextKind.Other };
+  return object(members);
+}
+
+const MESSAGES_USAGE: Place = {
+  slot: "usage",
+  members: {
+    input_tokens: { slot: "input" },
+    output_tokens: { slot: "output" },
+    cache_read_input_tokens: { slot: "cached" },
+    cache_creation_input_tokens: { slot: "cache_written" },
+  },
+};
+
+/** At the beginning of a stream the output is not known yet: what stands there (1) is no count. */
+const MESSAGES_START_USAGE: Place = {
+  slot: "usage",
+  members: {
+    input_tokens: { slot: "input" },
+    cache_read_input_tokens: { slot: "cached" },
+    cache_creation_input_tokens: { slot: "cache_written" },
+  },
+};
+
+/** What begins in a content block goes on in its deltas, so both have the same places. */
+function messages(): Place {
+  const content = text(TextKind.Content);
+  const thinking = text(TextKind.Reasoning);
+  const block = object({
+    type: SETTING,
+    id: SETTING,
+    tool_use_id: SETTING,
+    signature: SETTING,
+    data: SETTING,
+    text: content,
+    thinking,
+    name: text(TextKind.Name),
+    input: { kind: TextKind.Name, items: UNKNOWN, others: UNKNOWN },
+  });
+  const input = block.members!.input!;
+  input.items = input;
+  input.others = input;
+  return object({
+    type: { slot: "type" },
+    id: SETTING,
+    role: SETTING,
+    model: SETTING,
+    stop_reason: SETTING,
+    index: { slot: "index" },
+    message: object({ id: SETTING, type: SETTING, role: SETTING, model: SETTING, usage: MESSAGES_START_USAGE }),
+    delta: object({
+      type: SETTING, text: content, thinking, partial_json: text(TextKind.Arguments), signature: SETTING, stop_reason: SETTING,
+    }),
+    content_block: block,
+    content: { items: block, others: UNKNOWN, kind: TextKind.Other },
+    usage: MESSAGES_USAGE,
+    error: { slot: "error", members: { type: SETTING }, others: UNKNOWN, kind: TextKind.Other },
+  });
+}
+
+export { CHOICES, messages, responses };

@@ -1,0 +1,111 @@
+/**
+ * Where the answers of each API keep what Sluice wants to know: the text, the usage, the marks by which an answer's parts
+ * are told apart (`answer_places`).
+ *
+ * There are two shapes of each. The plain one takes for text what is counted as output. In the guarded one every string is
+ * text that is not named here as something else, so that a new member of an API can't become a way around the guard.
+ */
+
+import { compile } from "./shape";
+import { TextKind } from "./text_kind";
+import { CHOICES, messages, responses } from "./answer_places";
+import type { Shape } from "./shape";
+import type { ApiName } from "./api";
+
+/** The number for a slot that a shape does not have. */
+const NO_SLOT = 31;
+
+/** The slots that the shapes below share, looked up once. */
+interface AnswerSlots {
+  usage: number;
+  input: number;
+  cached: number;
+  cache_written: number;
+  output: number;
+  choices: number;
+  type: number;
+  error: number;
+  sequence: number;
+  response_id: number;
+  /** The choice at hand and its number; the tool call at hand and its. */
+  choice: number;
+  index: number;
+  tool_call: number;
+  tool_index: number;
+  /** Responses: which item of the output, and which part of it. Messages: `index` is the content block's. */
+  output_index: number;
+  content_index: number;
+  summary_index: number;
+}
+
+function shapes(last_kind: TextKind): Record<ApiName, Shape> {
+  const choices = compile(CHOICES, last_kind);
+  return {
+    chat: choices,
+    completions: choices,
+    embeddings: choices,
+    responses: compile(responses(), last_kind),
+    messages: compile(messages(), last_kind),
+  };
+}
+
+const PLAIN = shapes(TextKind.Name);
+const GUARDED = shapes(TextKind.Other);
+
+/** The slot of that name; for one that the shape does not have, a number no slot has, which is never filled. */
+function slot_named(shape: Shape, name: string): number {
+  return shape.slot_of.get(name) ?? NO_SLOT;
+}
+
+function slots_of(shape: Shape): AnswerSlots {
+  return {
+    usage: slot_named(shape, "usage"),
+    input: slot_named(shape, "input"),
+    cached: slot_named(shape, "cached"),
+    cache_written: slot_named(shape, "cache_written"),
+    output: slot_named(shape, "output"),
+    choices: slot_named(shape, "choices"),
+    type: slot_named(shape, "type"),
+    error: slot_named(shape, "error"),
+    sequence: slot_named(shape, "sequence"),
+    response_id: slot_named(shape, "response_id"),
+    choice: slot_named(shape, "choice"),
+    index: slot_named(shape, "index"),
+    tool_call: slot_named(shape, "tool_call"),
+    tool_index: slot_named(shape, "tool_index"),
+    output_index: slot_named(shape, "output_index"),
+    content_index: slot_named(shape, "content_index"),
+    summary_index: slot_named(shape, "summary_index"),
+  };
+}
+
+function all_slots(of: Record<ApiName, Shape>): Record<ApiName, AnswerSlots> {
+  return {
+    chat: slots_of(of.chat),
+    completions: slots_of(of.completions),
+    embeddings: slots_of(of.embeddings),
+    responses: slots_of(of.responses),
+    messages: slots_of(of.messages),
+  };
+}
+
+const PLAIN_SLOTS = all_slots(PLAIN);
+const GUARDED_SLOTS = all_slots(GUARDED);
+
+/** Where an answer of that API keeps its text and its usage. */
+function answer_shape(api: ApiName): Shape {
+  return PLAIN[api];
+}
+
+/** The same for an answer whose every string is to be scanned. */
+function guarded_shape(api: ApiName): Shape {
+  return GUARDED[api];
+}
+
+/** The slots of the API's plain shape, or of its guarded one. */
+function answer_slots(api: ApiName, guarded: boolean): AnswerSlots {
+  return guarded ? GUARDED_SLOTS[api] : PLAIN_SLOTS[api];
+}
+
+export { NO_SLOT, answer_shape, answer_slots, guarded_shape };
+export type { AnswerSlots };
