@@ -90,7 +90,8 @@ describe("The sluice command", function()
         assert.same({ 0, "sluice " .. version .. "\n" }, { status, output })
     end)
 
-    for _, arguments in ipairs({ "--help", "check --help", "schema --help", "key --help", "key new --help", "token --help",
+    for _, arguments in ipairs({ "--help", "check --help", "schema --help", "lexicon --help",
+        "lexicon build --help", "lexicon test --help", "key --help", "key new --help", "token --help",
         "token mint --help" }) do
         it("helps with " .. arguments, function()
             local status, output, errors = run(arguments)
@@ -100,7 +101,8 @@ describe("The sluice command", function()
     end
 
     for _, arguments in ipairs({ "", "bogus", "check", "check a b", "check --bogus a", "key", "key new", "key new --tenant 'a b'",
-        "key new --tenant a --id \"$(printf 'x\\ny')\"", "token mint --issuer a", "--bogus" }) do
+        "key new --tenant a --id \"$(printf 'x\\ny')\"", "token mint --issuer a", "--bogus", "lexicon", "lexicon build",
+        "lexicon build a --separators none", "lexicon test a" }) do
         it("ends with 2 when it is called as " .. ("%q"):format(arguments), function()
             local status, output, errors = run(arguments)
             assert.equals(2, status)

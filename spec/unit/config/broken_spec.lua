@@ -28,19 +28,19 @@ local BROKEN = {
 
     -- Members.
     { "an unknown section", reading.text({ more = "budgets: {}\n" }),
-        "budgets: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+        "budgets: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "a misspelt section", reading.text({ more = "trusted_proxys: []\n" }),
         "trusted_proxys: unknown member; did you mean trusted_proxies? (line 4)" },
-    { "a section of later work", reading.text({ more = "guards: []\n" }),
-        "guards: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+    { "a section of later work", reading.text({ more = "alerts: {}\n" }),
+        "alerts: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "limits, which a tenant doesn't have",
         reading.text({ tenants = "tenants:\n  - id: acme\n    limits: {requests_per_minute: 600}\n" }),
-        "tenants[0].limits: unknown member; expected one of allow_ips, api_keys, api_keys_file, id, models (line 3)" },
+        "tenants[0].limits: unknown member; expected one of allow_ips, api_keys, api_keys_file, guard, id, models (line 3)" },
     { "a misspelt member",
         reading.text({ models = "models: [{name: chat, pool: gpu, Upstream_modle: c}]\n" }),
         "models[0].Upstream_modle: unknown member; did you mean upstream_model? (line 2)" },
     { "a member with a strange name", reading.text({ more = "\"a\\nb: c\": 1\n" }),
-        "[\"a\\x0ab: c\"]: unknown member; expected one of auth, models, pools, tenants, trusted_proxies (line 4)" },
+        "[\"a\\x0ab: c\"]: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "a member written twice", reading.text({ tenants = "tenants:\n  - id: acme\n    models: []\n    id: beta\n" }),
         "tenants[0].id: written twice, first on line 2 (line 4)" },
     { "a section written twice", reading.text({ more = "pools: []\n" }), "pools: written twice, first on line 3 (line 4)" },
@@ -146,6 +146,43 @@ local BROKEN = {
         "pools[0].endpoints[1].url: expected http, as the pool's first endpoint has it, found https (line 3)" },
     { "a model without a pool", reading.text({ models = "models: [{name: chat, pool: gpv}]\n" }),
         "models[0].pool: expected the name of a pool, found \"gpv\"; did you mean gpu? (line 2)" },
+
+    -- Guards.
+    { "a guard that isn't there", reading.text({
+        tenants = "tenants: [{id: acme, guard: strikt}]\n", more = "guards: [{name: strict, patterns: {email: flag}}]\n" }),
+        "tenants[0].guard: expected the name of a guard, found \"strikt\"; did you mean strict? (line 1)" },
+    { "a guard where there are none", reading.text({ tenants = "tenants: [{id: acme, guard: strict}]\n" }),
+        "tenants[0].guard: expected the name of a guard, found \"strict\" (line 1)" },
+    { "two guards of one name",
+        reading.text({ more = "guards:\n  - {name: a, patterns: {email: flag}}\n  - {name: a, lexicons: [{file: b}]}\n" }),
+        "guards[1].name: expected another name, found the one of guards[0] (line 6)" },
+    { "a guard that looks for nothing", reading.text({ more = "guards: [{name: a}]\n" }),
+        "guards[0]: looks for nothing; expected lexicons, or patterns that are not off (line 4)" },
+    { "a guard whose lists are none and whose patterns are off",
+        reading.text({ more = "guards: [{name: a, lexicons: [], patterns: {email: off, us_ssn: off}}]\n" }),
+        "guards[0]: looks for nothing; expected lexicons, or patterns that are not off (line 4)" },
+    { "a guard that looks nowhere", reading.text({ more = "guards: [{name: a, on: [], patterns: {email: flag}}]\n" }),
+        "guards[0].on: expected a list of at least 1, found an empty list (line 4)" },
+    { "a guard that looks elsewhere", reading.text({ more = "guards: [{name: a, on: [request], patterns: {email: flag}}]\n" }),
+        "guards[0].on[0]: expected one of prompt, completion, found the text \"request\" (line 4)" },
+    { "a pattern that isn't known", reading.text({ more = "guards: [{name: a, patterns: {e_mail: flag, us_ssn: flag}}]\n" }),
+        "guards[0].patterns.e_mail: unknown member; did you mean email? (line 4)" },
+    { "an action that isn't known", reading.text({ more = "guards: [{name: a, lexicons: [{file: b, action: allow}]}]\n" }),
+        "guards[0].lexicons[0].action: expected one of block, mask, flag, found the text \"allow\" (line 4)" },
+    { "a list that is off", reading.text({ more = "guards: [{name: a, lexicons: [{file: b, action: off}]}]\n" }),
+        "guards[0].lexicons[0].action: expected one of block, mask, flag, found the text \"off\" (line 4)" },
+    { "a list without a file", reading.text({ more = "guards: [{name: a, lexicons: [{action: flag}]}]\n" }),
+        "guards[0].lexicons[0].file: is missing; expected the path of a file (line 4)" },
+    { "two lists of one name", reading.text({ more = "guards:\n  - name: a\n    lexicons:\n" ..
+        "      - {file: b/words.txt}\n      - {file: c/words.txt}\n" }),
+        "guards[0].lexicons[1].name: expected another name, found the one of guards[0].lexicons[0] (line 8)" },
+    { "more lists than can be told apart",
+        reading.text({ more = "guards: [{name: a, lexicons: [" .. (function()
+            local parts = {}
+            for index = 1, 257 do parts[index] = "{file: w" .. index .. "}" end
+            return table.concat(parts, ", ")
+        end)() .. "]}]\n" }),
+        "guards[0].lexicons: expected a list of 0 to 256, found 257 items (line 4)" },
 
     -- The environment.
     { "a variable that isn't set", reading.text({ tenants = "tenants:\n  - id: ${NOT_SET}\n" }),

@@ -23,6 +23,7 @@ describe("A configuration that is right", function()
                     timeouts = { connect = 2000, send = 10000, read = 60000 },
                 },
             },
+            guards = {},
         }, configuration)
     end)
 
@@ -96,6 +97,33 @@ pools:
         local configuration = reading.load(
             reading.text({ tenants = "tenants: [{id: a, api_keys_file: k}, {id: b, api_keys_file: k}, {id: c, api_keys_file: sluice.yaml}]\n" }))
         assert.same({ reading.FILE, "/etc/sluice/k" }, configuration_module.files(configuration))
+    end)
+
+    it("has guards, whose lists have names and are files of it", function()
+        local configuration, lines = reading.load(reading.text({
+            tenants = "tenants: [{id: a, guard: strict}, {id: b}]\n",
+            more = "guards:\n  - name: strict\n    lexicons: [{file: a/words.txt}, {file: /etc/敏感.txt, action: mask}, " ..
+                "{file: c.lex, name: third, whole_words: never, separators: exact}]\n    patterns: {email: off}\n" ..
+                "  - {name: more, on: [completion], lexicons: [{file: a/words.txt}], patterns: {us_ssn: flag}}\n",
+        }))
+        assert.same({}, lines)
+        assert.same({
+            {
+                name = "strict", on = { "prompt", "completion" }, patterns = { email = "off" },
+                lexicons = {
+                    { file = "/etc/sluice/a/words.txt", name = "words.txt", action = "block" },
+                    { file = "/etc/敏感.txt", name = "______.txt", action = "mask" },
+                    { file = "/etc/sluice/c.lex", name = "third", action = "block", whole_words = "never", separators = "exact" },
+                },
+            },
+            {
+                name = "more", on = { "completion" }, patterns = { us_ssn = "flag" },
+                lexicons = { { file = "/etc/sluice/a/words.txt", name = "words.txt", action = "block" } },
+            },
+        }, configuration.guards)
+        assert.equals("strict", configuration.tenants[1].guard)
+        assert.same({ reading.FILE, "/etc/sluice/a/words.txt", "/etc/敏感.txt", "/etc/sluice/c.lex" },
+            configuration_module.files(configuration))
     end)
 
     it("in the root folder, or named without a folder, finds its files there", function()

@@ -18,6 +18,7 @@ local function tools_for(files)
     }
     tools.slots = require("sluice.pool.slots").new_slots()
     tools.now = os.clock
+    tools.lexicons = require("sluice.guard.store").memory_store()
     return tools
 end
 
@@ -124,5 +125,77 @@ describe("A snapshot", function()
         assert.same({
             "read " .. reading.FILE, "found " .. reading.FILE .. " /etc/sluice/acme.keys", "read /etc/sluice/acme.keys",
         }, order)
+    end)
+end)
+
+local GUARDED = "guards: [{name: strict, lexicons: [{file: words.txt}]}]\n"
+
+local function with_guard(words, changed)
+    local sections = { tenants = "tenants: [{id: acme, api_keys: [{id: web, secret: sk-test-web}], guard: strict}, {id: free}]\n",
+        more = GUARDED }
+    for name, text in pairs(changed or {}) do
+        sections[name] = text
+    end
+    return { [reading.FILE] = reading.text(sections), ["/etc/sluice/words.txt"] = words }
+end
+
+describe("A snapshot with guards", function()
+    it("gives each tenant the guard that it names", function()
+        local taken, problems = take(with_guard("badword\n"))
+        assert.same({}, problems)
+        assert.equals("strict", taken.guards.strict.name)
+        assert.equals(1, taken.guards.strict.lexicon.words)
+        assert.equals(taken.guards.strict, identify(taken.directory, "sk-test-web", 0).tenant.guard)
+        assert.is_nil(taken.directory.tenants.free.guard)
+        assert.equals(1, #taken.lexicon_keys)
+        assert.same({ { path = "guards[0].lexicons[0].file", message = "words.txt: 1 word", serious = false } }, taken.notices)
+    end)
+
+    it("has another version when a list is another", function()
+        local first = take(with_guard("badword\n")).version
+        assert.equals(first, take(with_guard("badword\n")).version)
+        assert.not_equals(first, take(with_guard("badword\n\n")).version)
+    end)
+
+    it("isn't made when a list is no good, and tells of other files and sections in the same go", function()
+        local taken, problems = take(with_guard("\n"))
+        assert.is_nil(taken)
+        assert.same({ "guards[0].lexicons[0].file", "expected words, one a line, found none", 4 },
+            { problems[1].path, problems[1].message, problems[1].line })
+
+        local files = with_guard(nil, { models = "models: [{name: chat, pool: gpv}]\n",
+            tenants = "tenants: [{id: acme, api_keys_file: missing}]\n" })
+        taken, problems = take(files)
+        assert.is_nil(taken)
+        local paths = {}
+        for index, problem in ipairs(problems) do
+            paths[index] = problem.path
+        end
+        assert.same({ "tenants[0].api_keys_file", "models[0].pool", "guards[0].lexicons[0].file" }, paths)
+    end)
+
+    it("tells of bad lists when another section is wrong, but compiles none", function()
+        local files = with_guard("badword\n", { tenants = "tenants: [{id: a b}]\n" })
+        local tools = tools_for(files)
+        local followed
+        tools.found_files = function(paths) followed = paths end
+        tools.lexicons.keep = function() error("compiled") end
+        local taken, problems = snapshot.take(reading.FILE, tools)
+        assert.is_nil(taken)
+        assert.equals(1, #problems)
+        assert.same({ reading.FILE, "/etc/sluice/words.txt" }, followed)
+
+        files["/etc/sluice/words.txt"] = "\xff\xfeb\0a\0d\0"
+        taken, problems = snapshot.take(reading.FILE, tools)
+        assert.is_nil(taken)
+        assert.same({ "tenants[0].id", "guards[0].lexicons[0].file" }, { problems[1].path, problems[2].path })
+    end)
+
+    it("doesn't read the lists of a section that is wrong itself", function()
+        local files = with_guard(nil, { more = "guards: [{name: strict, lexicons: [{file: words.txt, action: no}]}]\n" })
+        local taken, problems = take(files)
+        assert.is_nil(taken)
+        assert.equals(1, #problems)
+        assert.equals("guards[0].lexicons[0].action", problems[1].path)
     end)
 end)

@@ -34,6 +34,8 @@ interface TenantConfiguration {
   api_keys_file?: string;
   allow_ips?: string[];
   models?: string[];
+  /** The name of a guard. */
+  guard?: string;
 }
 
 const ISSUER_SCHEMA: Schema = {
@@ -152,6 +154,11 @@ const TENANTS_SCHEMA: Schema = {
         type: "array",
         items: { description: "A name or a pattern.", type: "string", format: "glob" },
         default: ["*"],
+      },
+      guard: {
+        description: "The guard that reads its prompts and answers; none, if left out.",
+        type: "string",
+        format: "identifier",
       },
     },
   },

@@ -3,12 +3,16 @@
  * the credential that was used, and is shared by all requests with that credential.
  */
 
+import type { Guard } from "../guard/guards";
+
 interface Tenant {
   id: string;
   /** Whether this tenant may use the model of that name. */
   allows_model: (this: void, name: string) => boolean;
   /** Whether a request may come from that address; `undefined`: from anywhere. */
   allows_address: ((this: void, address: string) => boolean) | undefined;
+  /** What reads its prompts and answers; `undefined`: nothing does. */
+  guard: Guard | undefined;
 }
 
 interface Principal {

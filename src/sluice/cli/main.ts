@@ -5,11 +5,14 @@ import { json_schema } from "../config/json_schema";
 import type { SnapshotTools } from "../config/snapshot";
 import * as crypto from "../edge/crypto";
 import { read_file } from "../edge/file";
+import { memory_store } from "../guard/store";
 import { new_slots } from "../pool/slots";
 import { NO_SINK, check, walker } from "../wire/json";
 import { compile } from "../wire/shape";
+import { text } from "./argument";
 import { check_file } from "./check";
 import { print_new_key } from "./key";
+import { add_lexicon_commands, run_lexicon } from "./lexicon";
 import { Status, terminal } from "./terminal";
 import { ALGORITHM_NAMES, print_token } from "./token";
 import { VERSION } from "./version";
@@ -33,6 +36,7 @@ function snapshot_tools(): SnapshotTools {
     slots: new_slots(),
     now: os.clock,
     previous: undefined,
+    lexicons: memory_store(),
   };
 }
 
@@ -55,6 +59,8 @@ function make_parser(): ArgumentParser {
   key_new.option("--tenant", "Whose key it is.").argname("TENANT").count("1");
   key_new.option("--id", "What logs call the key. Without it a name is made.").argname("ID");
 
+  add_lexicon_commands(parser);
+
   const token = parser.command("token", "JSON Web Tokens, for trials.");
   token.command_target("action");
   const mint = token.command("mint", "Make a signed token.");
@@ -71,11 +77,6 @@ function make_parser(): ArgumentParser {
   return parser;
 }
 
-function text(result: ArgumentResult, name: string): string | undefined {
-  const value = result[name];
-  return typeof value === "string" ? value : undefined;
-}
-
 /** Runs what was asked for. */
 function run(result: ArgumentResult): Status {
   if (result.command === "check") {
@@ -84,6 +85,9 @@ function run(result: ArgumentResult): Status {
   if (result.command === "schema") {
     io.stdout.write(json_schema());
     return Status.Good;
+  }
+  if (result.command === "lexicon") {
+    return run_lexicon(result);
   }
   if (result.command === "key") {
     return print_new_key(text(result, "tenant") ?? "", text(result, "id"), crypto, terminal);

@@ -1,5 +1,7 @@
 import { AUTH_SCHEMA, TENANTS_SCHEMA } from "../auth/config";
 import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
+import { GUARDS_SCHEMA } from "../guard/config";
+import type { GuardConfiguration } from "../guard/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
 import { MODELS_SCHEMA } from "../route/config";
@@ -18,6 +20,7 @@ interface Configuration {
   tenants: TenantConfiguration[];
   models: ModelConfiguration[];
   pools: PoolConfiguration[];
+  guards: GuardConfiguration[];
 }
 
 const CONFIGURATION_SCHEMA: Schema = {
@@ -36,6 +39,7 @@ const CONFIGURATION_SCHEMA: Schema = {
     tenants: TENANTS_SCHEMA,
     models: MODELS_SCHEMA,
     pools: POOLS_SCHEMA,
+    guards: GUARDS_SCHEMA,
   },
 };
 
@@ -59,6 +63,11 @@ function files(configuration: Configuration): string[] {
   }
   for (const tenant of configuration.tenants ?? []) {
     add(tenant.api_keys_file);
+  }
+  for (const guard of configuration.guards ?? []) {
+    for (const lexicon of guard.lexicons ?? []) {
+      add(lexicon.file);
+    }
   }
   return paths;
 }

@@ -1,6 +1,7 @@
 import type { EndpointConfiguration, PoolConfiguration } from "../pool/config";
 import type { Configuration } from "./configuration";
 import { split_url } from "./format";
+import type { GuardConfiguration } from "../guard/config";
 import { nearest } from "./near";
 import { shown } from "./problem";
 
@@ -73,26 +74,64 @@ function check_endpoints(pool: PoolConfiguration, path: string, report: Report):
   unique(pool.endpoints, `${path}.endpoints`, "url", address_of, report);
 }
 
+/** What a list of words is called that has no name: its file's name, with what no identifier may have replaced. */
+function name_of_file(file: string): string {
+  const [name] = string.match(file, "([^/]*)/*$");
+  const [plain] = string.gsub(name ?? "", "[^%w._-]", "_");
+  return string.sub(plain, 1, 64);
+}
+
+/** Checks a guard and names its lists. */
+function check_guard(guard: GuardConfiguration, path: string, report: Report): void {
+  let count = 0;
+  for (const lexicon of guard.lexicons ?? []) {
+    const file = lexicon.file as string | undefined;
+    if (file !== undefined) {
+      lexicon.name = lexicon.name ?? name_of_file(file);
+    }
+    count = count + 1;
+  }
+  unique(guard.lexicons, `${path}.lexicons`, "name", (lexicon) => lexicon.name, report);
+  for (const [, action] of pairs(guard.patterns ?? {})) {
+    count = count + (action === "off" ? 0 : 1);
+  }
+  if (count === 0) {
+    report(path, "looks for nothing; expected lexicons, or patterns that are not off");
+  }
+}
+
+/** Reports a name that is not among those it should be. `what` is what has such names. */
+function check_reference(name: string | undefined, known: LuaTable<string, number>, path: string, what: string, report: Report): void {
+  if (name === undefined || known.has(name)) {
+    return;
+  }
+  const names: string[] = [];
+  for (const [each] of pairs(known)) {
+    names.push(each);
+  }
+  table.sort(names);
+  const meant = nearest(name, names);
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+  report(path, `expected the name of a ${what}, found ${shown(name)}${hint}`);
+}
+
 /** Checks how the sections fit together, and fills in defaults that depend on other members. */
 function check_across(configuration: Configuration, report: Report): void {
   unique(configuration.tenants, "tenants", "id", (tenant) => tenant.id, report);
   unique(configuration.models, "models", "name", (model) => model.name, report);
   const pools = unique(configuration.pools, "pools", "name", (pool) => pool.name, report);
-  const pool_names: string[] = [];
-  for (const [name] of pairs(pools)) {
-    pool_names.push(name);
-  }
-  table.sort(pool_names);
+  const guards = unique(configuration.guards, "guards", "name", (guard) => guard.name, report);
 
   let index = 0;
+  for (const tenant of configuration.tenants ?? []) {
+    check_reference(tenant.guard, guards, `tenants[${index}].guard`, "guard", report);
+    index = index + 1;
+  }
+
+  index = 0;
   for (const model of configuration.models ?? []) {
     model.upstream_model = (model.upstream_model as string | undefined) ?? model.name;
-    const pool = model.pool as string | undefined;
-    if (pool !== undefined && !pools.has(pool)) {
-      const meant = nearest(pool, pool_names);
-      const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
-      report(`models[${index}].pool`, `expected the name of a pool, found ${shown(pool)}${hint}`);
-    }
+    check_reference(model.pool, pools, `models[${index}].pool`, "pool", report);
     index = index + 1;
   }
 
@@ -101,6 +140,12 @@ function check_across(configuration: Configuration, report: Report): void {
     const path = `pools[${index}]`;
     check_endpoints(pool, path, report);
     unique(pool.keys, `${path}.keys`, "id", (key) => key.id, report);
+    index = index + 1;
+  }
+
+  index = 0;
+  for (const guard of configuration.guards ?? []) {
+    check_guard(guard, `guards[${index}]`, report);
     index = index + 1;
   }
 }

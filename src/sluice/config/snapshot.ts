@@ -2,6 +2,10 @@ import { address_list } from "../auth/address_list";
 import type { AddressList } from "../auth/address_list";
 import { build_directory } from "../auth/directory";
 import type { Directory, DirectoryTools } from "../auth/directory";
+import type { Guard } from "../guard/guards";
+import { build_guards } from "../guard/load";
+import type { BuiltGuards, Notice, Remark } from "../guard/load";
+import type { LexiconStore } from "../guard/store";
 import { build as build_pools } from "../pool/pools";
 import type { Pool } from "../pool/pools";
 import type { Slots } from "../pool/slots";
@@ -13,8 +17,9 @@ import type { Configuration } from "./configuration";
 import { read } from "./load";
 import type { LoadTools } from "./load";
 import { report, reported } from "./problem";
-import type { Problem } from "./problem";
+import type { Problem, ProblemList } from "./problem";
 import { line_at } from "./node";
+import type { Node } from "./node";
 
 /**
  * Makes one snapshot of a configuration: everything a request needs to know, read from the YAML and
@@ -37,6 +42,11 @@ interface Snapshot {
   trusted_proxies: AddressList | undefined;
   pools: LuaTable<string, Pool>;
   routes: RouteTable;
+  guards: LuaTable<string, Guard>;
+  /** What the guards' lexicons are kept under. */
+  lexicon_keys: string[];
+  /** What there is to know of the files that were read, such as how many words a list has. */
+  notices: Notice[];
 }
 
 /** What making a snapshot needs from outside. Reading files is `read_file` of both, and `pause` too. */
@@ -44,17 +54,31 @@ interface SnapshotTools extends LoadTools, DirectoryTools {
   /** The row of upstream slots, which outlives configurations, and seconds on a clock that only goes forward. */
   slots: Slots;
   now: (this: void) => number;
+  /** Where compiled lexicons are kept; and what waits for another process that compiles one, if any is waited for. */
+  lexicons: LexiconStore;
+  wait?: (this: void) => void;
   /** Told which files the configuration consists of, before any but the first is read: time to watch them. */
   found_files?: (this: void, paths: string[]) => void;
 }
 
-/** The directory, with the SHA-256 of each file that was read for it in `digests`; and all problems of those files. */
+/** Adds problems that turned up when the file had been read already. */
+function add_problems(problems: ProblemList, found: readonly Remark[], root: Node): void {
+  for (const problem of found) {
+    report(problems, problem.path, problem.message, line_at(root, problem.path));
+  }
+}
+
+/**
+ * The directory, with the SHA-256 of each file that was read for it in `digests`; and all problems of those files. An empty
+ * one, if the sections it is made of are not `sound`.
+ */
 function read_directory(
   configuration: Configuration,
+  sound: boolean,
   tools: SnapshotTools,
   digests: string[],
 ): LuaMultiReturn<[directory: Directory, problems: Problem[]]> {
-  return build_directory(configuration.auth, configuration.tenants, {
+  return build_directory(sound ? configuration.auth : {}, sound ? configuration.tenants : [], {
     reader: tools.reader,
     read_file: (path) => {
       const [text, reason] = tools.read_file(path);
@@ -79,6 +103,33 @@ function is_sound(problems: readonly Problem[], section: string): boolean {
   return true;
 }
 
+/** Gives each tenant the guard that it names. All that are named must be there. */
+function assign_guards(
+  directory: Directory,
+  tenants: Configuration["tenants"],
+  guards: LuaTable<string, Guard>,
+): void {
+  for (const configuration of tenants) {
+    const tenant = directory.tenants.get(configuration.id);
+    if (tenant !== undefined && configuration.guard !== undefined) {
+      tenant.guard = guards.get(configuration.guard);
+    }
+  }
+}
+
+/** The guards, if their section is sound. They are compiled only if nothing is wrong elsewhere. */
+function read_guards(configuration: Configuration, tools: SnapshotTools, problems: ProblemList): BuiltGuards {
+  const sound = is_sound(problems.problems, "guards");
+  return build_guards(sound ? configuration.guards : [], problems.problems.length === 0, {
+    read_file: tools.read_file,
+    sha256_hex: tools.sha256_hex,
+    store: tools.lexicons,
+    pause: tools.pause,
+    wait: tools.wait,
+    now: tools.now,
+  });
+}
+
 /**
  * From a path to a snapshot: loads the configuration and builds it. Gives the snapshot, or `undefined` and
  * all problems of all files: never both. Files that the sections name are read even if another section is wrong.
@@ -87,27 +138,29 @@ function is_sound(problems: readonly Problem[], section: string): boolean {
 function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Snapshot | undefined, problems: Problem[]]> {
   const { configuration, problems, root } = read(path, tools);
   const sound = is_sound(problems.problems, "auth") && is_sound(problems.problems, "tenants");
-  if (configuration === undefined || root === undefined || !sound) {
+  if (configuration === undefined || root === undefined || !(sound || is_sound(problems.problems, "guards"))) {
     return $multi(undefined, reported(problems));
   }
   if (tools.found_files !== undefined) {
     tools.found_files(files(configuration));
   }
   const digests: string[] = [configuration.digest];
-  const [directory, directory_problems] = read_directory(configuration, tools, digests);
-  for (const problem of directory_problems) {
-    report(problems, problem.path, problem.message, line_at(root, problem.path));
-  }
+  const [directory, directory_problems] = read_directory(configuration, sound, tools, digests);
+  add_problems(problems, directory_problems, root);
+  const built = read_guards(configuration, tools, problems);
+  add_problems(problems, built.problems, root);
   const wrong = reported(problems);
   if (wrong.length > 0) {
     return $multi(undefined, wrong);
   }
   const [pools, pool_problems] = build_pools(configuration.pools, APIS, tools.slots, tools.now());
-  for (const problem of pool_problems) {
-    report(problems, problem.path, problem.message, line_at(root, problem.path));
-  }
+  add_problems(problems, pool_problems, root);
   if (pool_problems.length > 0) {
     return $multi(undefined, reported(problems));
+  }
+  assign_guards(directory, configuration.tenants, built.guards);
+  for (const digest of built.digests) {
+    digests.push(digest);
   }
   const networks = configuration.trusted_proxies;
   const [list] = address_list(networks);
@@ -118,6 +171,9 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     trusted_proxies: networks.length === 0 ? undefined : list,
     pools,
     routes: build_routes(configuration.models, pools),
+    guards: built.guards,
+    lexicon_keys: built.keys,
+    notices: built.notices,
   };
   return $multi(snapshot, []);
 }

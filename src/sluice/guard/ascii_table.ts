@@ -1,0 +1,131 @@
+/**
+ * A table that takes the automaton through ASCII text with one load a character: a row of 128 cells for each of its states that
+ * such text leads to, and for some of them a second one that stands for the state behind a separator. The root's second one stands for
+ * any place that is not behind a character of a word: more words can begin there.
+ *
+ * A cell is the next row; −1: the character takes more than that, since a word ends with it, it stands for several, or the
+ * state that follows has no row. There are at most 4,095 rows, for the states nearest to the root.
+ */
+
+import * as bits from "bit";
+import * as ffi from "ffi";
+import { Info, LINK_BITS, Link } from "./automaton";
+import { Entry } from "./entry";
+import type { Automaton } from "./automaton";
+
+const band = bits.band;
+const bor = bits.bor;
+const lshift = bits.lshift;
+const rshift = bits.rshift;
+
+const MOST_ROWS = 4095;
+const ROW_BITS = 7;
+
+interface AsciiTable {
+  rows: number;
+  /** int16: by row and character, the next row or −1. */
+  cells: Int32Buffer;
+  /** By row: its state, and 1 if it is the one behind a separator, else 0. */
+  states: Int32Buffer;
+  separated: Int32Buffer;
+  /**
+   * Pairs, by what `info` has of a state: its row, and the one behind a separator; −1: there is none. The first pair is for states
+   * that have no row, the second one the root's.
+   */
+  row_pairs: Int32Buffer;
+  pairs: number;
+}
+
+/** Adds a row; −1: there is no room. */
+function add_row(table: AsciiTable, state: number, separated: number): number {
+  if (table.rows === MOST_ROWS) {
+    return -1;
+  }
+  const row = table.rows;
+  table.states[row] = state;
+  table.separated[row] = separated;
+  table.rows += 1;
+  return row;
+}
+
+/** The row of a state, which is added if there is room; −1: there is none. `separated`: 1 for the one behind a separator. */
+function row_of(table: AsciiTable, automaton: Automaton, state: number, separated: number): number {
+  let pair = rshift(automaton.info[state]!, Info.RowShift);
+  if (pair === 0) {
+    if (table.rows === MOST_ROWS) {
+      return -1;
+    }
+    pair = table.pairs;
+    table.pairs += 1;
+    table.row_pairs[pair * 2] = -1;
+    table.row_pairs[pair * 2 + 1] = -1;
+    automaton.info[state] = bor(automaton.info[state]!, lshift(pair, Info.RowShift));
+  }
+  const at = pair * 2 + separated;
+  if (table.row_pairs[at]! < 0) {
+    table.row_pairs[at] = add_row(table, state, separated);
+  }
+  return table.row_pairs[at]!;
+}
+
+/** The state that follows on a symbol, by the suffixes too. `starts`: the bit of the entry that lets a word begin. */
+function next_state(automaton: Automaton, from: number, entry: number, starts: number): number {
+  const symbol = band(entry, Entry.Symbol);
+  let state = from;
+  while (symbol !== 0 && state !== 0) {
+    const slot = rshift(automaton.link[state]!, LINK_BITS) + symbol;
+    if (automaton.check[slot] === state) {
+      return slot;
+    }
+    state = automaton.fail[state]!;
+  }
+  return band(entry, starts) !== 0 ? symbol : 0;
+}
+
+/** The cell of a row for a character. */
+function cell(table: AsciiTable, automaton: Automaton, row: number, entry: number): number {
+  const state = table.states[row]!;
+  const separated = table.separated[row]!;
+  if (band(entry, Entry.Ignored + Entry.Expands) !== 0) {
+    return -1;
+  }
+  if (band(entry, Entry.Separator) !== 0) {
+    return row_of(table, automaton, automaton.resume[state]!, 1);
+  }
+  const inside = separated === 0 && (state === 0 || band(automaton.info[state]!, Info.Behind) !== 0);
+  const next = next_state(automaton, state, entry, inside ? Entry.StartsInside : Entry.Starts);
+  if (next === 0) {
+    return row_of(table, automaton, 0, band(entry, Entry.Word) !== 0 ? 0 : 1);
+  }
+  return band(automaton.link[next]!, Link.Word) !== 0 ? -1 : row_of(table, automaton, next, 0);
+}
+
+/** Makes the table, and notes the rows in the automaton's `info`. `entries` are those of the ASCII characters. */
+function make_ascii_table(automaton: Automaton, entries: Int32Buffer, pause: (this: void) => void): AsciiTable {
+  const table: AsciiTable = {
+    rows: 0,
+    cells: ffi.new<Int32Buffer>(`int16_t[${lshift(MOST_ROWS, ROW_BITS)}]`),
+    states: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS}]`),
+    separated: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS}]`),
+    row_pairs: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS * 2 + 4}]`),
+    pairs: 1,
+  };
+  table.row_pairs[0] = -1;
+  table.row_pairs[1] = -1;
+  row_of(table, automaton, 0, 0);
+  row_of(table, automaton, 0, 1);
+  let row = 0;
+  while (row < table.rows) {
+    for (const character of $range(0, 127)) {
+      table.cells[lshift(row, ROW_BITS) + character] = cell(table, automaton, row, entries[character]!);
+    }
+    row += 1;
+    if (row % 128 === 0) {
+      pause();
+    }
+  }
+  return table;
+}
+
+export { ROW_BITS, make_ascii_table };
+export type { AsciiTable };

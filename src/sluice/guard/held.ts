@@ -1,0 +1,228 @@
+/** The events of a guarded stream that may not go on yet, and what becomes of them when they may. */
+
+import { apply, no_edits, replace } from "../wire/splice";
+import { mask, new_masking } from "./mask";
+import { new_sent, note_sent } from "./sent";
+import { choose } from "./tally";
+import type { Edits } from "../wire/splice";
+import type { Lexicon } from "./lexicon";
+import type { Masking } from "./mask";
+import type { Hit } from "./match";
+import type { Mark, Sent } from "./sent";
+import type { Tally } from "./tally";
+import type { GuardedText } from "./text";
+
+const sub = string.sub;
+
+/** An event of the stream, with all bytes up to the next one. */
+interface HeldEvent extends Mark {
+  bytes: string;
+  has_data: boolean;
+  /** Where its first byte lies in the stream. */
+  start: number;
+  /** False: it is left out. */
+  forward: boolean;
+  /** When it came, in seconds. */
+  came: number;
+  /** Where its log probabilities lie, in pairs; undefined: it has none. */
+  regions: number[] | undefined;
+}
+
+/** A find that is masked, wherever its characters lie. */
+interface Chosen {
+  hit: Hit;
+  masking: Masking;
+}
+
+interface Held {
+  /** The events that are held back, the oldest first; behind the first `count` lie records that are free. */
+  events: HeldEvent[];
+  count: number;
+  bytes: number;
+  /** Finds to be masked: all of them, and those that stand but are not yet done with. */
+  masks: Hit[];
+  chosen: Chosen[];
+  /** By text, how far it is masked. */
+  until: LuaTable<number, number>;
+  /** The longest that an event was held back, in seconds. */
+  longest: number;
+  sent: Sent;
+}
+
+function new_held(): Held {
+  return { events: [], count: 0, bytes: 0, masks: [], chosen: [], until: new LuaTable(), longest: 0, sent: new_sent() };
+}
+
+/** Holds an event back. Returns its record, of which the caller fills in all but the bytes. */
+function hold(held: Held, bytes: string): HeldEvent {
+  let event = held.events[held.count];
+  if (event === undefined) {
+    event = {
+      bytes, has_data: false, start: 0, forward: false, came: 0, regions: undefined, ended: undefined, open_block: -1, sequence: -1,
+    };
+    held.events[held.count] = event;
+  } else {
+    event.bytes = bytes;
+  }
+  held.count += 1;
+  held.bytes += bytes.length;
+  return event;
+}
+
+/** Where the first event begins that may not go if only those may that lie before `limit`. */
+function boundary(held: Held, limit: number): number {
+  let at = 0;
+  for (const index of $range(0, held.count - 1)) {
+    const event = held.events[index]!;
+    at = event.start + event.bytes.length;
+    if (at > limit) {
+      return event.start;
+    }
+  }
+  return at;
+}
+
+/**
+ * The offset before which events may go, if those may that lie before `limit`: a word of `refuted` goes with the character that
+ * follows it, for if the stream should be cut off between the two, it would stand alone after all.
+ */
+function whole_limit(held: Held, refuted: readonly number[], limit: number): number {
+  let wanted = limit;
+  let settled = refuted.length === 0;
+  while (!settled) {
+    settled = true;
+    const at = boundary(held, wanted);
+    for (const index of $range(0, refuted.length / 2 - 1)) {
+      if (refuted[index * 2]! < math.min(at, wanted) && refuted[index * 2 + 1]! >= at) {
+        wanted = refuted[index * 2]!;
+        settled = false;
+      }
+    }
+  }
+  return wanted;
+}
+
+/** Adds to the edits of an event what a find asks for in it. Returns whether there is anything. */
+function mask_in(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: Chosen): boolean {
+  const { hit } = chosen;
+  const { segments } = text;
+  const last = event.start + event.bytes.length;
+  let any = false;
+  for (const index of $range(0, text.segment_count - 1)) {
+    const from = math.max(segments[index * 3 + 1]!, hit.start, event.start);
+    const to = math.min(segments[index * 3 + 2]!, hit.end, last);
+    if (segments[index * 3] === hit.field && from < to) {
+      any = true;
+      if (!hit.tokens) {
+        replace(edits, from, to, mask(lexicon, chosen.masking, sub(event.bytes, from - event.start + 1, to - event.start)));
+      }
+    }
+  }
+  return any;
+}
+
+/** The event's bytes as they go on. */
+function rewritten(event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: readonly Chosen[]): string {
+  const edits = no_edits();
+  let any = false;
+  for (const each of chosen) {
+    any = mask_in(edits, event, text, lexicon, each) || any;
+  }
+  if (any && event.regions !== undefined) {
+    return apply(without_tokens(edits, event.regions), event.bytes, event.start);
+  }
+  return any ? apply(edits, event.bytes, event.start) : event.bytes;
+}
+
+/** The edits, with all log probabilities taken out: they repeat the text token by token. */
+function without_tokens(edits: Edits, regions: readonly number[]): Edits {
+  const made = no_edits();
+  for (const index of $range(0, edits.count - 1)) {
+    replace(made, edits.starts[index]!, edits.ends[index]!, edits.texts[index]!);
+  }
+  for (const index of $range(0, regions.length / 2 - 1)) {
+    replace(made, regions[index * 2]!, regions[index * 2 + 1]!, "null");
+  }
+  return made;
+}
+
+/** Says which finds stand, as far as they begin before `limit`. */
+function decide(held: Held, tally: Tally, limit: number): void {
+  if (held.masks.length === 0) {
+    return;
+  }
+  const [chosen, rest] = choose(held.masks, limit, held.until);
+  held.masks = rest;
+  for (const hit of chosen) {
+    tally.masked += hit.repeated ? 0 : 1;
+    held.chosen.push({ hit, masking: new_masking(hit) });
+  }
+}
+
+/** Forgets the finds that lie wholly in what has gone on. */
+function forget_done(held: Held, boundary: number): void {
+  const left: Chosen[] = [];
+  for (const chosen of held.chosen) {
+    if (chosen.hit.end > boundary) {
+      left.push(chosen);
+    }
+  }
+  held.chosen = left;
+}
+
+/** The bytes of an event that goes on. */
+function let_go_event(held: Held, event: HeldEvent, text: GuardedText, lexicon: Lexicon, now: number): string {
+  held.bytes -= event.bytes.length;
+  held.longest = math.max(held.longest, now - event.came);
+  if (!event.forward) {
+    return "";
+  }
+  const bytes = held.chosen.length === 0 ? event.bytes : rewritten(event, text, lexicon, held.chosen);
+  note_sent(held.sent, bytes, event.has_data, event.ended, event.open_block, event.sequence);
+  return bytes;
+}
+
+/** Frees the records of the oldest events. */
+function forget_events(held: Held, count: number): void {
+  const { events } = held;
+  held.count -= count;
+  for (const index of $range(0, held.count - 1)) {
+    const free = events[index]!;
+    events[index] = events[index + count]!;
+    events[index + count] = free;
+  }
+}
+
+/**
+ * Lets go of all events before the one that lies at `limit`, masked where need be. Returns their bytes. `now` is in seconds on a
+ * clock that only goes forward. No word that is still growing may begin before `limit`.
+ */
+function release(held: Held, text: GuardedText, lexicon: Lexicon, tally: Tally, limit: number, now: number): string {
+  const { events } = held;
+  let count = 0;
+  let boundary = 0;
+  while (count < held.count && events[count]!.start + events[count]!.bytes.length <= limit) {
+    boundary = events[count]!.start + events[count]!.bytes.length;
+    count += 1;
+  }
+  decide(held, tally, limit);
+  if (count === 0) {
+    return "";
+  }
+  let out = let_go_event(held, events[0]!, text, lexicon, now);
+  if (count > 1) {
+    const parts: string[] = [out];
+    for (const index of $range(1, count - 1)) {
+      parts.push(let_go_event(held, events[index]!, text, lexicon, now));
+    }
+    out = parts.join("");
+  }
+  forget_events(held, count);
+  if (held.chosen.length > 0) {
+    forget_done(held, boundary);
+  }
+  return out;
+}
+
+export { hold, new_held, release, whole_limit };
+export type { Held, HeldEvent };

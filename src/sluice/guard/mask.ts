@@ -1,0 +1,99 @@
+/**
+ * Rewrites what was found so that it can't be read. Of plain text each character becomes a full block, but separators stay, so
+ * that what stands around a word keeps its form. The block is no separator: it can't join what is left and right of it to
+ * another word.
+ *
+ * In JSON inside a JSON string the inner JSON stays valid too: an escape becomes one block, and a bare number `null`.
+ */
+
+import * as bits from "bit";
+import { bytes_of } from "../wire/json";
+import { STRING_CLASS, decode_character } from "../wire/json_text";
+import { Entry } from "./entry";
+import { is_nested_kind } from "./match";
+import { digit_value } from "./nested";
+import { place_of } from "./scanner";
+import type { Lexicon } from "./lexicon";
+import type { Hit } from "./match";
+
+const band = bits.band;
+const sub = string.sub;
+
+const BLOCK = "\u2588";
+const BACKSLASH = 92;
+const LETTER_U = 117;
+
+/** How far the rewriting of one find has come: it may lie in several events. */
+interface Masking {
+  /** JSON inside a JSON string. */
+  nested: boolean;
+  /** Outside of the strings of that. */
+  bare: boolean;
+  begun: boolean;
+  /** Digits of an inner escape that are still to come; −1: its letter is next. */
+  escape: number;
+  /** The value of those that came. */
+  value: number;
+}
+
+/** The rewriting of a find begins. */
+function new_masking(hit: Hit): Masking {
+  return { nested: is_nested_kind(hit.kind), bare: hit.bare, begun: false, escape: 0, value: 0 };
+}
+
+/** What becomes of a character of an inner escape, behind its backslash: nothing, but a block for the last one. */
+function mask_escape(masking: Masking, code_point: number): string {
+  if (masking.escape < 0) {
+    masking.escape = code_point === LETTER_U ? 4 : 0;
+    masking.value = 0;
+    return masking.escape === 0 ? BLOCK : "";
+  }
+  masking.escape -= 1;
+  masking.value = masking.value * 16 + math.max(digit_value(code_point), 0);
+  // The first half of a surrogate pair is one character with the second.
+  return masking.escape > 0 || band(masking.value, 0xfc00) === 0xd800 ? "" : BLOCK;
+}
+
+/** What becomes of one character, given as the bytes it stands there as. */
+function mask_one(lexicon: Lexicon, masking: Masking, code_point: number, raw: string): string {
+  if (masking.bare) {
+    const text = masking.begun ? "" : "null";
+    masking.begun = true;
+    return text;
+  }
+  if (masking.escape !== 0) {
+    return mask_escape(masking, code_point);
+  }
+  if (masking.nested && code_point === BACKSLASH) {
+    masking.escape = -1;
+    return "";
+  }
+  const entry = lexicon.entries[place_of(lexicon, code_point)]!;
+  if (band(entry, Entry.Separator) !== 0) {
+    return raw;
+  }
+  return band(entry, Entry.Ignored) !== 0 ? "" : BLOCK;
+}
+
+/** The rewritten form of a piece of a JSON string, as it stands there: whole characters, escapes included. */
+function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
+  const bytes = bytes_of(raw);
+  const parts: string[] = [];
+  let at = 0;
+  while (at < raw.length) {
+    const kind = STRING_CLASS[bytes[at]!]!;
+    let code_point = bytes[at]!;
+    let next = at + 1;
+    if (kind !== 0) {
+      [code_point, next] = decode_character(bytes, at, raw.length, kind);
+      // The walker has accepted the string, so this is a whole character.
+      next = next > at ? next : at + 1;
+    }
+    parts.push(mask_one(lexicon, masking, code_point, sub(raw, at + 1, next)));
+    at = next;
+  }
+  return parts.join("");
+}
+
+export { mask, new_masking };
+export type { Masking };

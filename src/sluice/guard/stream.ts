@@ -1,0 +1,351 @@
+/**
+ * A guarded stream: its events are read as they come, each is scanned in the walk that reads it, and those go on, untouched, in
+ * which no word can have begun that is not complete yet. The others are held back, whole and in order, until it is clear.
+ *
+ * What can't be read can't be guarded: an event that is no JSON ends the stream.
+ */
+
+import * as bits from "bit";
+import { Kind, MOST_REGIONS, bytes_of } from "../wire/json";
+import { frame, gather, keep_rest, read_event, take_held, walk_data } from "../wire/answer_stream";
+import { is_single_line, next_event } from "../wire/sse";
+import { hold, new_held, release, whole_limit } from "./held";
+import { live_start, settle } from "./scanner";
+import { note_sent } from "./sent";
+import { new_tally, sort_hits } from "./tally";
+import { guard_text } from "./text";
+import { begin_again, end_again } from "./text_sink";
+import type { AnswerReader } from "../wire/answer_reader";
+import type { Guard } from "./guards";
+import type { Held } from "./held";
+import type { Tally } from "./tally";
+import type { GuardedText } from "./text";
+
+const bor = bits.bor;
+const sub = string.sub;
+
+/** More is not held back: then the beginnings go on, and only the rest of a word that is completed is kept from the client. */
+const MOST_HELD_BYTES = 262144;
+/** Offsets of a stream start anew when they have grown so large, at the latest. */
+const MOST_OFFSET = 268435456;
+
+interface GuardedStream {
+  reader: AnswerReader;
+  guard: Guard;
+  text: GuardedText;
+  held: Held;
+  tally: Tally;
+  /** Where the bytes that come next lie in the stream. */
+  offset: number;
+  /** Something was found that ends the stream, and where it begins. */
+  blocked: boolean;
+  blocked_at: number;
+  /** How many strings there were before the event at hand. */
+  first_segment: number;
+  /** An event came that can't be read. */
+  unreadable: boolean;
+  /** The choices that the event at hand ends; undefined: none. */
+  ended: number[] | undefined;
+}
+
+/** Guards the answer that the reader reads. */
+function guard_stream(reader: AnswerReader, guard: Guard): GuardedStream {
+  const text = reader.text as GuardedText;
+  reader.guarded = true;
+  guard_text(text, guard, true);
+  return {
+    reader,
+    guard,
+    text,
+    held: new_held(),
+    tally: new_tally(),
+    offset: 0,
+    blocked: false,
+    blocked_at: 0,
+    first_segment: 0,
+    unreadable: false,
+    ended: undefined,
+  };
+}
+
+/** All texts of the choice have ended; all of all choices, if it is undefined. */
+function settle_choice(text: GuardedText, outer: number | undefined): void {
+  for (const field of text.fields) {
+    if (field.settled === 0 && (outer === undefined || field.outer === outer)) {
+      settle(text.scanner, field);
+    }
+  }
+}
+
+/** Whether an event of that type ends the texts of the item or block that it names. */
+function ends_text(type: string): boolean {
+  return type === "content_block_stop" || sub(type, -5) === ".done";
+}
+
+/** What the event that was just read means for the texts that it ends. */
+function settle_ended(stream: GuardedStream): void {
+  const { reader, text } = stream;
+  stream.ended = undefined;
+  if (text.ended.length > 0) {
+    stream.ended = text.ended;
+    text.ended = [];
+    for (const outer of stream.ended) {
+      settle_choice(text, outer);
+    }
+  }
+  if (reader.complete) {
+    settle_choice(text, undefined);
+  } else if (reader.event_type !== "" && ends_text(reader.event_type)) {
+    const { state } = text.walk!;
+    const slot = reader.api === "messages" ? text.slots.index : text.slots.output_index;
+    if (state.kinds[slot] === Kind.Number) {
+      settle_choice(text, state.numbers[slot]);
+    }
+  }
+}
+
+/** Reads the event in `frame` and sees to what it ends. Returns whether it goes on to the client. */
+function read_guarded_event(stream: GuardedStream, raw: string, bytes: Bytes): boolean {
+  const { reader, text } = stream;
+  reader.event_type = "";
+  stream.first_segment = text.segment_count;
+  const forward = read_event(reader, raw, bytes);
+  if (text.late_start >= 0) {
+    stream.unreadable = !begin_again(text, raw, frame);
+    walk_data(text.walk!, bytes);
+    end_again(text);
+  }
+  stream.unreadable = stream.unreadable || reader.malformed;
+  settle_ended(stream);
+  return forward;
+}
+
+/** Sees to what was found. Returns whether the stream ends here. */
+function judge(stream: GuardedStream): boolean {
+  const { scanner } = stream.text;
+  if (scanner.hits.length === 0) {
+    return false;
+  }
+  const hits = scanner.hits;
+  scanner.hits = [];
+  const blocking = sort_hits(stream.tally, stream.guard, hits, stream.held.masks, stream.text.estimate.characters === 0);
+  if (blocking === undefined) {
+    return false;
+  }
+  stream.blocked = true;
+  stream.blocked_at = blocking.start;
+  return true;
+}
+
+/** What was held back before the event in which the find that blocks begins: it goes on still. */
+function let_go_before_block(stream: GuardedStream, now: number): string {
+  const { text, held, guard, tally } = stream;
+  settle_choice(text, undefined);
+  // What the other texts had open ends here too: it may block even before.
+  const by = tally.blocked_by;
+  const other = sort_hits(tally, guard, text.scanner.hits, held.masks, false);
+  if (other !== undefined && other.start < stream.blocked_at) {
+    stream.blocked_at = other.start;
+  } else {
+    tally.blocked_by = by;
+  }
+  text.scanner.hits = [];
+  tally.blocked = 1;
+  const limit = whole_limit(held, text.scanner.refuted, stream.blocked_at);
+  return release(held, text, guard.lexicon, tally, limit, now);
+}
+
+/** Where the log probabilities of the event just read lie. */
+function regions_of(text: GuardedText): number[] | undefined {
+  const { state } = text.walk!;
+  if (state.region_count === 0) {
+    return undefined;
+  }
+  const regions: number[] = [];
+  for (const index of $range(0, math.min(state.region_count, MOST_REGIONS) - 1)) {
+    regions.push(text.base + state.region_starts[index]!);
+    regions.push(text.base + state.region_ends[index]!);
+  }
+  return regions;
+}
+
+/** From where on the stream has to be held back; −1: from nowhere. */
+function oldest_live(text: GuardedText): number {
+  let oldest = -1;
+  for (const field of text.fields) {
+    if (field.settled === 0) {
+      const start = live_start(text.scanner, field, field.characters);
+      if (start >= 0 && (oldest < 0 || start < oldest)) {
+        oldest = start;
+      }
+    }
+  }
+  return oldest;
+}
+
+/** Whether some text is in the midst of something, be it held back or not. */
+function is_busy(text: GuardedText): boolean {
+  for (const field of text.fields) {
+    if (bor(field.state, field.waits) !== 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Offsets begin anew if nothing refers to the old ones. */
+function rewind(stream: GuardedStream): void {
+  const { text, held } = stream;
+  if (held.count > 0) {
+    return;
+  }
+  text.segment_count = 0;
+  if (text.scanner.refuted.length > 0) {
+    text.scanner.refuted = [];
+  }
+  if (stream.offset > MOST_OFFSET || !is_busy(text)) {
+    stream.offset = 0;
+    if (held.masks.length > 0 || next(held.until)[0] !== undefined) {
+      held.masks = [];
+      held.chosen = [];
+      held.until = new LuaTable();
+    }
+  }
+}
+
+/** Lets go of what may go. */
+function let_go(stream: GuardedStream, now: number): string {
+  const { text, held, guard, tally } = stream;
+  let live = oldest_live(text);
+  if (live >= 0 && held.bytes > MOST_HELD_BYTES) {
+    settle_choice(text, undefined);
+    if (judge(stream)) {
+      return let_go_before_block(stream, now);
+    }
+    live = -1;
+  }
+  const limit = live < 0 ? math.huge : whole_limit(held, text.scanner.refuted, live);
+  const out = release(held, text, guard.lexicon, tally, limit, now);
+  rewind(stream);
+  return out;
+}
+
+/** Notes the event from `begin` to `end` of the text, after it was read. */
+function hold_event(stream: GuardedStream, raw: string, begin: number, end: number, forward: boolean, now: number): void {
+  const { held, reader, text } = stream;
+  const event = begin === 0 && end === raw.length ? raw : sub(raw, begin + 1, end);
+  const record = hold(held, event);
+  record.has_data = frame.data_count > 0;
+  record.start = text.base + begin;
+  record.forward = forward;
+  record.came = now;
+  record.regions = forward && text.segment_count > stream.first_segment ? regions_of(text) : undefined;
+  record.ended = stream.ended;
+  record.open_block = reader.open_block;
+  record.sequence = reader.sequence;
+}
+
+/** The stream breaks off: what was held back goes on, all texts end. */
+function end_open(stream: GuardedStream, now: number): string {
+  settle_choice(stream.text, undefined);
+  return judge(stream) ? let_go_before_block(stream, now) : let_go(stream, now);
+}
+
+/** The upstream has broken off: what was held back goes on, as no word can be completed any more. Returns it. */
+function break_guarded(stream: GuardedStream, now: number): string {
+  return stream.blocked ? "" : end_open(stream, now);
+}
+
+/** Cuts the bytes into events and reads them. `last`: nothing follows. Returns what goes on now. */
+function cut(stream: GuardedStream, raw: string, last: boolean, now: number): string {
+  const { reader, text } = stream;
+  const bytes = bytes_of(raw);
+  const length = raw.length;
+  frame.at_start = !reader.started;
+  reader.started = true;
+  text.base = stream.offset;
+  let begin = 0;
+  // The LF of a CRLF whose CR ended the bytes before goes with the event that follows.
+  let from = reader.after_return && bytes[0] === 10 ? 1 : 0;
+  while (from < length) {
+    const end = next_event(frame, raw, bytes, from, last);
+    if (end < 0) {
+      break;
+    }
+    const forward = read_guarded_event(stream, raw, bytes);
+    if (stream.unreadable || reader.oversized || judge(stream)) {
+      break;
+    }
+    hold_event(stream, raw, begin, end, forward, now);
+    from = end;
+    begin = end;
+  }
+  reader.after_return = from === length && bytes[length - 1] === 13;
+  stream.offset += begin;
+  if (stream.blocked) {
+    return let_go_before_block(stream, now);
+  }
+  if (stream.unreadable || reader.oversized) {
+    return end_open(stream, now);
+  }
+  if (begin < length) {
+    keep_rest(reader, raw, begin);
+  }
+  return let_go(stream, now);
+}
+
+/** Reads a chunk that is one event of one line, which is how most streams come. Returns what goes on now. */
+function read_single(stream: GuardedStream, chunk: string, bytes: Bytes, now: number): string {
+  const { reader, text, held } = stream;
+  reader.started = true;
+  text.base = stream.offset;
+  const forward = read_guarded_event(stream, chunk, bytes);
+  if (stream.unreadable || judge(stream)) {
+    return stream.blocked ? let_go_before_block(stream, now) : end_open(stream, now);
+  }
+  if (held.count === 0 && held.masks.length === 0 && held.chosen.length === 0 && oldest_live(text) < 0) {
+    stream.offset += chunk.length;
+    rewind(stream);
+    if (!forward) {
+      return "";
+    }
+    note_sent(held.sent, chunk, frame.data_count > 0, stream.ended, reader.open_block, reader.sequence);
+    return chunk;
+  }
+  hold_event(stream, chunk, 0, chunk.length, forward, now);
+  stream.offset += chunk.length;
+  return let_go(stream, now);
+}
+
+/**
+ * Takes the next bytes. Returns those that go on to the client now. Afterwards `blocked` or `unreadable` may say that the stream ends
+ * here. `now` is in seconds on a clock that only goes forward.
+ */
+function read_guarded(stream: GuardedStream, chunk: string, now: number): string {
+  const { reader } = stream;
+  if (chunk === "" || reader.oversized || stream.blocked) {
+    return "";
+  }
+  if (reader.held_bytes === 0 && !reader.after_return) {
+    const bytes = bytes_of(chunk);
+    frame.at_start = !reader.started;
+    if (is_single_line(frame, chunk, bytes)) {
+      return read_single(stream, chunk, bytes, now);
+    }
+  }
+  const raw = reader.held_bytes === 0 ? chunk : gather(reader, chunk);
+  return raw === undefined ? "" : cut(stream, raw, false, now);
+}
+
+/** Says that no more bytes come. Returns those that still go on: nothing is held back any longer. */
+function end_guarded(stream: GuardedStream, now: number): string {
+  const { reader } = stream;
+  let out = "";
+  if (reader.held_bytes > 0) {
+    out = cut(stream, take_held(reader), true, now);
+  }
+  return stream.blocked ? out : out + end_open(stream, now);
+}
+
+export { break_guarded, end_guarded, guard_stream, read_guarded };
+export type { GuardedStream };

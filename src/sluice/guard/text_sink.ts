@@ -1,0 +1,290 @@
+/**
+ * The sink of a gateway with guards: counts the text that is walked, as the plain one does, and scans it if it is guarded.
+ * For each string it finds the field that its text goes on in; for each character it asks, with two loads and a
+ * comparison, whether it can matter at all.
+ */
+
+import * as bits from "bit";
+import * as ffi from "ffi";
+import { count_character } from "../wire/estimate";
+import { STRING_CLASS, wide_character } from "../wire/json_text";
+import { count_plain, count_wide } from "../wire/text";
+import { TextKind } from "../wire/text_kind";
+import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
+import { Inner } from "./field";
+import { POSITION_SHIFT } from "./match";
+import { scan_nested } from "./nested";
+import { behind_gap, run_rows, run_wide } from "./runs";
+import { begin_text, note_waits, scan_plain, settle } from "./scanner";
+import { SKIPPED, make_text, take_field } from "./text";
+import { locate_late, note_late } from "./late_place";
+import { locate } from "./text_place";
+import type { Walk } from "../wire/json";
+import type { EventFrame } from "../wire/sse";
+import type { Text, TextSink } from "../wire/text";
+import type { Field } from "./field";
+import type { GuardedText } from "./text";
+import type { TextPlace } from "./text_place";
+
+const band = bits.band;
+const bor = bits.bor;
+const lshift = bits.lshift;
+const rshift = bits.rshift;
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** A stream has at most so many texts at a time; beyond them an old one is given up. */
+const MOST_FIELDS = 64;
+
+/** A field for a text that begins. */
+function add_field(text: GuardedText): Field {
+  const { fields } = text;
+  if (fields.length < MOST_FIELDS) {
+    const field = take_field();
+    fields.push(field);
+    field.id = fields.length;
+    return field;
+  }
+  text.oldest = (text.oldest + 1) % MOST_FIELDS;
+  const field = fields[text.oldest]!;
+  settle(text.scanner, field);
+  field.id += MOST_FIELDS;
+  return field;
+}
+
+/** Another text of the same choice begins: what the others have open need not be held back any longer. */
+function settle_others(text: GuardedText, current: Field): void {
+  if (current.kind === TextKind.LogProbability) {
+    return;
+  }
+  for (const field of text.fields) {
+    if (field !== current && field.outer === current.outer && field.settled === 0 && field.kind !== TextKind.LogProbability) {
+      settle(text.scanner, field);
+    }
+  }
+}
+
+/** The field of a text that goes on. */
+function find_field(text: GuardedText, wanted: TextPlace): Field {
+  const { outer, inner, place, kind } = wanted;
+  let found: Field | undefined;
+  for (const field of text.fields) {
+    if (field.place === place && field.outer === outer && field.inner === inner) {
+      found = field;
+    }
+  }
+  if (found === undefined) {
+    found = add_field(text);
+    found.outer = outer;
+    found.inner = inner;
+    found.place = place;
+    found.kind = kind;
+    begin_text(text.scanner, found, kind === TextKind.Arguments);
+    settle_others(text, found);
+  } else if (found.settled !== 0) {
+    found.settled = 0;
+    settle_others(text, found);
+  }
+  return found;
+}
+
+/** The string at hand's place, filled in by `begin`: nothing keeps it. */
+const found: TextPlace = { outer: 0, inner: 0, place: 0, kind: 0 };
+
+/** Finds out which text a string of a stream is of, into `found`. Returns false if it is not known yet, or has been read. */
+function place_known(text: GuardedText, kind: number, node: number, position: number): boolean {
+  const { state } = text.walk!;
+  found.kind = kind;
+  found.place = node;
+  if (!text.again) {
+    if (text.late_start < 0 && locate(found, text.api, state, text.slots)) {
+      return true;
+    }
+    text.late_start = text.late_start < 0 ? position : text.late_start;
+    return false;
+  }
+  if (position < text.late_start) {
+    return false;
+  }
+  locate_late(found, text.late, text.api, state, text.slots);
+  return true;
+}
+
+/** The tokens of an answer that is one body: they stand one by one, and belong together as long as their list goes on. */
+function token_field(text: GuardedText, node: number): Field {
+  found.kind = TextKind.LogProbability;
+  found.place = node;
+  found.outer = text.walk!.state.region_count;
+  found.inner = 0;
+  return find_field(text, found);
+}
+
+function single_field(text: GuardedText, kind: number): Field {
+  const { single } = text;
+  single.kind = kind;
+  begin_text(text.scanner, single, kind === TextKind.Arguments || kind === TextKind.RepeatedArguments);
+  return single;
+}
+
+/** Chooses the field for a string of a guarded text. */
+function guarded_field(text: GuardedText, kind: number, node: number, position: number): Field {
+  if (kind === TextKind.FinishReason) {
+    if (text.streaming && place_known(text, kind, node, position)) {
+      text.ended.push(found.outer);
+    }
+    return SKIPPED;
+  }
+  if (text.streaming) {
+    if (kind >= TextKind.Name) {
+      return text.again ? SKIPPED : single_field(text, kind);
+    }
+    return place_known(text, kind, node, position) ? find_field(text, found) : SKIPPED;
+  }
+  return kind === TextKind.LogProbability ? token_field(text, node) : single_field(text, kind);
+}
+
+function begin(this: void, text: Text, node: number, position: number): void {
+  const guarded = text as GuardedText;
+  const kind = guarded.walk!.shape.kinds[node]!;
+  const counting = kind > TextKind.Name || guarded.again ? guarded.scrap : guarded.estimate;
+  counting.previous = 0;
+  guarded.counting = counting;
+  if (guarded.guarded) {
+    const field = guarded_field(guarded, kind, node, position);
+    field.characters -= counting.characters;
+    guarded.field = field;
+    guarded.string_start = position + 1;
+  }
+}
+
+/** A character that takes more than a simple move; where it stands is in the field. */
+function scan(text: GuardedText, field: Field, place: number, code_point: number): void {
+  if (band(field.fixed, Entry.Inner) !== 0 && (field.phase !== Inner.Plain || code_point === BACKSLASH || code_point === QUOTE)) {
+    scan_nested(text.scanner, field, code_point);
+  } else {
+    scan_plain(text.scanner, field, place);
+    note_waits(field);
+  }
+}
+
+function character(this: void, text: Text, code_point: number, position: number, next: number): void {
+  const guarded = text as GuardedText;
+  const { counting, field } = guarded;
+  count_character(counting, code_point);
+  if (field.id < 0) {
+    return;
+  }
+  const { lexicon } = guarded.scanner;
+  const place = lexicon.pages[rshift(code_point, PAGE_BITS)]! + band(code_point, PAGE_SIZE - 1);
+  const entry = lexicon.entries[place]!;
+  if (bor(field.state, field.waits, band(entry, bor(field.starts, field.rare))) === 0) {
+    field.starts = lshift(Entry.Starts, band(rshift(entry, WORD_SHIFT), 1));
+    field.gap = behind_gap(0, entry);
+    field.last = place;
+    return;
+  }
+  field.position = guarded.base + position;
+  field.next = guarded.base + next;
+  field.passed = field.characters + counting.characters - 1;
+  scan(guarded, field, place, code_point);
+}
+
+/**
+ * Scans and counts a run of ASCII characters that stand for themselves: those that take no more than simple moves, and the one
+ * behind them.
+ */
+function plain_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: number): number {
+  const text = walk.target as GuardedText;
+  const { counting, field } = text;
+  if (field.id < 0) {
+    return count_plain(counting, bytes, from, to);
+  }
+  const { base } = walk.state;
+  let at = from;
+  if (field.waits === 0) {
+    at = run_rows(field, text.scanner.lexicon, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+    count_plain(counting, bytes, from, at);
+  }
+  if (at < to && STRING_CLASS[bytes[at]!] === 0) {
+    character(text, bytes[at]!, base + at, base + at + 1);
+    at += 1;
+  }
+  return at;
+}
+
+/** Scans and counts a run of three-byte characters: those that take no more than simple moves, and the one behind them. */
+function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: number): number {
+  const text = walk.target as GuardedText;
+  const { counting, field } = text;
+  if (field.id < 0) {
+    return count_wide(counting, bytes, from, to);
+  }
+  const { base } = walk.state;
+  let at = from;
+  if (field.waits === 0) {
+    at = run_wide(field, text.scanner.lexicon, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+    count_wide(counting, bytes, from, at);
+  }
+  if (at <= to - 3) {
+    const code_point = wide_character(bytes, at);
+    if (code_point >= 0) {
+      character(text, code_point, base + at, base + at + 3);
+      at += 3;
+    }
+  }
+  return at;
+}
+
+/** Notes where a string of a stream lies. */
+function note_segment(text: GuardedText, field: Field, to: number): void {
+  const at = text.segment_count * 3;
+  if (text.segment_count === text.segments_size) {
+    const larger = ffi.new<Int32Buffer>(`int32_t[${at * 2}]`);
+    ffi.copy(larger, text.segments, at * 4);
+    text.segments = larger;
+    text.segments_size *= 2;
+  }
+  text.segments[at] = field.id;
+  text.segments[at + 1] = text.base + text.string_start;
+  text.segments[at + 2] = text.base + to;
+  text.segment_count += 1;
+}
+
+function finish(this: void, text: Text, position: number): void {
+  const guarded = text as GuardedText;
+  if (!guarded.guarded) {
+    return;
+  }
+  const field = guarded.field;
+  if (field.id < 0) {
+    field.characters = 0;
+    return;
+  }
+  field.characters += guarded.counting.characters;
+  if (guarded.streaming) {
+    note_segment(guarded, field, position);
+  }
+  if (field === guarded.single) {
+    settle(guarded.scanner, field);
+  }
+}
+
+/**
+ * Makes ready for reading the event once more that has just been walked, for the strings whose texts were not known. Its data is
+ * the lines of `raw` that `frame` says. Returns false if not all texts can be known.
+ */
+function begin_again(text: GuardedText, raw: string, frame: EventFrame): boolean {
+  text.again = true;
+  return note_late(text.late, text.api, text.walk!.state, text.slots, raw, frame.data_starts, frame.data_ends, frame.data_count);
+}
+
+function end_again(text: GuardedText): void {
+  text.again = false;
+  text.late_start = -1;
+}
+
+/** The sink that counts and scans, and what it keeps of a text. */
+const GUARDED_TEXT: TextSink = { sink: { begin, character, finish, plain_run, wide_run }, make: make_text };
+
+export { GUARDED_TEXT, begin_again, end_again };

@@ -1,0 +1,17 @@
+/** @noSelfInFile */
+
+/**
+ * What tools/make_fold.mjs writes. Its texts are whole numbers between blanks; `5*3` stands for 5 5 5.
+ * @noResolution
+ */
+declare module "sluice.guard.fold_data" {
+  export const version: string;
+  export const page_count: number;
+  /** For each 128 code points of all planes: the number of their page. */
+  export const index: string;
+  /** The entries of all pages, one page after the other. */
+  export const pages: string;
+  export const expansion_count: number;
+  /** Sequences of code points, or -2; `;` ends each. */
+  export const expansions: string;
+}
