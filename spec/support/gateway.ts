@@ -23,6 +23,20 @@ interface JournalLine {
   usage_from: string;
   first_token_ms: number | null;
   duration_ms: number;
+  held_ms: number;
+  /** What the tenant's guard found. */
+  guard: null | {
+    name: string;
+    blocked_by: string | null;
+    prompt: Finds | null;
+    completion: Finds | null;
+  };
+}
+
+interface Finds {
+  flagged: number;
+  masked: number;
+  blocked: number;
 }
 
 interface GatewayOptions {

@@ -17,7 +17,7 @@ const format = string.format;
 const sub = string.sub;
 
 /** How a request ended. */
-type Ending = "finished" | "client_gone" | "upstream_lost" | "timed_out" | "refused";
+type Ending = "finished" | "blocked" | "client_gone" | "upstream_lost" | "timed_out" | "refused";
 
 interface JournalRecord {
   /** The request's id, as the client got it in `x-request-id`: hexadecimal digits. */
@@ -42,6 +42,10 @@ interface JournalRecord {
   usage_from?: "upstream" | "counted";
   first_token_ms?: number;
   duration_ms: number;
+  /** The longest that any of the answer was held back. */
+  held_ms: number;
+  /** What the tenant's guard found, as JSON. */
+  guard?: string;
 }
 
 /** Names whose escaped form is kept; more than any configuration's and still bounded. */
@@ -151,7 +155,8 @@ function timestamp(time: number): string {
 const parts: (string | number)[] = [
   '{"id":"', "", '","time":"', "", '","tenant":', "", ',"key":', "", ',"model":', "", ',"pool":', "", ',"endpoint":', "",
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
-  ',"output_tokens":', "", ',"usage_from":', "", ',"first_token_ms":', "", ',"duration_ms":', "", "}\n",
+  ',"output_tokens":', "", ',"usage_from":', "", ',"first_token_ms":', "", ',"duration_ms":', "",
+  ',"held_ms":', "", ',"guard":', "", "}\n",
 ];
 
 /** The journal's line for a request, with its newline. Numbers are rounded to whole ones. */
@@ -172,6 +177,8 @@ function write_line(record: JournalRecord): string {
   parts[27] = name(record.usage_from);
   parts[29] = whole(record.first_token_ms);
   parts[31] = whole(record.duration_ms);
+  parts[33] = whole(record.held_ms);
+  parts[35] = record.guard ?? "null";
   const line = concat(parts);
   return line;
 }

@@ -20,6 +20,8 @@ interface Catalogue {
   upstream_requests: Counter;
   upstream_inflight: Gauge;
   streams_truncated: Counter;
+  guard_hits: Counter;
+  guard_held: Histogram;
   config_last_reload_success: Gauge;
   journal_lost: Counter;
   metrics_dropped: Counter;
@@ -35,6 +37,9 @@ const FIRST_TOKEN_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 
 /** What the gateway itself takes: microseconds, unless a large body has to be read. */
 const OVERHEAD_SECONDS = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1];
+
+/** From the time between two tokens of a fast model to one that has stopped to think. */
+const HELD_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
 
 /** The bounds that OpenTelemetry's conventions give `gen_ai.client.token.usage`. */
 const TOKEN_USAGE = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864];
@@ -62,6 +67,10 @@ function declare_all(most_series?: number): Catalogue {
     upstream_inflight: registry.gauge("sluice_upstream_inflight", "Attempts under way at an endpoint.", ["pool", "endpoint"]),
     streams_truncated: registry.counter(
       "sluice_streams_truncated_total", "Answers that ended without their terminal marker.", ["pool", "cause"]),
+    guard_hits: registry.counter(
+      "sluice_guard_hits_total", "What guards found, by what was done about it and where: prompt, completion.", ["guard", "action", "where"]),
+    guard_held: registry.histogram(
+      "sluice_guard_held_seconds", "The longest that a guard held any of a stream back, by stream.", [], HELD_SECONDS),
     config_last_reload_success: registry.gauge(
       "sluice_config_last_reload_success", "1 if every worker took the last configuration it saw, 0 if one rejected it.", [], "min"),
     journal_lost: registry.counter("sluice_journal_lost_total", "Lines that could not be written to the usage journal."),

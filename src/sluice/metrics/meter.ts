@@ -43,6 +43,7 @@ interface Meters {
   refusals: LuaTable<string, Family>;
   truncated: LuaTable<string, Family>;
   overhead: LuaTable<string, Distribution>;
+  held: Distribution;
 }
 
 function create_meters(catalogue: Catalogue): Meters {
@@ -53,6 +54,7 @@ function create_meters(catalogue: Catalogue): Meters {
     refusals: new LuaTable(),
     truncated: new LuaTable(),
     overhead: new LuaTable(),
+    held: catalogue.guard_held.with([]),
   };
 }
 
@@ -148,6 +150,26 @@ function count_truncated(meters: Meters, pool: string, cause: string): void {
   add(member(family_of(meters.truncated, meters.catalogue.streams_truncated, pool), cause), 1);
 }
 
+/** How much a guard found, by what was done about it. */
+interface Finds {
+  flagged: number;
+  masked: number;
+  blocked: number;
+}
+
+/** Counts what a guard found. `where`: in the prompt, or the completion. */
+function count_hits(meters: Meters, guard: string, where: "prompt" | "completion", finds: Finds): void {
+  const { guard_hits } = meters.catalogue;
+  if (finds.flagged > 0) add(guard_hits.with([guard, "flag", where]), finds.flagged);
+  if (finds.masked > 0) add(guard_hits.with([guard, "mask", where]), finds.masked);
+  if (finds.blocked > 0) add(guard_hits.with([guard, "block", where]), finds.blocked);
+}
+
+/** Counts the longest that any of a stream was held back, in seconds. */
+function observe_held(meters: Meters, seconds: number): void {
+  observe(meters.held, seconds);
+}
+
 /** Counts the seconds that the gateway took in an nginx phase, such as `access`. */
 function count_overhead(meters: Meters, phase: string, seconds: number): void {
   let series = meters.overhead.get(phase);
@@ -186,7 +208,7 @@ function end_attempt(meter: EndpointMeter, status: number): void {
 }
 
 export {
-  begin_attempt, count_first_token, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
-  create_meters, end_attempt, endpoint_meter, request_meter,
+  begin_attempt, count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
+  create_meters, end_attempt, endpoint_meter, observe_held, request_meter,
 };
 export type { EndpointMeter, Meter, Meters };

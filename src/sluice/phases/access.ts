@@ -11,6 +11,7 @@ import {
 } from "../edge/request";
 import { send_body, write_refusal_headers } from "../edge/response";
 import { direct } from "../edge/upstream";
+import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
 import { begin_attempt, endpoint_meter } from "../metrics/meter";
 import { address_of } from "../pool/names";
 import { round_robin } from "../pool/pick";
@@ -20,6 +21,7 @@ import { BY_PATH } from "../wire/api";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { conclude, edits_for, read, release, take } from "../wire/request";
+import { no_edits } from "../wire/splice";
 import { gateway } from "./gateway";
 import { take_state } from "./state";
 import type { RequestBody } from "../edge/request";
@@ -51,13 +53,24 @@ function identify_caller(state: RequestState): Refusal | undefined {
 /** What is asked for, read from the body in one walk. */
 function read_request(state: RequestState, body: RequestBody): Refusal | undefined {
   const reader = take(state.api!.name);
+  const { guard } = state.principal!.tenant;
+  const guarded = guard !== undefined && guard.on_prompt;
+  if (guarded) {
+    watch_prompt(reader.text, guard);
+  }
   const unreadable = each_slice(body, read, reader);
   if (unreadable !== undefined) {
+    if (guarded) {
+      judge_prompt(reader.text, guard);
+    }
     release(reader);
     ngx.log(ngx.ERR, "the request body on disk can't be read: ", unreadable);
     return refuse(500, "api_error", "internal_error", "The gateway could not read the request body.");
   }
   const [reading, refusal] = conclude(reader, body_range, body);
+  if (guarded) {
+    state.prompt_verdict = judge_prompt(reader.text, guard);
+  }
   release(reader);
   state.reading = reading;
   return refusal;
@@ -73,6 +86,30 @@ function route_request(state: RequestState): Refusal | undefined {
   }
   state.model = model;
   return undefined;
+}
+
+/** Refuses a prompt in which the tenant's guard found something that blocks. The list is named, the word is not. */
+function judge(state: RequestState): Refusal | undefined {
+  const verdict = state.prompt_verdict;
+  if (verdict === undefined || verdict.tally.blocked_by === undefined) {
+    return undefined;
+  }
+  const refusal = refuse(403, "permission_error", "content_filter", `The prompt has been refused because of the list ${verdict.tally.blocked_by}.`);
+  refusal.retry = false;
+  return refusal;
+}
+
+/** Puts what has to be changed into the body: the model's name, the usage to be asked for, what has to be masked. */
+function edit_request(state: RequestState, body: RequestBody): void {
+  const verdict = state.prompt_verdict;
+  let edits = edits_for(state.reading!, state.model!.upstream_model);
+  if (verdict !== undefined && verdict.masks.length > 0) {
+    edits = edits ?? no_edits();
+    mask_prompt(verdict, state.principal!.tenant.guard!, edits, body_range, body);
+  }
+  if (edits !== undefined) {
+    edit_body(body, edits);
+  }
 }
 
 /** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
@@ -129,12 +166,9 @@ function admit(state: RequestState): Refusal | undefined {
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
-  const refusal = read_request(state, body) ?? route_request(state) ?? begin(state);
+  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? begin(state);
   if (refusal === undefined) {
-    const edits = edits_for(state.reading!, state.model!.upstream_model);
-    if (edits !== undefined) {
-      edit_body(body, edits);
-    }
+    edit_request(state, body);
   }
   close_body(body);
   return refusal;

@@ -8,9 +8,16 @@
 
 import { monotonic } from "../edge/clock";
 import { upstream_ended } from "../edge/upstream";
-import { drop_held, end_body, end_stream, has_text, read_body, read_stream } from "../wire/answer";
-import { error_events } from "../wire/ending";
+import { end_guarded_body, read_guarded_body } from "../guard/body";
+import { first_data, open_choices } from "../guard/sent";
+import { break_guarded, end_guarded, read_guarded } from "../guard/stream";
+import { counted_output, drop_held, end_body, end_stream, has_text, read_body, read_stream } from "../wire/answer";
+import { closing_events } from "../wire/closing";
+import { error_events, refusal_body } from "../wire/ending";
+import { refuse } from "../wire/refusal";
 import { current_state, Mode } from "./state";
+import type { GuardedBody } from "../guard/body";
+import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
 import type { RequestState } from "./state";
 
@@ -39,6 +46,29 @@ function break_off(state: RequestState, answer: AnswerReader, before: string, tr
   state.ended = true;
 }
 
+/** A guard has found something that must not go out: the stream ends here, in order. `before` goes on still. */
+function block(state: RequestState, answer: AnswerReader, stream: GuardedStream, before: string): void {
+  const usage = answer.usage;
+  const { sent } = stream.held;
+  drop_held(answer);
+  state.broken = "blocked";
+  state.ended = true;
+  ngx.arg[1] = before + closing_events({
+    api: answer.api,
+    reason: "content_filter",
+    first_event: first_data(sent),
+    id: state.id,
+    model: state.model!.name,
+    created: state.arrived,
+    choices: open_choices(sent, stream.text.fields),
+    open_block: sent.open_block,
+    sequence: sent.sequence,
+    input_tokens: answer.drop_usage ? -1 : usage.input >= 0 ? usage.input : state.reading!.prompt_tokens,
+    output_tokens: usage.output >= 0 ? usage.output : counted_output(answer),
+  });
+  ngx.arg[2] = true;
+}
+
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
 function lose_upstream(state: RequestState, answer: AnswerReader): void {
   const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
@@ -48,7 +78,13 @@ function lose_upstream(state: RequestState, answer: AnswerReader): void {
     state.broken = undefined;
     return;
   }
-  break_off(state, answer, "", silent ? "timeout" : "connection_lost",
+  const guarded = state.guarded_stream;
+  const before = guarded !== undefined ? break_guarded(guarded, monotonic()) : "";
+  if (guarded !== undefined && guarded.blocked) {
+    block(state, answer, guarded, before);
+    return;
+  }
+  break_off(state, answer, before, silent ? "timeout" : "connection_lost",
     silent ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.");
 }
 
@@ -83,6 +119,74 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
   if (out !== undefined) {
     ngx.arg[1] = out;
   }
+}
+
+/** A stream under a guard. */
+function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream: GuardedStream, chunk: string, last: boolean): void {
+  if (chunk === "" && !last) {
+    if (upstream_ended()) {
+      lose_upstream(state, answer);
+    }
+    return;
+  }
+  const now = monotonic();
+  let out = chunk === "" ? "" : read_guarded(stream, chunk, now);
+  state.last_bytes = chunk === "" ? state.last_bytes : now;
+  if (last && !stream.blocked && !stream.unreadable && !answer.oversized) {
+    out += end_guarded(stream, now);
+  }
+  if (stream.blocked) {
+    block(state, answer, stream, out);
+    return;
+  }
+  if (answer.oversized) {
+    break_off(state, answer, out, "oversized_event", "The model server sent an event that is too long.");
+    return;
+  }
+  if (stream.unreadable) {
+    break_off(state, answer, out, "unreadable_event", "The model server sent an event that can't be read.");
+    return;
+  }
+  if (last && !answer.complete) {
+    break_off(state, answer, out, "no_terminal_marker", "The model server ended the answer without saying that it is complete.");
+    return;
+  }
+  if (state.first_text === undefined && has_text(answer)) {
+    state.first_text = now;
+  }
+  ngx.arg[1] = out;
+}
+
+/** A JSON body under a guard: nothing goes on before all of it has been read. */
+function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
+  if (chunk !== "") {
+    read_guarded_body(body, chunk);
+    state.last_bytes = monotonic();
+    if (state.first_text === undefined) {
+      state.first_text = state.last_bytes;
+    }
+  }
+  ngx.arg[1] = "";
+  const lost = chunk === "" && !last && upstream_ended();
+  if (!last && !lost) {
+    return;
+  }
+  if (lost) {
+    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+    state.broken = silent ? "timed_out" : "upstream_lost";
+    state.truncated = silent ? "timeout" : "connection_lost";
+  }
+  const content = end_guarded_body(body);
+  if (content === undefined) {
+    const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
+    state.broken = state.broken ?? "upstream_lost";
+    ngx.arg[1] = refusal_body(refusal, state.api!.name);
+  } else {
+    state.broken = body.blocked ? "blocked" : undefined;
+    ngx.arg[1] = content;
+  }
+  ngx.arg[2] = true;
+  state.ended = true;
 }
 
 function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
@@ -139,7 +243,11 @@ function filter_body(this: void): void {
     return;
   }
   const answer = state.answer!;
-  if (mode === Mode.Stream) {
+  if (state.guarded_stream !== undefined) {
+    filter_guarded_stream(state, answer, state.guarded_stream, ngx.arg[1] ?? "", ngx.arg[2]);
+  } else if (state.guarded_body !== undefined) {
+    filter_guarded_json(state, state.guarded_body, ngx.arg[1] ?? "", ngx.arg[2]);
+  } else if (mode === Mode.Stream) {
     filter_stream(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);
   } else {
     filter_json(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);

@@ -7,6 +7,7 @@ import type { AppendFile } from "../edge/append_file";
 import type { Aggregate } from "../metrics/aggregate";
 import type { Catalogue } from "../metrics/catalogue";
 import type { Meters } from "../metrics/meter";
+import type { LexiconStore } from "../guard/store";
 import type { Names, Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
 import type { Environment } from "../config/environment";
@@ -28,6 +29,7 @@ interface Gateway {
   resolve: Resolve;
   slots: Slots;
   watch: Watch;
+  lexicons: LexiconStore;
 }
 
 /** Set once, in init, before anything else runs. */

@@ -9,10 +9,13 @@ import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
 import { upstream_answered } from "../edge/upstream";
+import { guard_body } from "../guard/body";
+import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { Mode, OWN_PAGE, current_state } from "./state";
+import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -103,20 +106,39 @@ function replace_answer(refusal: Refusal, state: RequestState | undefined): stri
   return body;
 }
 
-/** Decides how the body of a good answer is read. */
-function begin_answer(state: RequestState): void {
-  const type = ngx.header.get("content_type") as string | undefined;
-  if (type === undefined) {
-    return;
-  }
+/** The guard of what the model says to this caller, if there is one. An embedding says nothing. */
+function completion_guard(state: RequestState): Guard | undefined {
+  const guard = state.principal !== undefined ? state.principal.tenant.guard : undefined;
+  return guard !== undefined && guard.on_completion && state.api!.name !== "embeddings" ? guard : undefined;
+}
+
+/** Decides how the body of an answer is read: of a good one, and of any that has to be guarded. Returns a refusal for one that can't be guarded though it must be. */
+function begin_answer(state: RequestState, status: number): Refusal | undefined {
+  const type = (ngx.header.get("content_type") as string | undefined) ?? "";
   const streams = sub(type, 1, 17) === "text/event-stream";
-  if (streams || sub(type, 1, 16) === "application/json") {
-    state.answer = take_answer(state.api!.name, streams && !state.reading!.client_wants_usage);
-    state.mode = streams ? Mode.Stream : Mode.Body;
-    if (streams) {
-      ngx.header.set("content_length", undefined);
-    }
+  const guard = completion_guard(state);
+  if (status !== 200 && guard === undefined) {
+    return undefined;
   }
+  if (!streams && sub(type, 1, 16) !== "application/json") {
+    return guard !== undefined
+      ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.")
+      : undefined;
+  }
+  const answer = take_answer(state.api!.name, streams && !state.reading!.client_wants_usage);
+  state.answer = answer;
+  state.mode = streams ? Mode.Stream : Mode.Body;
+  if (guard !== undefined && streams) {
+    state.guarded_stream = guard_stream(answer, guard);
+    state.tally = state.guarded_stream.tally;
+  } else if (guard !== undefined) {
+    state.guarded_body = guard_body(answer, guard);
+    state.tally = state.guarded_body.tally;
+  }
+  if (streams || guard !== undefined) {
+    ngx.header.set("content_length", undefined);
+  }
+  return undefined;
 }
 
 /** header_filter_by_lua */
@@ -150,7 +172,7 @@ function filter_header(this: void): void {
     const refusal =
       status >= 400 && !upstream_answered()
         ? refuse_nginx_error(status)
-        : (refuse_upstream_status(status) ?? (status < 300 ? refuse_unreadable() : undefined));
+        : (refuse_upstream_status(status) ?? (status < 300 ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {
       state.refusal = refusal;
       state.mode = Mode.Replace;
@@ -158,8 +180,6 @@ function filter_header(this: void): void {
       if (refusal.status === 502 || refusal.status === 504) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
       }
-    } else if (status === 200) {
-      begin_answer(state);
     }
   }
   state.overhead += monotonic() - began;

@@ -16,13 +16,16 @@ import { create_meters } from "../metrics/meter";
 import { new_names } from "../pool/names";
 import { new_slots } from "../pool/slots";
 import { key_fetching } from "../edge/fetching";
+import { GUARDED_TEXT } from "../guard/text_sink";
+import { warm_up_guards } from "../guard/warm_up";
+import { use_text_sink } from "../wire/text";
 import { warm_up } from "../wire/warm_up";
 import { access } from "./access";
 import { balance } from "./balancer";
 import { filter_body } from "./body_filter";
 import { set_gateway } from "./gateway";
 import { filter_header } from "./header_filter";
-import { load_snapshot, log_problems } from "./load";
+import { lexicon_store, load_snapshot, log_notices, log_problems } from "./load";
 import { log } from "./log";
 import { health, metrics, models, ready, status } from "./pages";
 import { exit_worker, init_worker } from "./worker";
@@ -48,10 +51,13 @@ function describe(path: string, problems: Problem[]): string {
  * Returns the functions for nginx.conf; throws, which refuses the start or reload, if anything is wrong.
  */
 function start(this: void): typeof PHASES {
+  use_text_sink(GUARDED_TEXT);
   const environment = capture();
   const path = os.getenv("SLUICE_CONFIG") ?? DEFAULT_CONFIGURATION;
   const watch = start_watch([path], stamp);
   const slots = new_slots();
+  const run_directory = os.getenv("SLUICE_RUN_DIR") ?? string.gsub(ngx.config.prefix(), "/$", "")[0];
+  const lexicons = lexicon_store(run_directory);
   const [snapshot, problems] = load_snapshot({
     path,
     environment,
@@ -60,14 +66,17 @@ function start(this: void): typeof PHASES {
     pause: () => {},
     fetching: key_fetching(),
     previous: undefined,
+    lexicons,
+    wait: undefined,
   });
   if (snapshot === undefined) {
     log_problems(path, problems);
     error(describe(path, problems), 0);
   }
+  log_notices(snapshot.notices);
+  lexicons.tidy(snapshot.lexicon_keys);
   const catalogue = declare_all();
   resolution();
-  const run_directory = os.getenv("SLUICE_RUN_DIR") ?? string.gsub(ngx.config.prefix(), "/$", "")[0];
   set_gateway({
     configuration_path: path,
     run_directory,
@@ -81,10 +90,12 @@ function start(this: void): typeof PHASES {
     resolve: resolve_name,
     slots,
     watch,
+    lexicons,
   });
   // One request's path through a phase is longer than what LuaJIT records by default; it would be compiled in shreds.
   start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960");
   warm_up();
+  warm_up_guards();
   // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.
   collectgarbage("collect");
   collectgarbage("collect");

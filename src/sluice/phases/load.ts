@@ -6,9 +6,15 @@ import { follow } from "../config/watch";
 import { monotonic } from "../edge/clock";
 import { edwards_check, equal, hmac, sha256, sha256_hex, signature_check } from "../edge/crypto";
 import { read_file, stamp } from "../edge/file";
+import { is_running, list_folder, lock_file, remove_file, unlock_file } from "../edge/folder";
+import { map_file, write_private } from "../edge/mapped_file";
+import { file_store } from "../guard/file_store";
 import { NO_SINK, check, walker } from "../wire/json";
 import { compile } from "../wire/shape";
 import { decode } from "cjson.safe";
+import type { FileStore } from "../guard/file_store";
+import type { LexiconStore } from "../guard/store";
+import type { Notice } from "../guard/load";
 import type { KeyFetching } from "../auth/jwks";
 import type { Problem } from "../config/problem";
 import type { Environment } from "../config/environment";
@@ -27,6 +33,16 @@ interface LoadOptions {
   pause: (this: void) => void;
   fetching: KeyFetching | undefined;
   previous: Snapshot | undefined;
+  lexicons: LexiconStore;
+  /** Waits for another process that compiles the same lexicon; undefined: none is waited for. */
+  wait: ((this: void) => void) | undefined;
+}
+
+/** Where the compiled lexicons are kept, for all processes. */
+function lexicon_store(run_directory: string): FileStore {
+  return file_store(`${run_directory}/lexicons`, {
+    map_file, write_private, remove_file, lock_file, unlock_file, list_folder, is_running, read_file,
+  });
 }
 
 /** The snapshot, or undefined and everything that is wrong. */
@@ -45,6 +61,8 @@ function load_snapshot(options: LoadOptions): LuaMultiReturn<[snapshot: Snapshot
       strict_check: (text) => check(strict_walk, text),
       decode,
     },
+    lexicons: options.lexicons,
+    wait: options.wait,
     found_files: (paths) => follow(options.watch, paths, stamp),
   });
   if (taken === undefined) {
@@ -61,4 +79,12 @@ function log_problems(path: string, problems: Problem[]): void {
   }
 }
 
-export { load_snapshot, log_problems };
+/** Writes what there is to know of a configuration's files into nginx's error log, a line each. */
+function log_notices(notices: Notice[]): void {
+  for (const notice of notices) {
+    const [clean] = string.gsub(`${notice.path}: ${notice.message}`, "%c", " ");
+    ngx.log(notice.serious ? ngx.WARN : ngx.NOTICE, "sluice: ", clean);
+  }
+}
+
+export { lexicon_store, load_snapshot, log_notices, log_problems };

@@ -5,14 +5,19 @@ import { monotonic } from "../edge/clock";
 import { upstream_status } from "../edge/upstream";
 import { write_line } from "../ledger/journal";
 import {
-  count_first_token, count_overhead, count_refusal, count_request, count_tokens, count_truncated, end_attempt, request_meter,
+  count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated, end_attempt,
+  observe_held, request_meter,
 } from "../metrics/meter";
+import { summary } from "../guard/tally";
+import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
 import { gateway } from "./gateway";
 import { current_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { AppendFile } from "../edge/append_file";
 import type { Ending, JournalRecord } from "../ledger/journal";
+import type { Meters } from "../metrics/meter";
+import type { GuardedText } from "../guard/text";
 import type { RequestState } from "./state";
 
 /** What `ngx.ctx` holds when a request has been logged. */
@@ -39,7 +44,7 @@ function ending_of(state: RequestState, status: number): Ending {
 /** The record that every line is written from: nothing waits in this phase, so one is enough. */
 const record: JournalRecord = {
   id: "", time: 0, tenant: "", key: "", attempts: 0, status: 0, ending: "finished", input_tokens: 0, cached_input_tokens: 0,
-  output_tokens: 0, duration_ms: 0,
+  output_tokens: 0, duration_ms: 0, held_ms: 0,
 };
 
 interface Charge {
@@ -74,6 +79,26 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   charge.from = "counted";
 }
 
+/** What the tenant's guard found, for the journal. */
+function guard_summary(state: RequestState): string | undefined {
+  const prompt = state.prompt_verdict !== undefined ? state.prompt_verdict.tally : undefined;
+  return summary(state.principal!.tenant.guard!.name, prompt, state.tally);
+}
+
+/** Counts what the tenant's guard found, and how long it held text back. */
+function count_guard(meters: Meters, state: RequestState): void {
+  const { prompt_verdict, tally, guarded_stream } = state;
+  if (prompt_verdict !== undefined) {
+    count_hits(meters, state.principal!.tenant.guard!.name, "prompt", prompt_verdict.tally);
+  }
+  if (tally !== undefined) {
+    count_hits(meters, state.principal!.tenant.guard!.name, "completion", tally);
+  }
+  if (guarded_stream !== undefined) {
+    observe_held(meters, guarded_stream.held.longest);
+  }
+}
+
 /** Writes the request's line into the journal. */
 function write_journal(journal: AppendFile, state: RequestState, ending: Ending, status: number, duration: number): void {
   const { endpoint, first_text, model } = state;
@@ -93,6 +118,8 @@ function write_journal(journal: AppendFile, state: RequestState, ending: Ending,
   record.usage_from = charge.from;
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
+  record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
+  record.guard = state.tally === undefined && state.prompt_verdict === undefined ? undefined : guard_summary(state);
   append(journal, write_line(record));
 }
 
@@ -130,12 +157,16 @@ function log(this: void): void {
     count_tokens(meter, charge.input, charge.cached_input, charge.output);
   }
   count_overhead(meters, "access", state.overhead);
+  count_guard(meters, state);
 
   if (state.principal !== undefined && journal !== undefined) {
     write_journal(journal, state, ending, status, duration);
   }
   count_overhead(meters, "log", monotonic() - now);
   if (state.answer !== undefined) {
+    if (state.tally !== undefined) {
+      unguard_text(state.answer.text as GuardedText);
+    }
     return_answer(state.answer);
   }
   ngx.ctx = NO_STATE;

@@ -6,6 +6,10 @@ import type { Principal } from "../auth/principal";
 import type { EndpointMeter } from "../metrics/meter";
 import type { Account, Endpoint } from "../pool/pools";
 import type { Snapshot } from "../config/snapshot";
+import type { GuardedBody } from "../guard/body";
+import type { PromptVerdict } from "../guard/prompt";
+import type { GuardedStream } from "../guard/stream";
+import type { Tally } from "../guard/tally";
 import type { Model } from "../route/table";
 import type { Api } from "../wire/api";
 import type { AnswerReader } from "../wire/answer";
@@ -24,7 +28,7 @@ const enum Mode {
   Replace = 3,
 }
 
-type Cause = "upstream_lost" | "timed_out";
+type Cause = "upstream_lost" | "timed_out" | "blocked";
 
 interface RequestState {
   id: string;
@@ -49,8 +53,15 @@ interface RequestState {
   attempts: number;
   attempt_meter: EndpointMeter | undefined;
 
+  /** What the tenant's guard found in the prompt. */
+  prompt_verdict: PromptVerdict | undefined;
+
   mode: Mode;
   answer: AnswerReader | undefined;
+  /** The answer, if it is guarded, by its mode; and what was found in it. */
+  guarded_stream: GuardedStream | undefined;
+  guarded_body: GuardedBody | undefined;
+  tally: Tally | undefined;
   /** What replaces the body, until it is sent. */
   replacement: string | undefined;
   /** The body has been ended by the gateway: nothing more goes out. */
@@ -81,8 +92,12 @@ function new_state(): RequestState {
     address: "",
     attempts: 0,
     attempt_meter: undefined,
+    prompt_verdict: undefined,
     mode: Mode.Pass,
     answer: undefined,
+    guarded_stream: undefined,
+    guarded_body: undefined,
+    tally: undefined,
     replacement: undefined,
     ended: false,
     first_text: undefined,
@@ -123,7 +138,11 @@ function release_state(state: RequestState): void {
   state.endpoint = undefined;
   state.account = undefined;
   state.attempt_meter = undefined;
+  state.prompt_verdict = undefined;
   state.answer = undefined;
+  state.guarded_stream = undefined;
+  state.guarded_body = undefined;
+  state.tally = undefined;
   state.replacement = undefined;
   state.first_text = undefined;
   state.broken = undefined;

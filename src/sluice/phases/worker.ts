@@ -11,7 +11,7 @@ import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
 import { gateway } from "./gateway";
-import { load_snapshot, log_problems } from "./load";
+import { load_snapshot, log_notices, log_problems } from "./load";
 
 /** Seconds between two looks at the configuration's files, and two flushes of the metrics. */
 const TICK = 1;
@@ -31,6 +31,8 @@ function reload_if_changed(): void {
     pause: rest,
     fetching: key_fetching(),
     previous: held.snapshot,
+    lexicons: held.lexicons,
+    wait: rest,
   });
   if (snapshot === undefined) {
     log_problems(held.configuration_path, problems);
@@ -39,6 +41,7 @@ function reload_if_changed(): void {
     return;
   }
   held.snapshot = snapshot;
+  log_notices(snapshot.notices);
   set(held.catalogue.config_last_reload_success.with([]), 1);
   ngx.log(ngx.NOTICE, "sluice: configuration version ", snapshot.version, " is in force");
 }
