@@ -8,6 +8,7 @@ local function record(changes)
         id = "4f1c2a", time = 1700000000.123, tenant = "acme", key = "web", model = "chat", pool = "gpu",
         endpoint = "http://10.0.0.11:8000", attempts = 1, status = 200, ending = "finished", input_tokens = 12,
         cached_input_tokens = 4, output_tokens = 34, usage_from = "upstream", first_token_ms = 87.4, duration_ms = 1234.5,
+        held_ms = 41.5, guard = '{"name":"strict"}',
     }
     for name, value in pairs(changes or {}) do
         if value == "nothing" then made[name] = nil else made[name] = value end
@@ -26,22 +27,22 @@ describe("usage journal", function()
     it("writes exactly this", function()
         assert.equal('{"id":"4f1c2a","time":"2023-11-14T22:13:20.123Z","tenant":"acme","key":"web","model":"chat","pool":"gpu"'
             .. ',"endpoint":"http://10.0.0.11:8000","attempts":1,"status":200,"ending":"finished","input_tokens":12'
-            .. ',"cached_input_tokens":4,"output_tokens":34,"usage_from":"upstream","first_token_ms":87,"duration_ms":1235}\n',
+            .. ',"cached_input_tokens":4,"output_tokens":34,"usage_from":"upstream","first_token_ms":87,"duration_ms":1235,"held_ms":42,"guard":{"name":"strict"}}\n',
             write_line(record()))
     end)
 
     it("has every field also where there is nothing to say", function()
         local line = decode(write_line(record({
             model = "nothing", pool = "nothing", endpoint = "nothing", usage_from = "nothing", first_token_ms = "nothing",
-            ending = "refused", status = 404, attempts = 0,
+            guard = "nothing", ending = "refused", status = 404, attempts = 0,
         })))
-        for _, name in ipairs({ "model", "pool", "endpoint", "usage_from", "first_token_ms" }) do
+        for _, name in ipairs({ "model", "pool", "endpoint", "usage_from", "first_token_ms", "guard" }) do
             assert.equal(cjson.null, line[name], name)
         end
         assert.equal("refused", line.ending)
         local fields = 0
         for _ in pairs(line) do fields = fields + 1 end
-        assert.equal(16, fields)
+        assert.equal(18, fields)
     end)
 
     it("leaves nothing of one record in the next", function()
@@ -104,7 +105,7 @@ describe("usage journal", function()
             duration_ms = math.huge, first_token_ms = 0.4,
         }))
         assert.truthy(line:find('"input_tokens":999999999999999,"cached_input_tokens":null,"output_tokens":4294967296', 1, true), line)
-        assert.truthy(line:find('"first_token_ms":0,"duration_ms":null}', 1, true), line)
+        assert.truthy(line:find('"first_token_ms":0,"duration_ms":null,"held_ms":42,', 1, true), line)
         assert.truthy(write_line(record({ input_tokens = 123456789012345 })):find('"input_tokens":123456789012345,', 1, true))
     end)
 

@@ -47,6 +47,8 @@ describe("metrics catalogue and meters", function()
             sluice_upstream_requests_total = "pool,endpoint,code",
             sluice_upstream_inflight = "pool,endpoint",
             sluice_streams_truncated_total = "pool,cause",
+            sluice_guard_hits_total = "guard,action,where",
+            sluice_guard_held_seconds = "",
             sluice_config_last_reload_success = "",
             sluice_journal_lost_total = "",
             sluice_metrics_dropped_total = "",
