@@ -5,12 +5,16 @@
  *
  * A cell is the next row; −1: the character takes more than that, since a word ends with it, it stands for several, or the
  * state that follows has no row. There are at most 4,095 rows, for the states nearest to the root.
+ *
+ * A word that must stand alone does not end with its last character, but with the one behind it: in ordinary English that is
+ * nearly always one more letter, and nothing was found. So its state has a row too, in which only letters and digits lead on.
  */
 
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry } from "./entry";
+import { WordBits } from "./words";
 import type { Automaton } from "./automaton";
 
 const band = bits.band;
@@ -82,11 +86,21 @@ function next_state(automaton: Automaton, from: number, entry: number, starts: n
   return band(entry, starts) !== 0 ? symbol : 0;
 }
 
+/** Whether all words that end at the state must stand alone. */
+function is_whole(automaton: Automaton, word_bits: Int32Buffer, state: number): boolean {
+  let word = automaton.out[state]!;
+  while (word !== 0 && band(word_bits[word]!, WordBits.Whole) !== 0) {
+    word = automaton.next[word]!;
+  }
+  return word === 0;
+}
+
 /** The cell of a row for a character. */
-function cell(table: AsciiTable, automaton: Automaton, row: number, entry: number): number {
+function cell(table: AsciiTable, automaton: Automaton, word_bits: Int32Buffer, row: number, entry: number): number {
   const state = table.states[row]!;
   const separated = table.separated[row]!;
-  if (band(entry, Entry.Ignored + Entry.Expands) !== 0) {
+  const ends = separated === 0 && band(automaton.link[state]!, Link.Word) !== 0;
+  if (band(entry, Entry.Ignored + Entry.Expands) !== 0 || (ends && band(entry, Entry.Word) === 0)) {
     return -1;
   }
   if (band(entry, Entry.Separator) !== 0) {
@@ -97,11 +111,14 @@ function cell(table: AsciiTable, automaton: Automaton, row: number, entry: numbe
   if (next === 0) {
     return row_of(table, automaton, 0, band(entry, Entry.Word) !== 0 ? 0 : 1);
   }
-  return band(automaton.link[next]!, Link.Word) !== 0 ? -1 : row_of(table, automaton, next, 0);
+  return is_whole(automaton, word_bits, next) ? row_of(table, automaton, next, 0) : -1;
 }
 
-/** Makes the table, and notes the rows in the automaton's `info`. `entries` are those of the ASCII characters. */
-function make_ascii_table(automaton: Automaton, entries: Int32Buffer, pause: (this: void) => void): AsciiTable {
+/**
+ * Makes the table, and notes the rows in the automaton's `info`. `word_bits` are those of its words, `entries` those of the ASCII
+ * characters.
+ */
+function make_ascii_table(automaton: Automaton, word_bits: Int32Buffer, entries: Int32Buffer, pause: (this: void) => void): AsciiTable {
   const table: AsciiTable = {
     rows: 0,
     cells: ffi.new<Int32Buffer>(`int16_t[${lshift(MOST_ROWS, ROW_BITS)}]`),
@@ -117,7 +134,7 @@ function make_ascii_table(automaton: Automaton, entries: Int32Buffer, pause: (th
   let row = 0;
   while (row < table.rows) {
     for (const character of $range(0, 127)) {
-      table.cells[lshift(row, ROW_BITS) + character] = cell(table, automaton, row, entries[character]!);
+      table.cells[lshift(row, ROW_BITS) + character] = cell(table, automaton, word_bits, row, entries[character]!);
     }
     row += 1;
     if (row % 128 === 0) {

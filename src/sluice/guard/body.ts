@@ -10,7 +10,7 @@ import { compile } from "../wire/shape";
 import { apply, no_edits, replace } from "../wire/splice";
 import { TextKind } from "../wire/text_kind";
 import { Action } from "./words";
-import { mask, new_masking } from "./mask";
+import { mask_in, new_masking } from "./mask";
 import { settle } from "./scanner";
 import { choose, new_tally, sort_hits } from "./tally";
 import { guard_text } from "./text";
@@ -22,8 +22,6 @@ import type { Guard } from "./guards";
 import type { Hit } from "./match";
 import type { Tally } from "./tally";
 import type { GuardedText } from "./text";
-
-const sub = string.sub;
 
 /** A longer body is not passed on. */
 const MOST_BYTES = 67108864;
@@ -155,7 +153,7 @@ function mask_all(body: GuardedBody, edits: Edits, content: string, masks: Hit[]
   for (const hit of chosen) {
     body.tally.masked += hit.repeated ? 0 : 1;
     if (!hit.tokens && !is_in(regions, hit.start) && !is_in(emptied, hit.start)) {
-      replace(edits, hit.start, hit.end, mask(body.guard.lexicon, new_masking(hit), sub(content, hit.start + 1, hit.end)));
+      mask_in(edits, body.guard.lexicon, new_masking(hit), content, 0, hit.start, hit.end);
     }
   }
 }

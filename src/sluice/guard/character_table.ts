@@ -63,6 +63,12 @@ function add_expansion(made: CharacterTable, symbols: Symbols, folded: number): 
   return made.expansions.length - 2;
 }
 
+/** What has a meaning in JSON that stands inside a JSON string. */
+const INNER = new LuaSet<number>();
+for (const code_point of string.byte('"\\,:[]{}', 1, -1)) {
+  INNER.add(code_point);
+}
+
 /** Fills a page's entries and classes. */
 function fill_page(made: CharacterTable, symbols: Symbols, numbers: LuaTable<number, number>, first: number, entries: Int32Buffer, classes: Bytes): void {
   for (const index of $range(0, PAGE_SIZE - 1)) {
@@ -83,7 +89,7 @@ function fill_page(made: CharacterTable, symbols: Symbols, numbers: LuaTable<num
     } else {
       [entry, character_class] = describe(symbols, folded, code_point);
     }
-    if (code_point === 34 || code_point === 92) {
+    if (INNER.has(code_point)) {
       entry = bor(entry, Entry.Inner);
     }
     entries[index] = entry;

@@ -119,7 +119,7 @@ function compile_lexicon(sources: Source[], with_words: boolean, pause: (this: v
   const words = join(sources);
   const automaton = build(words, is_word, pause);
   const table = make_table(automaton.symbol_count, automaton.characters, automaton.begins, pause);
-  const ascii = make_ascii_table(automaton, table.entries, pause);
+  const ascii = make_ascii_table(automaton, words.bits, table.entries, pause);
   const { size } = automaton;
   const names: string[] = [];
   for (const source of sources) {

@@ -14,7 +14,7 @@ const enum Entry {
   Starts = 0x200000,
   /** also right behind a `Word` character. `Starts` shifted left by the `Word` bit of the character before. */
   StartsInside = 0x400000,
-  /** A backslash or quote: of meaning in JSON that stands inside a JSON string. */
+  /** A backslash, a quote, or what stands between values: of meaning in JSON that stands inside a JSON string. */
   Inner = 0x800000,
   Separator = 0x1000000,
   Ignored = 0x2000000,

@@ -1,7 +1,7 @@
 /** The events of a guarded stream that may not go on yet, and what becomes of them when they may. */
 
 import { apply, no_edits, replace } from "../wire/splice";
-import { mask, new_masking } from "./mask";
+import { mask_in, new_masking } from "./mask";
 import { new_sent, note_sent } from "./sent";
 import { choose } from "./tally";
 import type { Edits } from "../wire/splice";
@@ -11,8 +11,6 @@ import type { Hit } from "./match";
 import type { Mark, Sent } from "./sent";
 import type { Tally } from "./tally";
 import type { GuardedText } from "./text";
-
-const sub = string.sub;
 
 /** An event of the stream, with all bytes up to the next one. */
 interface HeldEvent extends Mark {
@@ -83,8 +81,8 @@ function boundary(held: Held, limit: number): number {
 }
 
 /**
- * The offset before which events may go, if those may that lie before `limit`: a word of `refuted` goes with the character that
- * follows it, for if the stream should be cut off between the two, it would stand alone after all.
+ * The offset before which events may go, if those may that lie before `limit`: the end of a word of `refuted` goes with the
+ * character that follows it, for if the stream should be cut off between the two, the word would stand alone after all.
  */
 function whole_limit(held: Held, refuted: readonly number[], limit: number): number {
   let wanted = limit;
@@ -103,7 +101,7 @@ function whole_limit(held: Held, refuted: readonly number[], limit: number): num
 }
 
 /** Adds to the edits of an event what a find asks for in it. Returns whether there is anything. */
-function mask_in(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: Chosen): boolean {
+function mask_event(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: Chosen): boolean {
   const { hit } = chosen;
   const { segments } = text;
   const last = event.start + event.bytes.length;
@@ -114,7 +112,7 @@ function mask_in(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: Lex
     if (segments[index * 3] === hit.field && from < to) {
       any = true;
       if (!hit.tokens) {
-        replace(edits, from, to, mask(lexicon, chosen.masking, sub(event.bytes, from - event.start + 1, to - event.start)));
+        mask_in(edits, lexicon, chosen.masking, event.bytes, event.start, from, to);
       }
     }
   }
@@ -126,7 +124,7 @@ function rewritten(event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen
   const edits = no_edits();
   let any = false;
   for (const each of chosen) {
-    any = mask_in(edits, event, text, lexicon, each) || any;
+    any = mask_event(edits, event, text, lexicon, each) || any;
   }
   if (any && event.regions !== undefined) {
     return apply(without_tokens(edits, event.regions), event.bytes, event.start);

@@ -7,7 +7,7 @@ import * as bits from "bit";
 import { Kind, MOST_REGIONS, NO_SINK, check, walker } from "../wire/json";
 import { compile } from "../wire/shape";
 import { TextKind } from "../wire/text_kind";
-import { NESTED_DELTAS, NONE, number_since } from "./text_place";
+import { NESTED_DELTAS, NONE, as_number, number_since } from "./text_place";
 import type { AnswerSlots } from "../wire/answer_shape";
 import type { WalkState } from "../wire/json";
 import type { Shape } from "../wire/shape";
@@ -42,7 +42,7 @@ const CALL = walker(NUMBERED, NO_SINK, undefined);
 
 function number_of(state: WalkState, shape: Shape, otherwise: number): number {
   const slot = shape.slot_of.get("index");
-  return state.kinds[slot] === Kind.Number ? state.numbers[slot]! : otherwise;
+  return state.kinds[slot] === Kind.Number ? as_number(state.numbers[slot]!) : otherwise;
 }
 
 /** Notes the numbers of a choice's tool calls. `start`: where the choice begins in the event. Returns false if there are too many. */

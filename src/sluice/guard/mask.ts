@@ -8,11 +8,13 @@
 
 import * as bits from "bit";
 import { bytes_of } from "../wire/json";
+import { replace } from "../wire/splice";
 import { STRING_CLASS, decode_character } from "../wire/json_text";
 import { Entry } from "./entry";
 import { is_nested_kind } from "./match";
 import { digit_value } from "./nested";
 import { place_of } from "./scanner";
+import type { Edits } from "../wire/splice";
 import type { Lexicon } from "./lexicon";
 import type { Hit } from "./match";
 
@@ -95,5 +97,50 @@ function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
   return parts.join("");
 }
 
-export { mask, new_masking };
+/** Whether a byte may be one of a JSON number. */
+function is_of_number(value: number): boolean {
+  return (value >= 48 && value <= 57) || value === 43 || value === 45 || value === 46 || value === 69 || value === 101;
+}
+
+/** The bytes of `\uXXXX`. */
+const LONGEST_ESCAPE = 6;
+
+/** Where the number begins that goes on at `from`: digits of an escape of the outer JSON are none of it. */
+function number_start(bytes: Bytes, from: number): number {
+  let start = from;
+  while (start > 0 && is_of_number(bytes[start - 1]!)) {
+    start -= 1;
+  }
+  for (const at of $range(math.max(0, start - LONGEST_ESCAPE), from - 1)) {
+    if (bytes[at] === BACKSLASH) {
+      start = math.max(start, at + (bytes[at + 1] === LETTER_U ? LONGEST_ESCAPE : 2));
+    }
+  }
+  return math.min(start, from);
+}
+
+/**
+ * Adds to the edits what masks the bytes from `from` to `to` of a document, of which `piece` is the part from `offset` on. Of a bare
+ * number all that stands in the piece goes.
+ */
+function mask_in(edits: Edits, lexicon: Lexicon, masking: Masking, piece: string, offset: number, from: number, to: number): void {
+  let start = from;
+  let end = to;
+  if (masking.bare) {
+    const bytes = bytes_of(piece);
+    start = offset + number_start(bytes, from - offset);
+    while (end < offset + piece.length && is_of_number(bytes[end - offset]!)) {
+      end += 1;
+    }
+    for (const index of $range(0, edits.count - 1)) {
+      if (edits.starts[index]! <= start && start < edits.ends[index]!) {
+        // Another part of the same number was found too.
+        return;
+      }
+    }
+  }
+  replace(edits, start, end, mask(lexicon, masking, sub(piece, from - offset + 1, to - offset)));
+}
+
+export { mask, mask_in, new_masking };
 export type { Masking };

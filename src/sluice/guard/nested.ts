@@ -51,7 +51,16 @@ function take(scanner: Scanner, field: Field, code_point: number, position: numb
   field.position = at;
 }
 
-/** Takes a character that stands for itself. */
+/** Whether a character stands between the values of JSON: one of [ ] { } , : (RFC 8259, section 2). */
+function is_structural(code_point: number): boolean {
+  const bracket = bor(code_point, 32);
+  return code_point === 44 || code_point === 58 || bracket === 123 || bracket === 125;
+}
+
+/**
+ * Takes a character that stands for itself. Each value of the inner JSON is a text of its own: what ended with a quote or a comma
+ * is found, but nothing goes on behind it.
+ */
 function take_literal(scanner: Scanner, field: Field, code_point: number): void {
   if (code_point === BACKSLASH) {
     field.phase = Inner.Backslash;
@@ -61,8 +70,9 @@ function take_literal(scanner: Scanner, field: Field, code_point: number): void 
   field.phase = Inner.Plain;
   take(scanner, field, code_point, field.position);
   if (code_point === QUOTE) {
-    // What ended with the quote was found before; nothing goes on from one string to the next.
     field.quoted = 1 - field.quoted;
+    forget_word(field);
+  } else if (field.quoted === 0 && is_structural(code_point)) {
     forget_word(field);
   }
 }

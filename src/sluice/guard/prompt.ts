@@ -1,7 +1,6 @@
 /** The prompt side: what a guard makes of a request's body, when it has been walked. */
 
-import { replace } from "../wire/splice";
-import { mask, new_masking } from "./mask";
+import { mask_in, new_masking } from "./mask";
 import { choose, new_tally, sort_hits } from "./tally";
 import { guard_text, unguard_text } from "./text";
 import type { Edits } from "../wire/splice";
@@ -10,6 +9,9 @@ import type { Guard } from "./guards";
 import type { Hit } from "./match";
 import type { Tally } from "./tally";
 import type { GuardedText } from "./text";
+
+/** Bytes around a find that are looked at with it: a bare number may go on there. */
+const MARGIN = 32;
 
 /** What was found in a prompt. */
 interface PromptVerdict {
@@ -48,7 +50,8 @@ function mask_prompt<Source>(
   source: Source,
 ): void {
   for (const hit of verdict.masks) {
-    replace(edits, hit.start, hit.end, mask(guard.lexicon, new_masking(hit), range(source, hit.start, hit.end)));
+    const from = math.max(0, hit.start - MARGIN);
+    mask_in(edits, guard.lexicon, new_masking(hit), range(source, from, hit.end + MARGIN), from, hit.start, hit.end);
   }
 }
 

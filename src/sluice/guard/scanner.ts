@@ -40,7 +40,7 @@ interface Scanner {
   hits: Hit[];
   /** Whether texts may be cut off before their ends, as a stream is that is blocked. */
   cuttable: boolean;
-  /** Then: words that did not stand alone. In pairs, where they begin, and the character that follows. They do if it is cut off. */
+  /** Then: words that did not stand alone. In pairs, their last byte, and the character that follows. They do if that is cut off. */
   refuted: number[];
 }
 
@@ -134,6 +134,20 @@ function finish_words(scanner: Scanner, field: Field): void {
   }
 }
 
+/** Says again whether something waits for the next character. */
+function note_waits(field: Field): void {
+  field.waits = bor(field.pending, field.phase);
+}
+
+/** A run of simple moves has ended before the offset `next`: where words end that must stand alone, they wait. */
+function end_run(scanner: Scanner, field: Field, next: number): void {
+  if (field.gap === 0 && band(scanner.lexicon.link[field.state]!, Link.Word) !== 0) {
+    field.next = next;
+    finish_words(scanner, field);
+    note_waits(field);
+  }
+}
+
 /** The state that follows on the character at hand, which is no separator. */
 function successor(lexicon: Lexicon, field: Field): number {
   const symbol = band(field.entry, Entry.Symbol);
@@ -195,7 +209,7 @@ function step(scanner: Scanner, field: Field): void {
     if (band(field.entry, Entry.Word) === 0) {
       confirm(scanner, field);
     } else if (scanner.cuttable && field.pending_start >= 0) {
-      scanner.refuted.push(field.pending_start);
+      scanner.refuted.push(field.pending_end - 1);
       scanner.refuted.push(field.position);
     }
     field.pending = 0;
@@ -247,11 +261,6 @@ function scan_plain(scanner: Scanner, field: Field, place: number): void {
 function forget_word(field: Field): void {
   field.state = 0;
   field.gap = 1;
-}
-
-/** Says again whether something waits for the next character. */
-function note_waits(field: Field): void {
-  field.waits = bor(field.pending, field.phase);
 }
 
 /** The field is at the beginning of a text. `nested`: it is JSON inside a JSON string. */
@@ -328,5 +337,5 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   return scanner.held_patterns !== 0 ? earlier(start, pattern_live(field.pattern, scanner.held_patterns, count)) : start;
 }
 
-export { begin_text, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle };
+export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle };
 export type { Scanner };

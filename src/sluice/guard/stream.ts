@@ -14,6 +14,7 @@ import { live_start, settle } from "./scanner";
 import { note_sent } from "./sent";
 import { new_tally, sort_hits } from "./tally";
 import { guard_text } from "./text";
+import { as_number } from "./text_place";
 import { begin_again, end_again } from "./text_sink";
 import type { AnswerReader } from "../wire/answer_reader";
 import type { Guard } from "./guards";
@@ -99,7 +100,7 @@ function settle_ended(stream: GuardedStream): void {
     const { state } = text.walk!;
     const slot = reader.api === "messages" ? text.slots.index : text.slots.output_index;
     if (state.kinds[slot] === Kind.Number) {
-      settle_choice(text, state.numbers[slot]);
+      settle_choice(text, as_number(state.numbers[slot]!));
     }
   }
 }

@@ -32,12 +32,17 @@ for (const type of ["response.function_call_arguments.delta", "response.mcp_call
   NESTED_DELTAS.add(first);
 }
 
+/** A number of the document as a field keeps it: in 32 bits. Whatever is no whole number is −1. */
+function as_number(value: number): number {
+  return tobit(value);
+}
+
 /** The number in a slot, if it came after the object that it numbers began; else undefined. */
 function number_since(state: WalkState, slot: number, object: number): number | undefined {
   if (state.kinds[slot] !== Kind.Number || (object !== 0 && state.starts[slot]! < state.starts[object]!)) {
     return undefined;
   }
-  return state.numbers[slot];
+  return as_number(state.numbers[slot]!);
 }
 
 /** Chat and completions: the choice, and the tool call if the string is in one. Returns whether they are known yet. */
@@ -97,5 +102,5 @@ function locate(found: TextPlace, api: ApiName, state: WalkState, slots: AnswerS
   return locate_in_choice(found, state, slots);
 }
 
-export { NESTED_DELTAS, NONE, locate, number_since };
+export { NESTED_DELTAS, NONE, as_number, locate, number_since };
 export type { TextPlace };

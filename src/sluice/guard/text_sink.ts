@@ -15,7 +15,7 @@ import { Inner } from "./field";
 import { POSITION_SHIFT } from "./match";
 import { scan_nested } from "./nested";
 import { behind_gap, run_rows, run_wide } from "./runs";
-import { begin_text, note_waits, scan_plain, settle } from "./scanner";
+import { begin_text, end_run, note_waits, scan_plain, settle } from "./scanner";
 import { SKIPPED, make_text, take_field } from "./text";
 import { locate_late, note_late } from "./late_place";
 import { locate } from "./text_place";
@@ -30,9 +30,6 @@ const band = bits.band;
 const bor = bits.bor;
 const lshift = bits.lshift;
 const rshift = bits.rshift;
-
-const QUOTE = 34;
-const BACKSLASH = 92;
 
 /** A stream has at most so many texts at a time; beyond them an old one is given up. */
 const MOST_FIELDS = 64;
@@ -160,7 +157,8 @@ function begin(this: void, text: Text, node: number, position: number): void {
 
 /** A character that takes more than a simple move; where it stands is in the field. */
 function scan(text: GuardedText, field: Field, place: number, code_point: number): void {
-  if (band(field.fixed, Entry.Inner) !== 0 && (field.phase !== Inner.Plain || code_point === BACKSLASH || code_point === QUOTE)) {
+  const inner = band(field.fixed, Entry.Inner);
+  if (inner !== 0 && (field.phase !== Inner.Plain || band(text.scanner.lexicon.entries[place]!, inner) !== 0)) {
     scan_nested(text.scanner, field, code_point);
   } else {
     scan_plain(text.scanner, field, place);
@@ -205,6 +203,9 @@ function plain_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to:
   if (field.waits === 0) {
     at = run_rows(field, text.scanner.lexicon, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
     count_plain(counting, bytes, from, at);
+    if (at > from) {
+      end_run(text.scanner, field, text.base + base + at);
+    }
   }
   if (at < to && STRING_CLASS[bytes[at]!] === 0) {
     character(text, bytes[at]!, base + at, base + at + 1);
