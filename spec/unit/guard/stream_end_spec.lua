@@ -233,3 +233,25 @@ describe("what a guarded stream's client has had", function()
         end
     end)
 end)
+
+describe("a guarded stream whose usage nobody asked for", function()
+    local USAGE = 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n'
+
+    it("goes on without it, wherever its lines and their ends are cut", function()
+        for _, line_end in ipairs({ "\n", "\r", "\r\n" }) do
+            local kept = (chat(0, "x") .. finish(0)):gsub("\n", line_end)
+            local whole = kept .. USAGE:gsub("\n", line_end) .. ("data: [DONE]\n\n"):gsub("\n", line_end)
+            local expected = kept .. ("data: [DONE]\n\n"):gsub("\n", line_end)
+            for cut = 1, #whole - 1 do
+                local guarded = guard("chat", true)
+                local out = read(guarded, { whole:sub(1, cut), whole:sub(cut + 1) }) .. stream.end_guarded(guarded, 9)
+                assert.equal(expected, out)
+            end
+            local guarded, chunks = guard("chat", true), {}
+            for byte in whole:gmatch(".") do
+                chunks[#chunks + 1] = byte
+            end
+            assert.equal(expected, read(guarded, chunks) .. stream.end_guarded(guarded, 9))
+        end
+    end)
+end)

@@ -33,24 +33,27 @@ interface GuardedBody {
   tally: Tally;
   parts: string[];
   bytes: number;
+  /** How many bytes the upstream has announced; −1: it has not. */
+  announced: number;
   blocked: boolean;
 }
 
-/** Guards the answer that the reader reads. */
-function guard_body(reader: AnswerReader, guard: Guard): GuardedBody {
+/** Guards the answer that the reader reads, of so many bytes if the upstream has announced them, else −1. */
+function guard_body(reader: AnswerReader, guard: Guard, announced: number): GuardedBody {
   const text = reader.text as GuardedText;
   reader.guarded = true;
   guard_text(text, guard, false);
-  return { reader, guard, text, tally: new_tally(), parts: [], bytes: 0, blocked: false };
+  return { reader, guard, text, tally: new_tally(), parts: [], bytes: 0, announced, blocked: false };
 }
 
-/** Takes the next bytes. None go on yet. */
-function read_guarded_body(body: GuardedBody, chunk: string): void {
+/** Takes the next bytes. None go on yet. Returns whether all have come that were announced. */
+function read_guarded_body(body: GuardedBody, chunk: string): boolean {
   body.bytes += chunk.length;
   if (body.bytes <= MOST_BYTES) {
     body.parts.push(chunk);
     read_body(body.reader, chunk);
   }
+  return body.bytes === body.announced;
 }
 
 /** The strings of a body, as they come. */

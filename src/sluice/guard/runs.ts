@@ -95,6 +95,33 @@ function run_rows(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
   return reached;
 }
 
+/**
+ * Where a state whose link is `here` leads by its suffixes, if it does not go on with the symbol itself; 0: to the root's successor,
+ * if there is one; −1: there are more than two suffixes to try.
+ */
+function fall_twice(lexicon: Lexicon, here: number, state: number, symbol: number): number {
+  const { check, fail, link } = lexicon;
+  if (band(here, Link.Suffix) === 0) {
+    return 0;
+  }
+  const shorter = fail[state]!;
+  const there = link[shorter]!;
+  const next = tobit(rshift(there, LINK_BITS) + symbol);
+  if (check[next] === shorter) {
+    return next;
+  }
+  if (band(there, Link.Suffix) === 0) {
+    return 0;
+  }
+  const shortest = fail[shorter]!;
+  const last = link[shortest]!;
+  const slot = tobit(rshift(last, LINK_BITS) + symbol);
+  if (check[slot] === shortest) {
+    return slot;
+  }
+  return band(last, Link.Suffix) === 0 ? 0 : -1;
+}
+
 /** Moves through three-byte characters. Returns where a character takes more than a simple move. */
 function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, from: number, to: number): number {
   const { ring } = field;
@@ -128,12 +155,15 @@ function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
       const here = link[state]!;
       let next = tobit(rshift(here, LINK_BITS) + symbol);
       if (check[next] !== state) {
-        if (band(here, Link.Suffix) !== 0) {
+        next = fall_twice(lexicon, here, state, symbol);
+        if (next < 0) {
           reached = at;
           break;
         }
-        // The root's successor is the slot of the symbol, if a word may begin with it here.
-        next = band(arshift(0 - band(entry, starts), 31), symbol);
+        if (next === 0) {
+          // The root's successor is the slot of the symbol, if a word may begin with it here.
+          next = band(arshift(0 - band(entry, starts), 31), symbol);
+        }
       }
       if (band(link[next]!, Link.Word) !== 0) {
         reached = at;

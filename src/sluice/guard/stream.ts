@@ -5,16 +5,14 @@
  * What can't be read can't be guarded: an event that is no JSON ends the stream.
  */
 
-import * as bits from "bit";
-import { Kind, MOST_REGIONS, bytes_of } from "../wire/json";
+import { MOST_REGIONS, bytes_of } from "../wire/json";
 import { frame, gather, keep_rest, read_event, take_held, walk_data } from "../wire/answer_stream";
 import { is_single_line, next_event } from "../wire/sse";
 import { hold, new_held, release, whole_limit } from "./held";
-import { live_start, settle } from "./scanner";
+import { is_busy, oldest_live, settle_choice, settle_ended } from "./open_texts";
 import { note_sent } from "./sent";
 import { new_tally, sort_hits } from "./tally";
 import { guard_text } from "./text";
-import { as_number } from "./text_place";
 import { begin_again, end_again } from "./text_sink";
 import type { AnswerReader } from "../wire/answer_reader";
 import type { Guard } from "./guards";
@@ -22,7 +20,6 @@ import type { Held } from "./held";
 import type { Tally } from "./tally";
 import type { GuardedText } from "./text";
 
-const bor = bits.bor;
 const sub = string.sub;
 
 /** More is not held back: then the beginnings go on, and only the rest of a word that is completed is kept from the client. */
@@ -69,42 +66,6 @@ function guard_stream(reader: AnswerReader, guard: Guard): GuardedStream {
   };
 }
 
-/** All texts of the choice have ended; all of all choices, if it is undefined. */
-function settle_choice(text: GuardedText, outer: number | undefined): void {
-  for (const field of text.fields) {
-    if (field.settled === 0 && (outer === undefined || field.outer === outer)) {
-      settle(text.scanner, field);
-    }
-  }
-}
-
-/** Whether an event of that type ends the texts of the item or block that it names. */
-function ends_text(type: string): boolean {
-  return type === "content_block_stop" || sub(type, -5) === ".done";
-}
-
-/** What the event that was just read means for the texts that it ends. */
-function settle_ended(stream: GuardedStream): void {
-  const { reader, text } = stream;
-  stream.ended = undefined;
-  if (text.ended.length > 0) {
-    stream.ended = text.ended;
-    text.ended = [];
-    for (const outer of stream.ended) {
-      settle_choice(text, outer);
-    }
-  }
-  if (reader.complete) {
-    settle_choice(text, undefined);
-  } else if (reader.event_type !== "" && ends_text(reader.event_type)) {
-    const { state } = text.walk!;
-    const slot = reader.api === "messages" ? text.slots.index : text.slots.output_index;
-    if (state.kinds[slot] === Kind.Number) {
-      settle_choice(text, as_number(state.numbers[slot]!));
-    }
-  }
-}
-
 /** Reads the event in `frame` and sees to what it ends. Returns whether it goes on to the client. */
 function read_guarded_event(stream: GuardedStream, raw: string, bytes: Bytes): boolean {
   const { reader, text } = stream;
@@ -117,7 +78,7 @@ function read_guarded_event(stream: GuardedStream, raw: string, bytes: Bytes): b
     end_again(text);
   }
   stream.unreadable = stream.unreadable || reader.malformed;
-  settle_ended(stream);
+  stream.ended = settle_ended(reader, text);
   return forward;
 }
 
@@ -168,30 +129,6 @@ function regions_of(text: GuardedText): number[] | undefined {
     regions.push(text.base + state.region_ends[index]!);
   }
   return regions;
-}
-
-/** From where on the stream has to be held back; −1: from nowhere. */
-function oldest_live(text: GuardedText): number {
-  let oldest = -1;
-  for (const field of text.fields) {
-    if (field.settled === 0) {
-      const start = live_start(text.scanner, field, field.characters);
-      if (start >= 0 && (oldest < 0 || start < oldest)) {
-        oldest = start;
-      }
-    }
-  }
-  return oldest;
-}
-
-/** Whether some text is in the midst of something, be it held back or not. */
-function is_busy(text: GuardedText): boolean {
-  for (const field of text.fields) {
-    if (bor(field.state, field.waits) !== 0) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /** Offsets begin anew if nothing refers to the old ones. */
@@ -246,6 +183,14 @@ function hold_event(stream: GuardedStream, raw: string, begin: number, end: numb
   record.sequence = reader.sequence;
 }
 
+/** The LF of a CRLF whose CR ended the bytes before goes the way of the event that it ends. */
+function hold_line_end(stream: GuardedStream, raw: string, now: number): void {
+  frame.data_count = 0;
+  stream.ended = undefined;
+  stream.first_segment = stream.text.segment_count;
+  hold_event(stream, raw, 0, 1, !stream.reader.after_dropped, now);
+}
+
 /** The stream breaks off: what was held back goes on, all texts end. */
 function end_open(stream: GuardedStream, now: number): string {
   settle_choice(stream.text, undefined);
@@ -265,9 +210,13 @@ function cut(stream: GuardedStream, raw: string, last: boolean, now: number): st
   frame.at_start = !reader.started;
   reader.started = true;
   text.base = stream.offset;
-  let begin = 0;
-  // The LF of a CRLF whose CR ended the bytes before goes with the event that follows.
-  let from = reader.after_return && bytes[0] === 10 ? 1 : 0;
+  let from = 0;
+  let dropped = reader.after_dropped;
+  if (reader.after_return && bytes[0] === 10) {
+    hold_line_end(stream, raw, now);
+    from = 1;
+  }
+  let begin = from;
   while (from < length) {
     const end = next_event(frame, raw, bytes, from, last);
     if (end < 0) {
@@ -278,10 +227,12 @@ function cut(stream: GuardedStream, raw: string, last: boolean, now: number): st
       break;
     }
     hold_event(stream, raw, begin, end, forward, now);
+    dropped = !forward;
     from = end;
     begin = end;
   }
   reader.after_return = from === length && bytes[length - 1] === 13;
+  reader.after_dropped = dropped;
   stream.offset += begin;
   if (stream.blocked) {
     return let_go_before_block(stream, now);

@@ -157,26 +157,10 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   ngx.arg[1] = out;
 }
 
-/** A JSON body under a guard: nothing goes on before all of it has been read. */
-function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
-  if (chunk !== "") {
-    read_guarded_body(body, chunk);
-    state.last_bytes = monotonic();
-    if (state.first_text === undefined) {
-      state.first_text = state.last_bytes;
-    }
-  }
-  ngx.arg[1] = "";
-  const lost = chunk === "" && !last && upstream_ended();
-  if (!last && !lost) {
-    return;
-  }
-  if (lost) {
-    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-    state.broken = silent ? "timed_out" : "upstream_lost";
-    state.truncated = silent ? "timeout" : "connection_lost";
-  }
+/** A JSON body under a guard has come as far as it does: what becomes of it. */
+function finish_guarded_json(state: RequestState, body: GuardedBody): void {
   const content = end_guarded_body(body);
+  state.ended = true;
   if (content === undefined) {
     const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
     state.broken = state.broken ?? "upstream_lost";
@@ -185,8 +169,30 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
     state.broken = body.blocked ? "blocked" : undefined;
     ngx.arg[1] = content;
   }
-  ngx.arg[2] = true;
-  state.ended = true;
+}
+
+/** A JSON body under a guard: nothing goes on before all of it has been read. */
+function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
+  let whole = last;
+  if (chunk !== "") {
+    // With its last byte, not when the upstream has closed: then it shares a packet with its headers.
+    whole = read_guarded_body(body, chunk) || last;
+    state.last_bytes = monotonic();
+    if (state.first_text === undefined) {
+      state.first_text = state.last_bytes;
+    }
+  } else if (!last && upstream_ended()) {
+    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+    state.broken = silent ? "timed_out" : "upstream_lost";
+    state.truncated = silent ? "timeout" : "connection_lost";
+    ngx.arg[2] = true;
+    whole = true;
+  }
+  if (whole) {
+    finish_guarded_json(state, body);
+  } else {
+    ngx.arg[1] = "";
+  }
 }
 
 function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {

@@ -132,7 +132,7 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
     state.guarded_stream = guard_stream(answer, guard);
     state.tally = state.guarded_stream.tally;
   } else if (guard !== undefined) {
-    state.guarded_body = guard_body(answer, guard);
+    state.guarded_body = guard_body(answer, guard, tonumber(ngx.header.get("content_length")) ?? -1);
     state.tally = state.guarded_body.tally;
   }
   if (streams || guard !== undefined) {
