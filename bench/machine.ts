@@ -5,6 +5,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { join } from "node:path";
 
 /** The core of the gateway that is measured, and the one its client and the mock share. */
 const GATEWAY_CORE = 0;
@@ -89,9 +90,10 @@ function output_of(command: string, parameters: string[]): string {
 
 /**
  * Names and versions of everything that a figure depends on, in the order in which to print them.
- * `lua_versions`: what the mock says of the Lua module (a number such as 10023) and of LuaJIT, one a line.
+ * `lua_versions`: what the mock says of the Lua module (a number such as 10023) and of LuaJIT, one a line. `packages`: folders
+ * of packages, by name.
  */
-function versions(nginx: string, lua_versions: string, portkey_package: string): [string, string][] {
+function versions(nginx: string, lua_versions: string, packages: Record<string, string>): [string, string][] {
   const [module_number = "", luajit = ""] = lua_versions.split("\n");
   const number = Number(module_number);
   const lua_module = [Math.floor(number / 1e6), Math.floor(number / 1000) % 1000, number % 1000].join(".");
@@ -104,9 +106,12 @@ function versions(nginx: string, lua_versions: string, portkey_package: string):
     ["Node", process.version],
     ["wrk", /^wrk (\S+)/.exec(output_of("wrk", ["-v"]))?.[1] ?? "unknown"],
   ];
-  if (existsSync(portkey_package)) {
-    const description = JSON.parse(readFileSync(portkey_package, "utf8")) as { version: string };
-    result.push(["Portkey's gateway", description.version]);
+  for (const [name, folder] of Object.entries(packages)) {
+    const file = join(folder, "package.json");
+    if (existsSync(file)) {
+      const description = JSON.parse(readFileSync(file, "utf8")) as { version: string };
+      result.push([name, description.version]);
+    }
   }
   result.push(["processor", `${processor}, ${cpus().length} cores`], ["kernel", release()]);
   return result;

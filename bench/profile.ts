@@ -15,14 +15,16 @@ import { sample } from "./load.ts";
 import { run_program, working_directory } from "./processes.ts";
 import { REQUESTS } from "./requests.ts";
 import { start_gateway, start_mock } from "./servers.ts";
+import { make_word_files } from "./words.ts";
 
 const MOST_SECONDS = 120;
 const WARM_SECONDS = 3;
 const SHOWN_LINES = 45;
 
 function help(): string {
-  return `bench/profile [--row api-key|jwt|stream] [--seconds 5] [--native | --lua MODE | --traces]
+  return `bench/profile [--row ROW] [--seconds 5] [--native | --lua MODE | --traces]
 
+  --row        ${Object.keys(REQUESTS).join(", ")}; without it: api-key
   --native     perf: shares of the kernel, nginx, LuaJIT and compiled code, then the busiest symbols (default)
   --lua MODE   LuaJIT's profiler (jit.p); MODE as its documentation has it: Fi1 by function, li1 by line,
                vi1 by what the machine was doing, zero or more of F f l v z, -s3 for stacks
@@ -126,8 +128,8 @@ async function main(): Promise<void> {
   }
   const mock = await start_mock();
   const issuer = make_issuer();
-  const gateway = await start_gateway(mock, issuer.public_key_file);
-  const { request, where, connections } = requested(issuer.token);
+  const gateway = await start_gateway(mock, issuer.public_key_file, make_word_files().many);
+  const { request, where, connections } = requested(issuer.tokens);
   const load = (duration: number): Promise<unknown> => sample(gateway, gateway[where], request, connections, duration);
   if (kind === "native") {
     await load(WARM_SECONDS);

@@ -1,6 +1,7 @@
 /** What is sent, and over how many connections. */
 import { make_request, type Request } from "./load.ts";
-import { API_KEY } from "./servers.ts";
+import { API_KEY, GUARDED_API_KEY } from "./servers.ts";
+import type { Tokens } from "./issuer.ts";
 
 /** Connections that wrk keeps open: enough to keep the gateway's core busy, below the upstream connections kept. */
 const CONNECTIONS = 32;
@@ -31,24 +32,28 @@ interface Requested {
   connections: number;
 }
 
-function stream_request(name: string): Request {
-  const body = chat_body(name, { stream: true, stream_options: { include_usage: true } });
-  return make_request(name, bearer_headers(API_KEY), body);
+function stream_request(name: string, model: string, credential: string): Request {
+  const body = chat_body(model, { stream: true, stream_options: { include_usage: true } });
+  return make_request(name, bearer_headers(credential), body);
+}
+
+function answer_requested(name: string, credential: string): Requested {
+  const request = make_request(name, bearer_headers(credential), chat_body("bench"));
+  return { request, where: "answers", connections: CONNECTIONS };
+}
+
+function stream_requested(name: string, credential: string): Requested {
+  return { request: stream_request(name, "bench-stream", credential), where: "streams", connections: STREAMS };
 }
 
 /** What the rows that compare CPU time send, by the row's name. */
-const REQUESTS: Record<string, (token: string) => Requested> = {
-  "api-key": () => ({
-    request: make_request("api-key", bearer_headers(API_KEY), chat_body("bench")),
-    where: "answers",
-    connections: CONNECTIONS,
-  }),
-  jwt: (token) => ({
-    request: make_request("jwt", bearer_headers(token), chat_body("bench")),
-    where: "answers",
-    connections: CONNECTIONS,
-  }),
-  stream: () => ({ request: stream_request("bench-stream"), where: "streams", connections: STREAMS }),
+const REQUESTS: Record<string, (tokens: Tokens) => Requested> = {
+  "api-key": () => answer_requested("api-key", API_KEY),
+  "api-key-guard": () => answer_requested("api-key-guard", GUARDED_API_KEY),
+  jwt: (tokens) => answer_requested("jwt", tokens.plain),
+  "jwt-guard": (tokens) => answer_requested("jwt-guard", tokens.guarded),
+  stream: () => stream_requested("stream", API_KEY),
+  "stream-guard": () => stream_requested("stream-guard", GUARDED_API_KEY),
 };
 
 export { bearer_headers, chat_body, CONNECTIONS, REQUESTS, STREAMS, stream_request, type Requested };

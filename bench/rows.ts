@@ -1,61 +1,21 @@
 /**
- * The rows of the table. A row that compares CPU time runs wrk on two servers in turns and takes the ratio
- * pair by pair, so that a slow minute of the machine meets both halves of a pair; the middle ratio stands in
+ * The rows of the table. A row that compares CPU time runs wrk on its servers in turns and takes the ratio
+ * turn by turn, so that a slow minute of the machine meets all of them; the middle ratio stands in
  * the table, with the lowest and the highest beside it.
  *
- * Both servers of a pair receive the same bytes, except that each gets the port it listens on as its `Host`,
- * and that Portkey's gateway gets the two headers that tell it where to go.
+ * All servers of a row receive the same bytes, except that each gets the port it listens on as its `Host`, that
+ * the credentials say whether there is a guard, and that Portkey's gateway gets the two headers that tell it where
+ * to go.
  */
-import { execFile } from "node:child_process";
-import { resolve } from "node:path";
-import { promisify } from "node:util";
 import { answer_of, latency, make_request, sample, type Counter, type Request, type Sample } from "./load.ts";
-import { GATEWAY_CORE } from "./machine.ts";
+import { measure_lexicon, measure_search, measure_walk } from "./programs.ts";
 import { bearer_headers, chat_body, CONNECTIONS, REQUESTS, stream_request } from "./requests.ts";
-import { API_KEY, start_portkey, type Mock, type Server } from "./servers.ts";
+import type { Effort, Line, Row, Setting } from "./row.ts";
+import { API_KEY, start_portkey, type Server } from "./servers.ts";
 import { median_of, middle_half_of, show, spread_of } from "./statistics.ts";
 
-const run = promisify(execFile);
-
-/** How long and how often to measure. */
-interface Effort {
-  pairs: number;
-  seconds: number;
-  warm_seconds: number;
-  rounds: number;
-  requests_per_round: number;
-}
-
-const FULL: Effort = { pairs: 15, seconds: 1, warm_seconds: 2, rounds: 60, requests_per_round: 500 };
-const QUICK: Effort = { pairs: 5, seconds: 1, warm_seconds: 1, rounds: 20, requests_per_round: 500 };
-
-/** What every row needs. */
-interface Setting {
-  mock: Mock;
-  floor: Server;
-  ours: Server;
-  token: string;
-  effort: Effort;
-}
-
-/** One line of the table, ready to print. */
-interface Line {
-  what: string;
-  ours: string;
-  other: string;
-  result: string;
-  target: string;
-  met: boolean;
-  load: string;
-}
-
-interface Row {
-  name: string;
-  help: string;
-  /** Whether a second floor can stand in the gateway's place. */
-  control: boolean;
-  measure: (setting: Setting) => Promise<Line[]>;
-}
+const FULL: Effort = { turns: 11, seconds: 1, warm_seconds: 2, rounds: 60, requests_per_round: 500 };
+const QUICK: Effort = { turns: 5, seconds: 1, warm_seconds: 1, rounds: 20, requests_per_round: 500 };
 
 /** Per cent of the gateway's core that something else took. Above this, a row says so. */
 const NOTABLE_DISTURBANCE = 10;
@@ -70,7 +30,7 @@ function show_load(samples: Sample[], unit: string): string {
   return `${per_second.toLocaleString("en")} ${unit}/s, cores ${gateway} % and ${other} %${note}`;
 }
 
-/** One server of a pair: how to reach it, and with what. */
+/** One of those that run in turns: how to reach it, and with what. */
 interface Side {
   server: Server;
   base: string;
@@ -78,15 +38,15 @@ interface Side {
   connections: number;
 }
 
-/** Checks that both answer alike, warms both up, and runs them in turns. */
-async function alternate(left: Side, right: Side, effort: Effort, counter?: Counter): Promise<[Sample[], Sample[]]> {
-  for (const side of [left, right]) {
+/** Warms all sides up and runs them in turns. Returns the samples of each, in the order of the sides. */
+async function alternate(sides: Side[], effort: Effort, counter?: Counter): Promise<Sample[][]> {
+  for (const side of sides) {
     await answer_of(side.server, side.base, side.request);
     await sample(side.server, side.base, side.request, side.connections, effort.warm_seconds);
   }
-  const samples: [Sample[], Sample[]] = [[], []];
-  for (let pair = 0; pair < effort.pairs; pair++) {
-    for (const [number, side] of [left, right].entries()) {
+  const samples: Sample[][] = sides.map(() => []);
+  for (let turn = 0; turn < effort.turns; turn++) {
+    for (const [number, side] of sides.entries()) {
       samples[number]?.push(
         await sample(side.server, side.base, side.request, side.connections, effort.seconds, counter),
       );
@@ -96,7 +56,7 @@ async function alternate(left: Side, right: Side, effort: Effort, counter?: Coun
 }
 
 function ratios_of(over: Sample[], under: Sample[]): number[] {
-  return over.map((one, pair) => one.microseconds / (under[pair]?.microseconds ?? NaN));
+  return over.map((one, turn) => one.microseconds / (under[turn]?.microseconds ?? NaN));
 }
 
 async function must_be_alike(left: Side, right: Side): Promise<void> {
@@ -107,54 +67,87 @@ async function must_be_alike(left: Side, right: Side): Promise<void> {
   }
 }
 
-/** The line of a row that compares CPU time with the floor's. */
-async function against_floor(
-  setting: Setting,
-  name: string,
-  what: string,
-  target: number,
-  counter?: Counter,
-): Promise<Line[]> {
-  const { floor, ours, effort, token } = setting;
-  const requested = REQUESTS[name]?.(token);
-  if (requested === undefined) {
-    throw new Error(`there is no request for ${name}`);
-  }
-  const { request, where, connections } = requested;
-  const left = { server: floor, base: floor[where], request, connections };
-  const right = { server: ours, base: ours[where], request, connections };
-  await must_be_alike(left, right);
-  const [floor_samples, our_samples] = await alternate(left, right, effort, counter);
-  const ratio = spread_of(ratios_of(floor_samples, our_samples));
-  const unit = counter === undefined ? "requests" : "events";
+/** What a row sends with a guard and without, by the names of the requests, and the target of the guarded one. */
+interface FloorRow {
+  guarded: string;
+  unguarded: string;
+  what: string;
+  target: number;
+  counter?: Counter;
+}
+
+function line_beside_floor(what: string, ours: Sample[], floor: Sample[], unit: string, target?: number): Line {
+  const ratio = spread_of(ratios_of(floor, ours));
+  return {
+    what,
+    ours: `${median_of(ours.map((one) => one.microseconds)).toFixed(2)} µs`,
+    other: `${median_of(floor.map((one) => one.microseconds)).toFixed(2)} µs`,
+    result: show(ratio, 2),
+    ...(target === undefined ? { target: "" } : { target: `≥ ${target.toFixed(2)}`, met: ratio.median >= target }),
+    load: `${show_load(ours, unit)}; floor ${show_load(floor, unit)}`,
+  };
+}
+
+/** The lines of a row that compares CPU time with the floor's: with the guard, and the same without it. */
+async function against_floor(setting: Setting, row: FloorRow): Promise<Line[]> {
+  const side_of = (server: Server, name: string): Side => {
+    const requested = REQUESTS[name]?.(setting.tokens);
+    if (requested === undefined) {
+      throw new Error(`there is no request for ${name}`);
+    }
+    const { request, where, connections } = requested;
+    return { server, base: server[where], request, connections };
+  };
+  const floor = side_of(setting.floor, row.guarded);
+  const guarded = side_of(setting.ours, row.guarded);
+  const unguarded = side_of(setting.ours, row.unguarded);
+  await must_be_alike(floor, guarded);
+  await must_be_alike(floor, unguarded);
+  const samples = await alternate([floor, guarded, unguarded], setting.effort, row.counter);
+  const [of_floor = [], of_guarded = [], of_unguarded = []] = samples;
+  const unit = row.counter === undefined ? "requests" : "events";
   return [
-    {
-      what,
-      ours: `${median_of(our_samples.map((one) => one.microseconds)).toFixed(2)} µs`,
-      other: `${median_of(floor_samples.map((one) => one.microseconds)).toFixed(2)} µs`,
-      result: show(ratio, 2),
-      target: `≥ ${target.toFixed(2)}`,
-      met: ratio.median >= target,
-      load: `${show_load(our_samples, unit)}; floor ${show_load(floor_samples, unit)}`,
-    },
+    line_beside_floor(row.what, of_guarded, of_floor, unit, row.target),
+    line_beside_floor("the same without the guard", of_unguarded, of_floor, unit),
   ];
 }
 
+/** Counts the events that the mock has written. */
+function events_of(setting: Setting): Counter {
+  return {
+    read: async () => {
+      const response = await fetch(`http://127.0.0.1:${setting.mock.answers_port}/written`);
+      return Number((await response.text()).split("\n")[0]);
+    },
+  };
+}
+
 async function measure_api_key(setting: Setting): Promise<Line[]> {
-  return against_floor(setting, "api-key", "CPU a request, API key, 200-byte prompt (floor ÷ ours)", 0.65);
+  return against_floor(setting, {
+    guarded: "api-key-guard",
+    unguarded: "api-key",
+    what: "CPU a request, API key, guard, 200-byte prompt (floor ÷ ours)",
+    target: 0.6,
+  });
 }
 
 async function measure_jwt(setting: Setting): Promise<Line[]> {
-  return against_floor(setting, "jwt", "the same with a JWT, RS256, seen before (floor ÷ ours)", 0.62);
+  return against_floor(setting, {
+    guarded: "jwt-guard",
+    unguarded: "jwt",
+    what: "CPU a request, JWT (RS256, seen before), guard (floor ÷ ours)",
+    target: 0.58,
+  });
 }
 
 async function measure_stream(setting: Setting): Promise<Line[]> {
-  const read = async (): Promise<number> => {
-    const response = await fetch(`http://127.0.0.1:${setting.mock.answers_port}/written`);
-    return Number((await response.text()).split("\n")[0]);
-  };
-  const what = "CPU an event, 150 bytes, one upstream write each (floor ÷ ours)";
-  return against_floor(setting, "stream", what, 0.7, { read });
+  return against_floor(setting, {
+    guarded: "stream-guard",
+    unguarded: "stream",
+    what: "CPU an event, 150 bytes, one upstream write each, guard (floor ÷ ours)",
+    target: 0.65,
+    counter: events_of(setting),
+  });
 }
 
 async function measure_portkey(setting: Setting): Promise<Line[]> {
@@ -171,9 +164,11 @@ async function measure_portkey(setting: Setting): Promise<Line[]> {
     },
     body,
   );
-  const [our_samples, portkey_samples] = await alternate(
-    { server: ours, base: ours.answers, request: plain, connections: CONNECTIONS },
-    { server: portkey, base: portkey.answers, request: directed, connections: CONNECTIONS },
+  const [our_samples = [], portkey_samples = []] = await alternate(
+    [
+      { server: ours, base: ours.answers, request: plain, connections: CONNECTIONS },
+      { server: portkey, base: portkey.answers, request: directed, connections: CONNECTIONS },
+    ],
     effort,
   );
   const ratio = spread_of(ratios_of(portkey_samples, our_samples));
@@ -223,58 +218,20 @@ async function measure_latency(setting: Setting): Promise<Line[]> {
 }
 
 async function measure_first_token(setting: Setting): Promise<Line[]> {
-  const request = stream_request("bench-first");
+  const request = stream_request("bench-first", "bench-first", API_KEY);
   return [await added_latency(setting, "added p99 of the time to the first token", request, "firsts", 300)];
 }
 
-/** What walk.lua prints: one line for each thing it walked. */
-interface Walk {
-  what: string;
-  unit: string;
-  figure: number;
-  target: number;
-}
-
-async function walk_once(): Promise<Walk[]> {
-  const { stdout } = await run("taskset", ["-c", String(GATEWAY_CORE), "luajit", resolve("bench/walk.lua")], {
-    env: { ...process.env, SLUICE_LUA: process.env.SLUICE_LUA ?? resolve("dist/lua") },
-  });
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Walk);
-}
-
-/** In several processes: which traces the JIT compiler chooses differs from one to the next. */
-async function measure_walk(setting: Setting): Promise<Line[]> {
-  const runs: Walk[][] = [];
-  for (let number = 0; number < setting.effort.pairs; number++) {
-    runs.push(await walk_once());
-  }
-  return (runs[0] ?? []).map((walk, subject) => {
-    const figures = spread_of(runs.map((walks) => walks[subject]?.figure ?? NaN));
-    const more_is_better = walk.unit === "MB/s";
-    const digits = more_is_better ? 0 : 2;
-    return {
-      what: walk.what,
-      ours: `${figures.median.toFixed(digits)} ${walk.unit}`,
-      other: "",
-      result: `${show(figures, digits)} ${walk.unit}`,
-      target: `${more_is_better ? "≥" : "≤"} ${walk.target} ${walk.unit}`,
-      met: more_is_better ? figures.median >= walk.target : figures.median <= walk.target,
-      load: `${runs.length} processes, one core`,
-    };
-  });
-}
-
 const ROWS: Row[] = [
-  { name: "api-key", help: "CPU a request with an API key", control: true, measure: measure_api_key },
+  { name: "api-key", help: "CPU a request with an API key, with and without a guard", control: true, measure: measure_api_key },
   { name: "jwt", help: "the same with a JWT", control: true, measure: measure_jwt },
-  { name: "stream", help: "CPU an event of a stream", control: true, measure: measure_stream },
+  { name: "stream", help: "CPU an event of a stream, with and without a guard", control: true, measure: measure_stream },
   { name: "portkey", help: "CPU a request against Portkey's gateway", control: false, measure: measure_portkey },
   { name: "latency", help: "added p99, one request at a time", control: true, measure: measure_latency },
   { name: "first-token", help: "added p99 of the time to the first token", control: true, measure: measure_first_token },
-  { name: "walk", help: "speed of the request walk and of an event's", control: false, measure: measure_walk },
+  { name: "lexicon", help: "compiling and mapping the list of words", control: false, measure: measure_lexicon },
+  { name: "walk", help: "speed of the walk, with and without a scan", control: false, measure: measure_walk },
+  { name: "search", help: "the scan against another one from npm", control: false, measure: measure_search },
 ];
 
-export { FULL, QUICK, ROWS, type Line, type Row, type Setting };
+export { FULL, QUICK, ROWS };

@@ -11,7 +11,9 @@ import { free_ports, own_directory, start, wait_for } from "./processes.ts";
 const BENCH = resolve("bench");
 const NGINX = process.env.NGINX ?? "nginx";
 const PORTKEY = join(BENCH, "node_modules/@portkey-ai/gateway");
+/** Of the tenant without a guard, and of the one with it. */
 const API_KEY = "sk-bench-0000000000000000000000000000000000";
+const GUARDED_API_KEY = "sk-bench-1111111111111111111111111111111111";
 
 /** One gateway, or one nginx in a gateway's place. */
 interface Server {
@@ -119,10 +121,10 @@ function empty_logs_in(path: string): void {
 }
 
 /**
- * The gateway itself, as its launcher starts it. `GATEWAY_LAUNCH` names another launcher, so that two versions
- * can be compared.
+ * The gateway itself, as its launcher starts it. `words_file`: what its guard looks for. `GATEWAY_LAUNCH` names
+ * another launcher, so that two versions can be compared.
  */
-async function start_gateway(mock: Mock, public_key_file: string): Promise<Server> {
+async function start_gateway(mock: Mock, public_key_file: string, words_file: string): Promise<Server> {
   const [http = 0, https = 0, admin = 0] = await free_ports(3);
   const path = own_directory("gateway");
   const child = start("gateway", GATEWAY_CORE, [resolve(process.env.GATEWAY_LAUNCH ?? "nginx/launch")], {
@@ -135,6 +137,8 @@ async function start_gateway(mock: Mock, public_key_file: string): Promise<Serve
     RUN_DIR: join(path, "run"),
     WORKERS: "1",
     BENCH_API_KEY: API_KEY,
+    BENCH_GUARDED_API_KEY: GUARDED_API_KEY,
+    BENCH_WORDS_FILE: words_file,
     BENCH_PUBLIC_KEY_FILE: public_key_file,
     BENCH_ANSWERS_PORT: String(mock.answers_port),
     BENCH_STREAMS_PORT: String(mock.streams_port),
@@ -176,4 +180,15 @@ async function start_portkey(): Promise<Server> {
   return { name: "portkey", pid, answers: base, streams: base, firsts: base, empty_logs: () => undefined };
 }
 
-export { API_KEY, NGINX, PORTKEY, start_floor, start_gateway, start_mock, start_portkey, type Mock, type Server };
+export {
+  API_KEY,
+  GUARDED_API_KEY,
+  NGINX,
+  PORTKEY,
+  start_floor,
+  start_gateway,
+  start_mock,
+  start_portkey,
+  type Mock,
+  type Server,
+};

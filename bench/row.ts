@@ -1,0 +1,44 @@
+/** What a row of the table is. */
+import type { Tokens } from "./issuer.ts";
+import type { Mock, Server } from "./servers.ts";
+
+/** How long and how often to measure. */
+interface Effort {
+  /** How often the sides of a row run in turns, or a program by itself. */
+  turns: number;
+  seconds: number;
+  warm_seconds: number;
+  rounds: number;
+  requests_per_round: number;
+}
+
+/** What every row needs. */
+interface Setting {
+  mock: Mock;
+  floor: Server;
+  ours: Server;
+  tokens: Tokens;
+  effort: Effort;
+}
+
+/** One line of the table, ready to print. */
+interface Line {
+  what: string;
+  ours: string;
+  other: string;
+  result: string;
+  /** Empty, and `met` left out: the line is only there to compare with. */
+  target: string;
+  met?: boolean;
+  load: string;
+}
+
+interface Row {
+  name: string;
+  help: string;
+  /** Whether a second floor can stand in the gateway's place. */
+  control: boolean;
+  measure: (setting: Setting) => Promise<Line[]>;
+}
+
+export { type Effort, type Line, type Row, type Setting };
