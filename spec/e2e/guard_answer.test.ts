@@ -187,6 +187,15 @@ describe("an answer that is one JSON body", () => {
     agent.destroy();
   });
 
+  it("leaves the upstream's connection usable", async () => {
+    await answer("chat", [BODIES.chat("a", "x")]);
+    const before = upstream.connections();
+    for (const text of ["a", BLOCKED, MASKED, "b"]) {
+      expect((await answer("chat", [BODIES.chat(text, "x")])).status).toBe(200);
+    }
+    expect(upstream.connections()).toBe(before);
+  });
+
   it("of 5 MB is guarded to its end", async () => {
     const long = "漢字 and letters, ".repeat(220_000);
     const received = await answer("chat", [BODIES.chat(`${long}${MASKED}`, "x")]);

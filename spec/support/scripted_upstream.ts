@@ -32,6 +32,8 @@ interface ScriptedUpstream {
   exchange(name: string): Promise<Exchange>;
   /** The requests that came, by order. */
   exchanges: Exchange[];
+  /** How many connections there were. */
+  connections(): number;
   stop(): Promise<void>;
 }
 
@@ -82,6 +84,8 @@ async function startScriptedUpstream(): Promise<ScriptedUpstream> {
     });
   });
   server.keepAliveTimeout = 60000;
+  let connections = 0;
+  server.on("connection", () => (connections += 1));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
@@ -102,6 +106,7 @@ async function startScriptedUpstream(): Promise<ScriptedUpstream> {
       return found.promise;
     },
     exchanges,
+    connections: () => connections,
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -157,17 +157,20 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   ngx.arg[1] = out;
 }
 
-/** A JSON body under a guard has come as far as it does: what becomes of it. */
-function finish_guarded_json(state: RequestState, body: GuardedBody): void {
+/** A JSON body under a guard has come as far as it does: what becomes of it. `chunk` are the bytes that nginx passes on by itself. */
+function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: string): void {
   const content = end_guarded_body(body);
   state.ended = true;
+  ngx.arg[2] = true;
   if (content === undefined) {
     const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
     state.broken = state.broken ?? "upstream_lost";
     ngx.arg[1] = refusal_body(refusal, state.api!.name);
   } else {
     state.broken = body.blocked ? "blocked" : undefined;
-    ngx.arg[1] = content;
+    if (content !== chunk) {
+      ngx.arg[1] = content;
+    }
   }
 }
 
@@ -185,11 +188,10 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
     const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
     state.broken = silent ? "timed_out" : "upstream_lost";
     state.truncated = silent ? "timeout" : "connection_lost";
-    ngx.arg[2] = true;
     whole = true;
   }
   if (whole) {
-    finish_guarded_json(state, body);
+    finish_guarded_json(state, body, chunk);
   } else {
     ngx.arg[1] = "";
   }
