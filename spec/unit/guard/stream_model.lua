@@ -57,14 +57,16 @@ function model.take(made, event)
     made.event = made.event + 1
     for _, part in ipairs(event.parts or {}) do
         local field = made.by_key[part.key]
-        if not field.tokens then
+        -- A string without characters says nothing.
+        local any = part.to >= part.from
+        if any and not field.tokens then
             for _, other in ipairs(made.fields) do
                 if other ~= field and other.choice == field.choice and not other.tokens then
                     settle(other)
                 end
             end
         end
-        field.settled = false
+        field.settled = field.settled and not any
         grow(field, part, made.event)
     end
     if event.settles then

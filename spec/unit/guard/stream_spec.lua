@@ -2,6 +2,7 @@
 
 local answer = require("sluice.wire.answer")
 local guarding = require("spec.unit.guard.guarding")
+local sent = require("sluice.guard.sent")
 local stream = require("sluice.guard.stream")
 
 local GUARD = guarding.guard({
@@ -146,32 +147,69 @@ describe("a guarded stream", function()
         assert.is_true(guarded.blocked)
     end)
 
-    it("reads more than 64 texts, and gives up the oldest", function()
+    it("reads 256 texts, and can't read more", function()
         local guarded = guard()
-        for choice = 0, 63 do
+        for choice = 0, 254 do
             assert.equal(chat(choice, "x"), stream.read_guarded(guarded, chat(choice, "x"), 1))
         end
-        follow(guarded, { { chat(63, "敏"), "" }, { chat(64, "感"), "" }, { chat(63, "感x"), chat(63, "█") .. chat(64, "感") .. chat(63, "█x") } })
-        for choice = 65, 200 do
-            local text = choice % 3 == 0 and "敏感x" or "词语录"
-            assert.equal(chat(choice, choice % 3 == 0 and "██x" or "███"), stream.read_guarded(guarded, chat(choice, text), 1))
-        end
-        assert.equal(64, #guarded.text.fields)
+        follow(guarded, { { chat(0, "敏"), "" }, { chat(255, "感"), "" }, { chat(0, "感x"), chat(0, "█") .. chat(255, "感") .. chat(0, "█x") } })
+        assert.is_false(guarded.unreadable)
+        assert.equal("", stream.read_guarded(guarded, chat(256, "x"), 1))
+        assert.is_true(guarded.unreadable)
     end)
 
-    it("does not take a text for the one whose place it has taken", function()
-        local guarded, expected = guard(), { chat(0, "██"), chat(1, "敏") }
-        stream.read_guarded(guarded, chat(0, "敏感"), 1)
-        assert.equal("", stream.read_guarded(guarded, chat(1, "敏"), 1))
-        for choice = 2, 63 do
-            assert.equal("", stream.read_guarded(guarded, chat(choice, "敏"), 1))
-            expected[choice + 1] = chat(choice, "敏")
+    it("takes a string without characters for nothing", function()
+        local function both(text)
+            local form = 'data: {"choices":[{"index":0,"delta":{"content":"%s","reasoning_content":"","refusal":""},"finish_reason":""}]}\n\n'
+            return form:format(text)
         end
-        expected[65] = chat(64, "敏")
-        local out = stream.read_guarded(guarded, chat(64, "敏"), 1) .. stream.read_guarded(guarded, chat(65, "敏"), 1)
-        expected[66] = chat(65, "敏")
-        out = out .. stream.end_guarded(guarded, 2)
-        assert.equal(table.concat(expected), out)
+        follow(guard(), { { both("x敏"), "" }, { both(""), "" }, { both("感y"), both("x█") .. both("") .. both("█y") } })
+        local guarded = guard()
+        follow(guarded, { { both("禁"), "" }, { both("止"), "" } })
+        assert.is_true(guarded.blocked)
+        assert.same({ 0 }, sent.open_choices(guarded.held.sent, guarded.text.fields))
+    end)
+
+    it("finds what stands behind a byte order mark, wherever that is cut", function()
+        local whole = "\239\187\191" .. chat(0, "x敏感") .. chat(0, "y")
+        for cut = 1, #whole - 1 do
+            local guarded = guard()
+            local out = stream.read_guarded(guarded, whole:sub(1, cut), 1) .. stream.read_guarded(guarded, whole:sub(cut + 1), 2)
+            assert.equal("\239\187\191" .. chat(0, "x██") .. chat(0, "y"), out .. stream.end_guarded(guarded, 3))
+        end
+    end)
+
+    it("masks alternatives in log probabilities by taking these out, and nothing else", function()
+        local function event(logprobs)
+            return ('data: {"choices":[{"index":0,"delta":{"content":"a "},"logprobs":%s,"finish_reason":null}]}\n\n'):format(logprobs)
+        end
+        local given = '{"content":[{"token":"a ","logprob":-1,"top_logprobs":[{"token":"敏感","logprob":-2},{"token":"敏感"}]}]}'
+        assert.equal(event("null"), stream.read_guarded(guard(), event(given), 1))
+        local legacy = '{"tokens":["a "],"top_logprobs":[{"敏感":-1,"b":-2}]}'
+        assert.equal(event("null"), stream.read_guarded(guard(), event(legacy), 1))
+    end)
+
+    it("can't read lines that no stream has", function()
+        for _, line in ipairs({ "Data: x", " data: x", '{"choices":[]}', "data : x", "dat", "events: x", "idx", "\255\254d\0" }) do
+            local guarded = guard()
+            assert.equal("", stream.read_guarded(guarded, line .. "\n\n", 1))
+            assert.is_true(guarded.unreadable, line)
+        end
+        for _, line in ipairs({ ": x", ":", "event: x", "event", "id: 1", "id", "retry: 1", "data", "data:", "data: ", "data:   " }) do
+            local guarded = guard()
+            assert.equal(line .. "\n\n", stream.read_guarded(guarded, line .. "\n\n", 1))
+            assert.is_false(guarded.unreadable, line)
+        end
+    end)
+
+    it("can't read an event of which not all log probabilities can be taken out", function()
+        local choices = {}
+        for index = 0, 139 do
+            choices[index + 1] = ('{"index":%d,"logprobs":{"tokens":["x"]}}'):format(index)
+        end
+        local guarded = guard()
+        assert.equal("", stream.read_guarded(guarded, 'data: {"choices":[' .. table.concat(choices, ",") .. "]}\n\n", 1))
+        assert.is_true(guarded.unreadable)
     end)
 
     it("goes on where offsets begin anew", function()

@@ -89,15 +89,30 @@ function gather(api: ApiName, content: string): Gathered {
   return gathered;
 }
 
+/** The last of ascending numbers that is not above the limit, of every `step`th of them: its place among those, or −1. */
+function last_before(numbers: readonly number[], step: number, limit: number): number {
+  let low = 0;
+  let high = numbers.length / step;
+  while (low < high) {
+    const middle = math.floor((low + high) / 2);
+    if (numbers[middle * step]! <= limit) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low - 1;
+}
+
 /** The choices in which something blocks, by where they begin. */
 function offending(gathered: Gathered, hits: readonly Hit[]): LuaSet<number> {
   const found = new LuaSet<number>();
   for (const hit of hits) {
     if (hit.action === Action.Block) {
-      for (const index of $range(0, gathered.starts.length - 1)) {
-        if (gathered.starts[index]! < hit.end && hit.start < gathered.ends[index]!) {
-          found.add(gathered.choices[index]!);
-        }
+      // Log probabilities' finds lie in several strings, all of the same choice.
+      const string = last_before(gathered.starts, 1, hit.start);
+      if (string >= 0) {
+        found.add(gathered.choices[string]!);
       }
     }
   }
@@ -135,13 +150,10 @@ function regions_of(state: WalkState): number[] {
   return regions;
 }
 
-function is_in(regions: readonly number[], position: number): boolean {
-  for (const index of $range(0, regions.length / 2 - 1)) {
-    if (position >= regions[index * 2]! && position < regions[index * 2 + 1]!) {
-      return true;
-    }
-  }
-  return false;
+/** Whether the position lies in one of the ranges, which are ascending pairs. */
+function is_in(ranges: readonly number[], position: number): boolean {
+  const range = last_before(ranges, 2, position);
+  return range >= 0 && position < ranges[range * 2 + 1]!;
 }
 
 function drop_regions(edits: Edits, regions: readonly number[]): void {
@@ -208,14 +220,15 @@ function end_guarded_body(body: GuardedBody): string | undefined {
     settle(text.scanner, field);
   }
   const content = body.parts.join("");
-  const { hits } = text.scanner;
+  const { flagged, hits, overflown } = text.scanner;
+  tally.flagged = flagged;
   const masks: Hit[] = [];
   const blocking = sort_hits(tally, guard, hits, masks, true);
   if (blocking === undefined && masks.length === 0) {
     return content;
   }
-  if (region_count > MOST_REGIONS) {
-    // Not all log probabilities can be taken out.
+  if (overflown || region_count > MOST_REGIONS) {
+    // Not all finds can be masked, or not all log probabilities taken out.
     return undefined;
   }
   body.blocked = blocking !== undefined;

@@ -24,6 +24,11 @@ interface HeldEvent extends Mark {
   came: number;
   /** Where its log probabilities lie, in pairs; undefined: it has none. */
   regions: number[] | undefined;
+  /** Its strings among those of the text: the first, and behind the last. */
+  first_segment: number;
+  end_segment: number;
+  /** Whether they stand in the order in which they were read. */
+  ordered: boolean;
 }
 
 /** A find that is masked, wherever its characters lie. */
@@ -39,6 +44,8 @@ interface Held {
   bytes: number;
   /** Finds to be masked: all of them, and those that stand but are not yet done with. */
   masks: Hit[];
+  /** Where the first of them begins that was not looked at yet. */
+  earliest: number;
   chosen: Chosen[];
   /** By text, how far it is masked. */
   until: LuaTable<number, number>;
@@ -48,7 +55,7 @@ interface Held {
 }
 
 function new_held(): Held {
-  return { events: [], count: 0, bytes: 0, masks: [], chosen: [], until: new LuaTable(), longest: 0, sent: new_sent() };
+  return { events: [], count: 0, bytes: 0, masks: [], earliest: math.huge, chosen: [], until: new LuaTable(), longest: 0, sent: new_sent() };
 }
 
 /** Holds an event back. Returns its record, of which the caller fills in all but the bytes. */
@@ -56,7 +63,7 @@ function hold(held: Held, bytes: string): HeldEvent {
   let event = held.events[held.count];
   if (event === undefined) {
     event = {
-      bytes, has_data: false, start: 0, forward: false, came: 0, regions: undefined, ended: undefined, open_block: -1, sequence: -1,
+      bytes, has_data: false, start: 0, forward: false, came: 0, regions: undefined, first_segment: 0, end_segment: 0, ordered: true, ended: undefined, open_block: -1, sequence: -1,
     };
     held.events[held.count] = event;
   } else {
@@ -67,17 +74,9 @@ function hold(held: Held, bytes: string): HeldEvent {
   return event;
 }
 
-/** Where the first event begins that may not go if only those may that lie before `limit`. */
-function boundary(held: Held, limit: number): number {
-  let at = 0;
-  for (const index of $range(0, held.count - 1)) {
-    const event = held.events[index]!;
-    at = event.start + event.bytes.length;
-    if (at > limit) {
-      return event.start;
-    }
-  }
-  return at;
+/** Where an event ends in the stream. */
+function end_of(event: HeldEvent): number {
+  return event.start + event.bytes.length;
 }
 
 /**
@@ -85,12 +84,19 @@ function boundary(held: Held, limit: number): number {
  * character that follows it, for if the stream should be cut off between the two, the word would stand alone after all.
  */
 function whole_limit(held: Held, refuted: readonly number[], limit: number): number {
+  const { events } = held;
   let wanted = limit;
-  let settled = refuted.length === 0;
+  let settled = refuted.length === 0 || held.count === 0;
+  // How many events may go.
+  let going = settled ? 0 : held.count;
   while (!settled) {
     settled = true;
-    const at = boundary(held, wanted);
-    for (const index of $range(0, refuted.length / 2 - 1)) {
+    // They come in the order of the characters that follow: mostly one way back through them is enough.
+    for (const index of $range(refuted.length / 2 - 1, 0, -1)) {
+      while (going > 0 && end_of(events[going - 1]!) > wanted) {
+        going -= 1;
+      }
+      const at = going < held.count ? events[going]!.start : end_of(events[going - 1]!);
       if (refuted[index * 2]! < math.min(at, wanted) && refuted[index * 2 + 1]! >= at) {
         wanted = refuted[index * 2]!;
         settled = false;
@@ -100,13 +106,31 @@ function whole_limit(held: Held, refuted: readonly number[], limit: number): num
   return wanted;
 }
 
+/** The first of an event's strings that ends behind the offset, if they stand in order; else the first one. */
+function first_of(event: HeldEvent, segments: Int32Buffer, offset: number): number {
+  let low = event.first_segment;
+  let high = event.ordered ? event.end_segment : low;
+  while (low < high) {
+    const middle = math.floor((low + high) / 2);
+    if (segments[middle * 3 + 2]! <= offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
 /** Adds to the edits of an event what a find asks for in it. Returns whether there is anything. */
 function mask_event(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: Chosen): boolean {
   const { hit } = chosen;
   const { segments } = text;
   const last = event.start + event.bytes.length;
   let any = false;
-  for (const index of $range(0, text.segment_count - 1)) {
+  for (const index of $range(first_of(event, segments, hit.start), event.end_segment - 1)) {
+    if (segments[index * 3 + 1]! >= hit.end && event.ordered) {
+      break;
+    }
     const from = math.max(segments[index * 3 + 1]!, hit.start, event.start);
     const to = math.min(segments[index * 3 + 2]!, hit.end, last);
     if (segments[index * 3] === hit.field && from < to) {
@@ -123,8 +147,11 @@ function mask_event(edits: Edits, event: HeldEvent, text: GuardedText, lexicon: 
 function rewritten(event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen: readonly Chosen[]): string {
   const edits = no_edits();
   let any = false;
+  const last = event.start + event.bytes.length;
   for (const each of chosen) {
-    any = mask_event(edits, event, text, lexicon, each) || any;
+    if (each.hit.start < last && each.hit.end > event.start) {
+      any = mask_event(edits, event, text, lexicon, each) || any;
+    }
   }
   if (any && event.regions !== undefined) {
     return apply(without_tokens(edits, event.regions), event.bytes, event.start);
@@ -135,8 +162,16 @@ function rewritten(event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen
 /** The edits, with all log probabilities taken out: they repeat the text token by token. */
 function without_tokens(edits: Edits, regions: readonly number[]): Edits {
   const made = no_edits();
+  let region = 0;
   for (const index of $range(0, edits.count - 1)) {
-    replace(made, edits.starts[index]!, edits.ends[index]!, edits.texts[index]!);
+    const start = edits.starts[index]!;
+    while (region < regions.length && regions[region + 1]! <= start) {
+      region += 2;
+    }
+    // What is masked in them goes with them.
+    if (region >= regions.length || start < regions[region]!) {
+      replace(made, start, edits.ends[index]!, edits.texts[index]!);
+    }
   }
   for (const index of $range(0, regions.length / 2 - 1)) {
     replace(made, regions[index * 2]!, regions[index * 2 + 1]!, "null");
@@ -144,13 +179,22 @@ function without_tokens(edits: Edits, regions: readonly number[]): Edits {
   return made;
 }
 
+/** Finds have been added to those that are to be masked, from the index on. */
+function note_masks(held: Held, from: number): void {
+  for (const index of $range(from, held.masks.length - 1)) {
+    held.earliest = math.min(held.earliest, held.masks[index]!.start);
+  }
+}
+
 /** Says which finds stand, as far as they begin before `limit`. */
 function decide(held: Held, tally: Tally, limit: number): void {
-  if (held.masks.length === 0) {
+  if (held.masks.length === 0 || held.earliest >= limit) {
     return;
   }
   const [chosen, rest] = choose(held.masks, limit, held.until);
   held.masks = rest;
+  held.earliest = math.huge;
+  note_masks(held, 0);
   for (const hit of chosen) {
     tally.masked += hit.repeated ? 0 : 1;
     held.chosen.push({ hit, masking: new_masking(hit) });
@@ -222,5 +266,5 @@ function release(held: Held, text: GuardedText, lexicon: Lexicon, tally: Tally, 
   return out;
 }
 
-export { hold, new_held, release, whole_limit };
+export { hold, new_held, note_masks, release, whole_limit };
 export type { Held, HeldEvent };

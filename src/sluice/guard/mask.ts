@@ -132,11 +132,13 @@ function mask_in(edits: Edits, lexicon: Lexicon, masking: Masking, piece: string
     while (end < offset + piece.length && is_of_number(bytes[end - offset]!)) {
       end += 1;
     }
-    for (const index of $range(0, edits.count - 1)) {
-      if (edits.starts[index]! <= start && start < edits.ends[index]!) {
-        // Another part of the same number was found too.
-        return;
-      }
+    let before = edits.count - 1;
+    while (before >= 0 && edits.starts[before]! > start) {
+      before -= 1;
+    }
+    if (before >= 0 && start < edits.ends[before]!) {
+      // Another part of the same number was found too.
+      return;
     }
   }
   replace(edits, start, end, mask(lexicon, masking, sub(piece, from - offset + 1, to - offset)));

@@ -38,6 +38,19 @@ interface Hit {
   repeated: boolean;
 }
 
+/** What was found, until somebody takes it. */
+interface Finds {
+  hits: Hit[];
+  /** Finds that are only flagged are counted here, and not kept. */
+  count_flags: boolean;
+  flagged: number;
+  /** There were more than are kept. */
+  overflown: boolean;
+}
+
+/** More are not kept: each takes some hundred bytes. */
+const MOST_FINDS = 32768;
+
 /** Whether texts of that kind are JSON inside a JSON string. */
 function is_nested_kind(kind: number): boolean {
   return kind === TextKind.Arguments || kind === TextKind.RepeatedArguments;
@@ -58,6 +71,17 @@ function new_hit(field: Field, start: number, finish: number, action: number, so
     tokens: kind === TextKind.LogProbability,
     repeated: kind === TextKind.Repeated || kind === TextKind.RepeatedArguments,
   };
+}
+
+/** Notes a find in that text. */
+function add_find(finds: Finds, field: Field, start: number, finish: number, action: number, source: number): void {
+  if (action === Action.Flag && finds.count_flags) {
+    finds.flagged += 1;
+  } else if (finds.hits.length < MOST_FINDS) {
+    finds.hits.push(new_hit(field, start, finish, action, source));
+  } else {
+    finds.overflown = true;
+  }
 }
 
 /** Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them. */
@@ -95,7 +119,7 @@ function stands(lexicon: Lexicon, field: Field, word: number): boolean {
  * that must stand alone, else the others. Returns whether there are such as must stand alone, and may; those are in
  * `field.pending_start` too.
  */
-function collect(lexicon: Lexicon, hits: Hit[], field: Field, state: number, finish: number, whole: boolean): boolean {
+function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, finish: number, whole: boolean): boolean {
   let word = lexicon.out[state]!;
   let waiting = false;
   while (word !== 0) {
@@ -112,7 +136,7 @@ function collect(lexicon: Lexicon, hits: Hit[], field: Field, state: number, fin
         }
       }
       if (alone === whole) {
-        hits.push(new_hit(field, start, finish, action, band(properties, WordBits.List)));
+        add_find(finds, field, start, finish, action, band(properties, WordBits.List));
       }
     }
     word = lexicon.next[word]!;
@@ -120,5 +144,5 @@ function collect(lexicon: Lexicon, hits: Hit[], field: Field, state: number, fin
   return waiting;
 }
 
-export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, collect, is_nested_kind, new_hit };
-export type { Hit };
+export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect, is_nested_kind };
+export type { Finds, Hit };

@@ -1,7 +1,7 @@
 /** The prompt side: what a guard makes of a request's body, when it has been walked. */
 
 import { mask_in, new_masking } from "./mask";
-import { choose, new_tally, sort_hits } from "./tally";
+import { choose, new_tally, sort_hits, source_name } from "./tally";
 import { guard_text, unguard_text } from "./text";
 import type { Edits } from "../wire/splice";
 import type { Text } from "../wire/text";
@@ -28,14 +28,20 @@ function watch_prompt(text: Text, guard: Guard): void {
 /** Says what was found when the request has been walked, and scans no longer. Undefined: nothing was found. */
 function judge_prompt(text: Text, guard: Guard): PromptVerdict | undefined {
   const guarded = text as GuardedText;
-  const { hits } = guarded.scanner;
+  const { flagged, hits, overflown } = guarded.scanner;
   unguard_text(guarded);
-  if (hits.length === 0) {
+  if (hits.length === 0 && flagged === 0) {
     return undefined;
   }
   const tally = new_tally();
+  tally.flagged = flagged;
   const masks: Hit[] = [];
   sort_hits(tally, guard, hits, masks, true);
+  if (overflown && tally.blocked === 0) {
+    // Not all of it can be masked.
+    tally.blocked = 1;
+    tally.blocked_by = source_name(guard, hits[0]!.source);
+  }
   const [chosen] = choose(masks, math.huge, new LuaTable());
   tally.masked = chosen.length;
   return { tally, masks: chosen };

@@ -18,11 +18,11 @@ import * as bits from "bit";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
-import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, collect, new_hit } from "./match";
+import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect } from "./match";
 import { pattern_end, pattern_live, pattern_reset, pattern_step } from "./pattern";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
-import type { Hit } from "./match";
+import type { Finds } from "./match";
 
 const band = bits.band;
 const bor = bits.bor;
@@ -30,14 +30,13 @@ const lshift = bits.lshift;
 const rshift = bits.rshift;
 
 /** What looks for what: the words and patterns of a guard, and what was found. */
-interface Scanner {
+interface Scanner extends Finds {
   lexicon: Lexicon;
   /** The patterns that are looked for, and those of them for which text is held back. */
   patterns: number;
   held_patterns: number;
   /** By pattern: its `Action`. */
   pattern_actions: LuaTable<number, number>;
-  hits: Hit[];
   /** Whether texts may be cut off before their ends, as a stream is that is blocked. */
   cuttable: boolean;
   /** Then: words that did not stand alone. In pairs, their last byte, and the character that follows. They do if that is cut off. */
@@ -46,7 +45,10 @@ interface Scanner {
 
 /** A scanner for the lexicon's words, and no patterns. */
 function new_scanner(lexicon: Lexicon): Scanner {
-  return { lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), hits: [], cuttable: false, refuted: [] };
+  return {
+    lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), hits: [], count_flags: false, flagged: 0, overflown: false,
+    cuttable: false, refuted: [],
+  };
 }
 
 /** One step down the suffixes: the next state, 0 if there is none, or the suffix from where to go on, negative. */
@@ -116,19 +118,19 @@ function take_patterns(scanner: Scanner, field: Field, count: number): void {
   for (const index of $range(0, count - 1)) {
     const pattern = state.hit_pattern[index]!;
     const action = scanner.pattern_actions.get(pattern);
-    scanner.hits.push(new_hit(field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern));
+    add_find(scanner, field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern);
   }
 }
 
 /** A whole word was waiting for what comes behind it: it matches. */
 function confirm(scanner: Scanner, field: Field): void {
-  collect(scanner.lexicon, scanner.hits, field, field.pending, field.pending_end, true);
+  collect(scanner.lexicon, scanner, field, field.pending, field.pending_end, true);
 }
 
 /** Words end with the ring's last character: notes them, or lets them wait for the next one. */
 function finish_words(scanner: Scanner, field: Field): void {
   field.pending_start = -1;
-  if (collect(scanner.lexicon, scanner.hits, field, field.state, field.next, false)) {
+  if (collect(scanner.lexicon, scanner, field, field.state, field.next, false)) {
     field.pending = field.state;
     field.pending_end = field.next;
   }
@@ -273,7 +275,8 @@ function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   field.quoted = 0;
   field.characters = 0;
   field.last = -1;
-  field.settled = 0;
+  // Until it has a character.
+  field.settled = 1;
   field.fixed = Entry.Ignored + Entry.Expands + (nested ? Entry.Inner : 0);
   field.rare = bor(field.fixed, field.pattern.wake);
   field.starts = Entry.Starts;

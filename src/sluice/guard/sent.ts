@@ -45,7 +45,11 @@ function note_sent(sent: Sent, bytes: string, has_data: boolean, ended: number[]
 
 /** The data of the first event that was sent, if it stands in one line. */
 function first_data(sent: Sent): string | undefined {
-  return sent.first === undefined ? undefined : match(`\n${sent.first}`, "[\r\n]data: ?([^\r\n]+)")[0];
+  if (sent.first === undefined) {
+    return undefined;
+  }
+  const [plain] = string.gsub(sent.first, "^\ufeff", "");
+  return match(`\n${plain}`, "[\r\n]data: ?([^\r\n]+)")[0];
 }
 
 /** The choices that have begun, the first one if none has, without those whose end was sent. */

@@ -8,7 +8,7 @@
 import { MOST_REGIONS, bytes_of } from "../wire/json";
 import { frame, gather, keep_rest, read_event, take_held, walk_data } from "../wire/answer_stream";
 import { is_single_line, next_event } from "../wire/sse";
-import { hold, new_held, release, whole_limit } from "./held";
+import { hold, new_held, note_masks, release, whole_limit } from "./held";
 import { is_busy, oldest_live, settle_choice, settle_ended } from "./open_texts";
 import { note_sent } from "./sent";
 import { new_tally, sort_hits } from "./tally";
@@ -38,8 +38,11 @@ interface GuardedStream {
   /** Something was found that ends the stream, and where it begins. */
   blocked: boolean;
   blocked_at: number;
-  /** How many strings there were before the event at hand. */
+  /** Whether the event at hand has data, and how many strings there were before it. */
+  has_data: boolean;
   first_segment: number;
+  /** Whether its strings were read in the order in which they stand. */
+  ordered: boolean;
   /** An event came that can't be read. */
   unreadable: boolean;
   /** The choices that the event at hand ends; undefined: none. */
@@ -60,7 +63,9 @@ function guard_stream(reader: AnswerReader, guard: Guard): GuardedStream {
     offset: 0,
     blocked: false,
     blocked_at: 0,
+    has_data: false,
     first_segment: 0,
+    ordered: true,
     unreadable: false,
     ended: undefined,
   };
@@ -71,13 +76,19 @@ function read_guarded_event(stream: GuardedStream, raw: string, bytes: Bytes): b
   const { reader, text } = stream;
   reader.event_type = "";
   stream.first_segment = text.segment_count;
+  stream.ordered = true;
+  const { events } = reader;
   const forward = read_event(reader, raw, bytes);
+  stream.has_data = reader.events > events;
   if (text.late_start >= 0) {
+    stream.ordered = false;
     stream.unreadable = !begin_again(text, raw, frame);
     walk_data(text.walk!, bytes);
     end_again(text);
   }
-  stream.unreadable = stream.unreadable || reader.malformed;
+  // Nor can one be read whose log probabilities could not all be taken out.
+  const too_many = text.segment_count > stream.first_segment && text.walk!.state.region_count > MOST_REGIONS;
+  stream.unreadable = stream.unreadable || reader.malformed || too_many || text.overfull || text.scanner.overflown || frame.foreign;
   stream.ended = settle_ended(reader, text);
   return forward;
 }
@@ -90,7 +101,10 @@ function judge(stream: GuardedStream): boolean {
   }
   const hits = scanner.hits;
   scanner.hits = [];
-  const blocking = sort_hits(stream.tally, stream.guard, hits, stream.held.masks, stream.text.estimate.characters === 0);
+  const { held } = stream;
+  const before = held.masks.length;
+  const blocking = sort_hits(stream.tally, stream.guard, hits, held.masks, stream.text.estimate.characters === 0);
+  note_masks(held, before);
   if (blocking === undefined) {
     return false;
   }
@@ -105,7 +119,9 @@ function let_go_before_block(stream: GuardedStream, now: number): string {
   settle_choice(text, undefined);
   // What the other texts had open ends here too: it may block even before.
   const by = tally.blocked_by;
+  const before = held.masks.length;
   const other = sort_hits(tally, guard, text.scanner.hits, held.masks, false);
+  note_masks(held, before);
   if (other !== undefined && other.start < stream.blocked_at) {
     stream.blocked_at = other.start;
   } else {
@@ -145,6 +161,7 @@ function rewind(stream: GuardedStream): void {
     stream.offset = 0;
     if (held.masks.length > 0 || next(held.until)[0] !== undefined) {
       held.masks = [];
+      held.earliest = math.huge;
       held.chosen = [];
       held.until = new LuaTable();
     }
@@ -173,10 +190,13 @@ function hold_event(stream: GuardedStream, raw: string, begin: number, end: numb
   const { held, reader, text } = stream;
   const event = begin === 0 && end === raw.length ? raw : sub(raw, begin + 1, end);
   const record = hold(held, event);
-  record.has_data = frame.data_count > 0;
+  record.has_data = stream.has_data;
   record.start = text.base + begin;
   record.forward = forward;
   record.came = now;
+  record.first_segment = stream.first_segment;
+  record.end_segment = text.segment_count;
+  record.ordered = stream.ordered;
   record.regions = forward && text.segment_count > stream.first_segment ? regions_of(text) : undefined;
   record.ended = stream.ended;
   record.open_block = reader.open_block;
@@ -185,7 +205,7 @@ function hold_event(stream: GuardedStream, raw: string, begin: number, end: numb
 
 /** The LF of a CRLF whose CR ended the bytes before goes the way of the event that it ends. */
 function hold_line_end(stream: GuardedStream, raw: string, now: number): void {
-  frame.data_count = 0;
+  stream.has_data = false;
   stream.ended = undefined;
   stream.first_segment = stream.text.segment_count;
   hold_event(stream, raw, 0, 1, !stream.reader.after_dropped, now);
@@ -208,7 +228,6 @@ function cut(stream: GuardedStream, raw: string, last: boolean, now: number): st
   const bytes = bytes_of(raw);
   const length = raw.length;
   frame.at_start = !reader.started;
-  reader.started = true;
   text.base = stream.offset;
   let from = 0;
   let dropped = reader.after_dropped;
@@ -231,6 +250,7 @@ function cut(stream: GuardedStream, raw: string, last: boolean, now: number): st
     from = end;
     begin = end;
   }
+  reader.started = reader.started || begin > 0;
   reader.after_return = from === length && bytes[length - 1] === 13;
   reader.after_dropped = dropped;
   stream.offset += begin;
@@ -261,7 +281,7 @@ function read_single(stream: GuardedStream, chunk: string, bytes: Bytes, now: nu
     if (!forward) {
       return "";
     }
-    note_sent(held.sent, chunk, frame.data_count > 0, stream.ended, reader.open_block, reader.sequence);
+    note_sent(held.sent, chunk, stream.has_data, stream.ended, reader.open_block, reader.sequence);
     return chunk;
   }
   hold_event(stream, chunk, 0, chunk.length, forward, now);

@@ -38,8 +38,11 @@ interface GuardedText extends Text {
   field: Field;
   single: Field;
   fields: Field[];
-  /** The next to be given up. */
-  oldest: number;
+  /** There are more than can be kept. */
+  overfull: boolean;
+  /** Whether the string at hand says that a choice has ended, if it has any characters, and how many were counted before it. */
+  ending: boolean;
+  counted: number;
   /** Added to positions: where the bytes being walked lie in the stream. */
   base: number;
   /** Where the string at hand has its first character. */
@@ -83,7 +86,9 @@ function make_text(this: void): GuardedText {
     field: SKIPPED,
     single: SKIPPED,
     fields: [],
-    oldest: 0,
+    overfull: false,
+    ending: false,
+    counted: 0,
     base: 0,
     string_start: 0,
     segments: ffi.new<Int32Buffer>(`int32_t[${FIRST_SEGMENTS * 3}]`),
@@ -114,6 +119,9 @@ function guard_text(text: GuardedText, guard: Guard, streaming: boolean): void {
   scanner.held_patterns = guard.held_patterns;
   scanner.pattern_actions = guard.pattern_actions;
   scanner.hits = [];
+  scanner.count_flags = !streaming;
+  scanner.flagged = 0;
+  scanner.overflown = false;
   scanner.cuttable = streaming;
   scanner.refuted = [];
   text.guarded = true;
@@ -123,7 +131,7 @@ function guard_text(text: GuardedText, guard: Guard, streaming: boolean): void {
   text.single.id = 0;
   text.single.kind = TextKind.Content;
   text.fields = [];
-  text.oldest = 0;
+  text.overfull = false;
   text.base = 0;
   text.segment_count = 0;
   text.ended = [];

@@ -31,8 +31,8 @@ const bor = bits.bor;
 const lshift = bits.lshift;
 const rshift = bits.rshift;
 
-/** A stream has at most so many texts at a time; beyond them an old one is given up. */
-const MOST_FIELDS = 64;
+/** A stream with more texts can't be guarded. */
+const MOST_FIELDS = 256;
 
 /** A field for a text that begins. */
 function add_field(text: GuardedText): Field {
@@ -43,11 +43,8 @@ function add_field(text: GuardedText): Field {
     field.id = fields.length;
     return field;
   }
-  text.oldest = (text.oldest + 1) % MOST_FIELDS;
-  const field = fields[text.oldest]!;
-  settle(text.scanner, field);
-  field.id += MOST_FIELDS;
-  return field;
+  text.overfull = true;
+  return fields[0]!;
 }
 
 /** Another text of the same choice begins: what the others have open need not be held back any longer. */
@@ -59,6 +56,14 @@ function settle_others(text: GuardedText, current: Field): void {
     if (field !== current && field.outer === current.outer && field.settled === 0 && field.kind !== TextKind.LogProbability) {
       settle(text.scanner, field);
     }
+  }
+}
+
+/** A text goes on that was not the choice's last one. */
+function begin_turn(text: GuardedText, field: Field): void {
+  if (field !== text.single) {
+    field.settled = 0;
+    settle_others(text, field);
   }
 }
 
@@ -78,10 +83,6 @@ function find_field(text: GuardedText, wanted: TextPlace): Field {
     found.place = place;
     found.kind = kind;
     begin_text(text.scanner, found, kind === TextKind.Arguments);
-    settle_others(text, found);
-  } else if (found.settled !== 0) {
-    found.settled = 0;
-    settle_others(text, found);
   }
   return found;
 }
@@ -127,9 +128,7 @@ function single_field(text: GuardedText, kind: number): Field {
 /** Chooses the field for a string of a guarded text. */
 function guarded_field(text: GuardedText, kind: number, node: number, position: number): Field {
   if (kind === TextKind.FinishReason) {
-    if (text.streaming && place_known(text, kind, node, position)) {
-      text.ended.push(found.outer);
-    }
+    text.ending = text.streaming && place_known(text, kind, node, position);
     return SKIPPED;
   }
   if (text.streaming) {
@@ -148,6 +147,8 @@ function begin(this: void, text: Text, node: number, position: number): void {
   counting.previous = 0;
   guarded.counting = counting;
   if (guarded.guarded) {
+    guarded.ending = false;
+    guarded.counted = counting.characters;
     const field = guarded_field(guarded, kind, node, position);
     field.characters -= counting.characters;
     guarded.field = field;
@@ -257,14 +258,22 @@ function finish(this: void, text: Text, position: number): void {
   if (!guarded.guarded) {
     return;
   }
-  const field = guarded.field;
+  const { counting, field } = guarded;
+  // A string without characters says nothing: neither that a choice has ended, nor that another text of it has.
+  const any = counting.characters > guarded.counted;
   if (field.id < 0) {
     field.characters = 0;
+    if (any && guarded.ending) {
+      guarded.ended.push(found.outer);
+    }
     return;
   }
-  field.characters += guarded.counting.characters;
+  field.characters += counting.characters;
   if (guarded.streaming) {
     note_segment(guarded, field, position);
+    if (any && field.settled !== 0) {
+      begin_turn(guarded, field);
+    }
   }
   if (field === guarded.single) {
     settle(guarded.scanner, field);

@@ -172,7 +172,7 @@ function filter_header(this: void): void {
     const refusal =
       status >= 400 && !upstream_answered()
         ? refuse_nginx_error(status)
-        : (refuse_upstream_status(status) ?? (status < 300 ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
+        : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {
       state.refusal = refusal;
       state.mode = Mode.Replace;

@@ -12,7 +12,7 @@ import { NO_SLOT, answer_slots } from "./answer_shape";
 import type { AnswerSlots } from "./answer_shape";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
 import type { Walk } from "./json";
-import { MOST_EVENT_BYTES, is_done_marker, is_single_line, new_frame, next_event } from "./sse";
+import { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event } from "./sse";
 import { attach, new_text } from "./text";
 import type { Text } from "./text";
 import { take_usage } from "./usage";
@@ -107,7 +107,7 @@ function is_usage_chunk(walk: Walk<Text>, slots: AnswerSlots): boolean {
 
 /** Reads the event in `frame`. Returns whether it goes on to the client. */
 function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
-  if (frame.data_count === 0) {
+  if (is_empty(frame, bytes)) {
     return true;
   }
   if (frame.overflown) {
@@ -168,7 +168,6 @@ function read_events(reader: AnswerReader, text: string, last: boolean): string 
   const bytes = bytes_of(text);
   const length = text.length;
   frame.at_start = !reader.started;
-  reader.started = true;
   let from = 0;
   let kept_from = 0;
   let parts: string[] | undefined;
@@ -194,6 +193,7 @@ function read_events(reader: AnswerReader, text: string, last: boolean): string 
     }
     from = end;
   }
+  reader.started = reader.started || from > 0;
   if (from === length) {
     reader.after_return = length > 0 && bytes[length - 1] === 13;
     reader.after_dropped = kept_from === length;

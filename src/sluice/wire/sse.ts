@@ -19,8 +19,10 @@ const MOST_EVENT_BYTES = 4194304;
 interface EventFrame {
   /** How many `data` lines the event has; */
   data_count: number;
-  /** it has more than can be noted. */
+  /** it has more than can be noted; */
   overflown: boolean;
+  /** it has a line that is neither a comment nor one of the fields that a stream may have. */
+  foreign: boolean;
   /** Offsets in the buffer (0 the first) where each line's data begins and ends. */
   data_starts: Int32Buffer;
   data_ends: Int32Buffer;
@@ -38,6 +40,7 @@ function new_frame(): EventFrame {
   return {
     data_count: 0,
     overflown: false,
+    foreign: false,
     data_starts: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
     data_ends: ffi.new<Int32Buffer>(`int32_t[${MOST_DATA_LINES}]`),
     at_start: true,
@@ -48,7 +51,31 @@ function new_frame(): EventFrame {
   };
 }
 
-/** Notes a line if it is a `data` field. */
+/** Whether a line is the field of that name, given as its bytes. */
+function is_field(bytes: Bytes, from: number, to: number, name: readonly number[]): boolean {
+  const length = name.length;
+  if (to - from < length || (to - from > length && bytes[from + length] !== 58)) {
+    return false;
+  }
+  for (const index of $range(0, length - 1)) {
+    if (bytes[from + index] !== name[index]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** event, id, retry */
+const EVENT = [101, 118, 101, 110, 116];
+const ID = [105, 100];
+const RETRY = [114, 101, 116, 114, 121];
+
+/** Whether a line is a comment, or one of the fields of a stream that are no data. */
+function is_known_line(bytes: Bytes, from: number, to: number): boolean {
+  return bytes[from] === 58 || is_field(bytes, from, to, EVENT) || is_field(bytes, from, to, ID) || is_field(bytes, from, to, RETRY);
+}
+
+/** Notes a line: what is data in it, or that it is foreign. */
 function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): void {
   let start = from;
   if (from === 0 && frame.at_start && to >= 7 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
@@ -76,6 +103,8 @@ function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): v
     frame.data_starts[frame.data_count] = start;
     frame.data_ends[frame.data_count] = to;
     frame.data_count += 1;
+  } else if (!is_known_line(bytes, start, to)) {
+    frame.foreign = true;
   }
 }
 
@@ -88,6 +117,7 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
   let at = from;
   frame.data_count = 0;
   frame.overflown = false;
+  frame.foreign = false;
   if (frame.text !== text || from <= frame.from) {
     frame.text = text;
     frame.line_feed = 0;
@@ -140,8 +170,22 @@ function is_single_line(frame: EventFrame, text: string, bytes: Bytes): boolean 
   }
   frame.data_count = 0;
   frame.overflown = false;
+  frame.foreign = false;
   note_line(frame, bytes, 0, length - 2);
   return true;
+}
+
+/** Whether the event has no data, or none but blanks: some servers send such to keep the connection. */
+function is_empty(frame: EventFrame, bytes: Bytes): boolean {
+  if (frame.data_count !== 1) {
+    return frame.data_count === 0;
+  }
+  const end = frame.data_ends[0]!;
+  let at = frame.data_starts[0]!;
+  while (at < end && bytes[at] === 32) {
+    at += 1;
+  }
+  return at === end;
 }
 
 /** Whether the event's data is exactly `[DONE]`, which ends a stream of OpenAI's API. */
@@ -149,8 +193,11 @@ function is_done_marker(frame: EventFrame, bytes: Bytes): boolean {
   if (frame.data_count !== 1) {
     return false;
   }
-  const start = frame.data_starts[0]!;
+  let start = frame.data_starts[0]!;
   let end = frame.data_ends[0]!;
+  while (start < end && bytes[start] === 32) {
+    start += 1;
+  }
   while (end > start && bytes[end - 1] === 32) {
     end -= 1;
   }
@@ -161,5 +208,5 @@ function is_done_marker(frame: EventFrame, bytes: Bytes): boolean {
   );
 }
 
-export { MOST_EVENT_BYTES, is_done_marker, is_single_line, new_frame, next_event };
+export { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event };
 export type { EventFrame };
