@@ -2,11 +2,11 @@
 
 import * as bits from "bit";
 import * as ffi from "ffi";
-import { make_ascii_table } from "./ascii_table";
+import { ROW_BITS, make_ascii_table } from "./ascii_table";
 import { build } from "./automaton";
 import { WordBits } from "./words";
 import { make_table } from "./character_table";
-import { PAGE_COUNT, PAGE_SIZE } from "./entry";
+import { PAGE_COUNT } from "./entry";
 import { FOLD_VERSION, is_word } from "./fold";
 import { write_image } from "./lexicon";
 import type { Words } from "./words";
@@ -146,9 +146,10 @@ function compile_lexicon(sources: Source[], with_words: boolean, pause: (this: v
     { data: words.starts, count: with_words ? words.count + 2 : 0, width: 4 },
     { data: words.characters, count: with_words ? words.starts[words.count + 1]! : 0, width: 4 },
     { data: name_text, count: name_text.length, width: 1 },
-    { data: ascii.cells, count: ascii.rows * PAGE_SIZE, width: 2 },
+    { data: ascii.cells, count: lshift(ascii.rows, ROW_BITS), width: 2 },
     { data: ascii.states, count: ascii.rows, width: 4 },
     { data: ascii.row_pairs, count: ascii.pairs * 2, width: 4 },
+    { data: ascii.columns, count: 256, width: 1 },
   ];
   const [image, bytes] = write_image(pieces, automaton.states, FOLD_VERSION);
   return $multi(image, bytes);

@@ -3,12 +3,14 @@
  * mapped, checked and used without being read into anything else, and shared by all workers.
  *
  * It begins with a header of 32-bit integers in the machine's order: the magic number, the format, the size in bytes, a checksum, the
- * version of the fold, and by section its offset and its count of elements. All sections are int32 but for the classes and
+ * version of the fold, and by section its offset and its count of elements. All sections are int32 but for the classes, columns and
  * names, which are bytes, and the cells, which are int16. A file that was cut off, altered, made by another version or by something else is refused.
  */
 
 import * as bits from "bit";
 import * as ffi from "ffi";
+import { new_tables } from "./tables";
+import type { Tables } from "./tables";
 
 const band = bits.band;
 const bxor = bits.bxor;
@@ -18,7 +20,7 @@ const tobit = bits.tobit;
 /** "SLEX", read as a little-endian integer; a file from a machine of the other order does not match. */
 const MAGIC = 0x58454c53;
 /** Raised whenever the layout or the meaning of anything changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** The integers of the header before the sections' offsets and counts. */
 const enum Header {
@@ -54,11 +56,12 @@ const enum Section {
   WordCharacters = 17,
   /** Names of the lists, each followed by a zero byte. */
   Names = 18,
-  /** The table of ASCII characters: its cells (int16), the state of each row, and the rows of states. */
+  /** The table of ASCII characters: its cells (int16), the state of each row, the rows of states, and the columns of characters. */
   Cells = 19,
   RowStates = 20,
   RowPairs = 21,
-  Count = 22,
+  Columns = 22,
+  Count = 23,
 }
 
 const HEADER_INTEGERS = Header.Sections + Section.Count * 2;
@@ -91,9 +94,8 @@ interface Lexicon {
   word_characters: Int32Buffer;
   /** The lists' names, in order. */
   names: string[];
-  cells: Int32Buffer;
-  row_states: Int32Buffer;
-  row_pairs: Int32Buffer;
+  /** What the fast loops look at. */
+  tables: Tables;
 }
 
 /** A section to be written: its elements, how many, and the bytes of each. */
@@ -163,7 +165,7 @@ function is_inside(header: Int32Buffer, bytes: number): boolean {
   for (const section of $range(0, Section.Count - 1)) {
     const offset = header[Header.Sections + section * 2]!;
     const count = header[Header.Sections + section * 2 + 1]!;
-    const width = section === Section.Classes || section === Section.Names ? 1 : section === Section.Cells ? 2 : 4;
+    const width = section === Section.Classes || section === Section.Columns || section === Section.Names ? 1 : section === Section.Cells ? 2 : 4;
     if (offset < HEADER_INTEGERS * 4 || band(offset, 3) !== 0 || count < 0 || offset + count * width > bytes) {
       return false;
     }
@@ -253,11 +255,21 @@ function open_image(
     expansion_classes: section(Section.ExpansionClasses),
     word_starts: section(Section.WordStarts),
     word_characters: section(Section.WordCharacters),
-    cells: ffi.cast<Int32Buffer>("int16_t *", pointer_at(block, header[Header.Sections + Section.Cells * 2]!)),
-    row_states: section(Section.RowStates),
-    row_pairs: section(Section.RowPairs),
+    tables: new_tables(),
     names: split_names(ffi.string(pointer_at(block, header[Header.Sections + Section.Names * 2]!), count(Section.Names))),
   };
+  const { tables } = lexicon;
+  tables.link = lexicon.link;
+  tables.check = lexicon.check;
+  tables.fail = lexicon.fail;
+  tables.resume = lexicon.resume;
+  tables.info = lexicon.info;
+  tables.pages = lexicon.pages;
+  tables.entries = lexicon.entries;
+  tables.cells = ffi.cast<Int32Buffer>("int16_t *", pointer_at(block, header[Header.Sections + Section.Cells * 2]!));
+  tables.row_states = section(Section.RowStates);
+  tables.row_pairs = section(Section.RowPairs);
+  tables.columns = pointer_at(block, header[Header.Sections + Section.Columns * 2]!) as Bytes;
   return $multi(lexicon, undefined);
 }
 

@@ -65,7 +65,9 @@ function pattern_step(
 ): number {
   state.hits = 0;
   if (band(wanted, NUMBERS) !== 0) {
-    number_step(state, wanted, character_class, before, position, next);
+    state.position = position;
+    state.next = next;
+    number_step(state, wanted, character_class, before);
   }
   if (band(wanted, Pattern.Email) !== 0) {
     email_step(state, character_class, before, position, next, count);

@@ -50,28 +50,28 @@ function enter(state: PatternState, stage: Stage): void {
 }
 
 /** A group begins with a digit. */
-function begin_group(state: PatternState, joiner: Joiner, value: number, position: number, next: number): void {
+function begin_group(state: PatternState, joiner: Joiner, value: number): void {
   const group = band(state.groups, 31);
-  state.group_starts[group] = position;
+  state.group_starts[group] = state.position;
   state.group_lengths[group] = 1;
   state.group_joiners[group] = joiner;
   state.groups += 1;
   state.digits[band(state.run_digits, 31)] = value;
   state.run_digits += 1;
-  state.number_end = next;
+  state.number_end = state.next;
   enter(state, Stage.Digits);
 }
 
 /** A run begins with a digit. */
-function begin_run(state: PatternState, left: Left, value: number, position: number, next: number): void {
+function begin_run(state: PatternState, left: Left, value: number): void {
   state.left = left;
   state.run_digits = 0;
   state.groups = 0;
-  begin_group(state, Joiner.None, value, position, next);
+  begin_group(state, Joiner.None, value);
 }
 
 /** The group goes on. */
-function add_digit(state: PatternState, value: number, next: number): void {
+function add_digit(state: PatternState, value: number): void {
   const group = band(state.groups - 1, 31);
   const length = state.group_lengths[group]!;
   if (length < LONGEST_GROUP) {
@@ -79,7 +79,7 @@ function add_digit(state: PatternState, value: number, next: number): void {
   }
   state.digits[band(state.run_digits, 31)] = value;
   state.run_digits += 1;
-  state.number_end = next;
+  state.number_end = state.next;
 }
 
 /** Whether the last three groups are those of a social security number. */
@@ -184,7 +184,7 @@ function end_group(state: PatternState, wanted: number, tail: boolean): void {
 }
 
 /** A character behind a group of digits, no digit. */
-function after_digits(state: PatternState, wanted: number, character_class: number, next: number): void {
+function after_digits(state: PatternState, wanted: number, character_class: number): void {
   if (character_class === CharacterClass.Hyphen || character_class === CharacterClass.Space) {
     state.joiner = character_class === CharacterClass.Hyphen ? Joiner.Hyphen : Joiner.Space;
     end_group(state, wanted, false);
@@ -193,7 +193,7 @@ function after_digits(state: PatternState, wanted: number, character_class: numb
     end_group(state, wanted, false);
     enter(state, Stage.Point);
   } else if (character_class === CharacterClass.X && state.run_digits >= ID_DIGITS && band(wanted, Pattern.CnIdCard) !== 0) {
-    state.number_end = next;
+    state.number_end = state.next;
     enter(state, Stage.Tail);
   } else {
     if (band(lshift(1, character_class), BESIDE) === 0) {
@@ -211,29 +211,22 @@ function left_of(before: number): Left {
   return band(lshift(1, before), BESIDE) === 0 ? Left.Free : Left.Word;
 }
 
-/** A character; `before`: the class of the one before it. Matches are noted in the state. */
-function number_step(
-  state: PatternState,
-  wanted: number,
-  character_class: number,
-  before: number,
-  position: number,
-  next: number,
-): void {
+/** A character, the place of which is in the state; `before`: the class of the one before it. Matches are noted in the state. */
+function number_step(state: PatternState, wanted: number, character_class: number, before: number): void {
   const stage = state.stage;
   if (character_class >= CharacterClass.Zero) {
     const value = character_class - CharacterClass.Zero;
     if (stage === Stage.Digits) {
-      add_digit(state, value, next);
+      add_digit(state, value);
     } else if (stage === Stage.Idle) {
-      begin_run(state, left_of(before), value, position, next);
+      begin_run(state, left_of(before), value);
     } else if (stage === Stage.Joined || stage === Stage.JoinedTwice) {
-      begin_group(state, state.joiner, value, position, next);
+      begin_group(state, state.joiner, value);
     } else {
-      begin_run(state, Left.Word, value, position, next);
+      begin_run(state, Left.Word, value);
     }
   } else if (stage === Stage.Digits) {
-    after_digits(state, wanted, character_class, next);
+    after_digits(state, wanted, character_class);
   } else if (
     stage === Stage.Joined &&
     (character_class === CharacterClass.Hyphen || character_class === CharacterClass.Space)

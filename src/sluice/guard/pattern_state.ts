@@ -53,6 +53,7 @@ const enum Joiner {
 ffi.cdef(`
 typedef struct {
   int32_t wake, number_wake, email_wake, hits;
+  int32_t position, next;
   int32_t stage, left, joiner, run_digits, groups, number_end;
   int32_t running, local_start, local_count, dot;
   int32_t domain, domain_start, domain_count, dots, label_length, letters, hyphen, domain_end, address_end;
@@ -68,6 +69,9 @@ interface PatternState {
   email_wake: number;
   /** How many matches the last call has found. */
   hits: number;
+  /** Where the character at hand begins, and where the one behind it does. */
+  position: number;
+  next: number;
 
   stage: number;
   left: number;

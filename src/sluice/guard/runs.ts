@@ -16,7 +16,7 @@ import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { RING } from "./field";
 import { BEHIND_SEPARATOR, BEHIND_WORD, POSITION_SHIFT } from "./match";
 import type { Field } from "./field";
-import type { Lexicon } from "./lexicon";
+import type { Tables } from "./tables";
 
 const arshift = bits.arshift;
 const band = bits.band;
@@ -54,17 +54,16 @@ function leave_run(field: Field, state: number, count: number, entry: number, pl
 }
 
 /** The field's row in the table of ASCII characters; −1: its state has none. */
-function row_of(lexicon: Lexicon, field: Field): number {
-  const pair = rshift(lexicon.info[field.state]!, Info.RowShift);
-  return lexicon.row_pairs[pair * 2 + rshift(0 - field.gap, 31)]!;
+function row_of(tables: Tables, field: Field): number {
+  const pair = rshift(tables.info[field.state]!, Info.RowShift);
+  return tables.row_pairs[pair * 2 + rshift(0 - field.gap, 31)]!;
 }
 
 /** Moves through ASCII characters by the table of their rows. Returns where a character takes more than that. */
-function run_rows(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, from: number, to: number): number {
+function run_rows(field: Field, tables: Tables, base: number, bytes: Bytes, from: number, to: number): number {
   const { rare, ring } = field;
-  const { cells, entries } = lexicon;
   let { count, gap } = field;
-  let row = row_of(lexicon, field);
+  let row = row_of(tables, field);
   let word = band(rshift(field.starts, STARTS_TO_RING), BEHIND_WORD);
   let reached = to;
   if (row < 0) {
@@ -72,9 +71,8 @@ function run_rows(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
   }
   for (const at of $range(from, to - 1)) {
     const value = bytes[at]!;
-    const entry = entries[value]!;
-    const next = cells[bor(lshift(row, ROW_BITS), value)]!;
-    // No character beyond ASCII comes here that the class would not stop, and its cell lies in the table or behind it.
+    const entry = tables.entries[value]!;
+    const next = tables.cells[bor(lshift(row, ROW_BITS), tables.columns[value]!)]!;
     if (bor(STRING_CLASS[value]!, band(entry, rare), rshift(next, 15), band(gap, MOST_SEPARATORS)) !== 0) {
       reached = at;
       break;
@@ -89,7 +87,7 @@ function run_rows(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
   }
   if (reached > from) {
     const last = bytes[reached - 1]!;
-    leave_run(field, lexicon.row_states[row]!, count, entries[last]!, last);
+    leave_run(field, tables.row_states[row]!, count, tables.entries[last]!, last);
     field.gap = math.max(field.gap, gap);
   }
   return reached;
@@ -99,33 +97,31 @@ function run_rows(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
  * Where a state whose link is `here` leads by its suffixes, if it does not go on with the symbol itself; 0: to the root's successor,
  * if there is one; −1: there are more than two suffixes to try.
  */
-function fall_twice(lexicon: Lexicon, here: number, state: number, symbol: number): number {
-  const { check, fail, link } = lexicon;
+function fall_twice(tables: Tables, here: number, state: number, symbol: number): number {
   if (band(here, Link.Suffix) === 0) {
     return 0;
   }
-  const shorter = fail[state]!;
-  const there = link[shorter]!;
+  const shorter = tables.fail[state]!;
+  const there = tables.link[shorter]!;
   const next = tobit(rshift(there, LINK_BITS) + symbol);
-  if (check[next] === shorter) {
+  if (tables.check[next] === shorter) {
     return next;
   }
   if (band(there, Link.Suffix) === 0) {
     return 0;
   }
-  const shortest = fail[shorter]!;
-  const last = link[shortest]!;
+  const shortest = tables.fail[shorter]!;
+  const last = tables.link[shortest]!;
   const slot = tobit(rshift(last, LINK_BITS) + symbol);
-  if (check[slot] === shortest) {
+  if (tables.check[slot] === shortest) {
     return slot;
   }
   return band(last, Link.Suffix) === 0 ? 0 : -1;
 }
 
 /** Moves through three-byte characters. Returns where a character takes more than a simple move. */
-function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, from: number, to: number): number {
+function run_wide(field: Field, tables: Tables, base: number, bytes: Bytes, from: number, to: number): number {
   const { ring } = field;
-  const { check, entries, link, pages } = lexicon;
   const foreign = bor(field.rare, Entry.Word);
   let { count, starts, state } = field;
   let behind = behind_field(field);
@@ -137,7 +133,7 @@ function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
       reached = at;
       break;
     }
-    const entry = entries[bor(pages[rshift(code_point, PAGE_BITS)]!, band(code_point, PAGE_SIZE - 1))]!;
+    const entry = tables.entries[bor(tables.pages[rshift(code_point, PAGE_BITS)]!, band(code_point, PAGE_SIZE - 1))]!;
     if (band(entry, foreign) !== 0) {
       reached = at;
       break;
@@ -148,14 +144,14 @@ function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
         reached = at;
         break;
       }
-      state = lexicon.resume[state]!;
+      state = tables.resume[state]!;
       behind = BEHIND_SEPARATOR;
     } else {
       const symbol = band(entry, Entry.Symbol);
-      const here = link[state]!;
+      const here = tables.link[state]!;
       let next = tobit(rshift(here, LINK_BITS) + symbol);
-      if (check[next] !== state) {
-        next = fall_twice(lexicon, here, state, symbol);
+      if (tables.check[next] !== state) {
+        next = fall_twice(tables, here, state, symbol);
         if (next < 0) {
           reached = at;
           break;
@@ -165,7 +161,7 @@ function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
           next = band(arshift(0 - band(entry, starts), 31), symbol);
         }
       }
-      if (band(link[next]!, Link.Word) !== 0) {
+      if (band(tables.link[next]!, Link.Word) !== 0) {
         reached = at;
         break;
       }
@@ -178,8 +174,8 @@ function run_wide(field: Field, lexicon: Lexicon, base: number, bytes: Bytes, fr
   }
   if (reached > from) {
     const last = wide_character(bytes, reached - 3);
-    const place = pages[rshift(last, PAGE_BITS)]! + band(last, PAGE_SIZE - 1);
-    leave_run(field, state, count, entries[place]!, place);
+    const place = tables.pages[rshift(last, PAGE_BITS)]! + band(last, PAGE_SIZE - 1);
+    leave_run(field, state, count, tables.entries[place]!, place);
   }
   return reached;
 }

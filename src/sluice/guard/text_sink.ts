@@ -201,8 +201,9 @@ function plain_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to:
   }
   const { base } = walk.state;
   let at = from;
+  // A character by itself, between others, is not worth a run.
   if (field.waits === 0) {
-    at = run_rows(field, text.scanner.lexicon, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+    at = run_rows(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
     count_plain(counting, bytes, from, at);
     if (at > from) {
       end_run(text.scanner, field, text.base + base + at);
@@ -224,8 +225,8 @@ function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: 
   }
   const { base } = walk.state;
   let at = from;
-  if (field.waits === 0) {
-    at = run_wide(field, text.scanner.lexicon, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+  if (field.waits === 0 && from + 5 < to && bytes[from + 3]! >= 0xe0) {
+    at = run_wide(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
     count_wide(counting, bytes, from, at);
   }
   if (at <= to - 3) {
