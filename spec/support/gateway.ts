@@ -21,6 +21,8 @@ interface JournalLine {
   cached_input_tokens: number;
   output_tokens: number;
   usage_from: string;
+  reserved_tokens: number | null;
+  cost_nano_usd: number;
   first_token_ms: number | null;
   duration_ms: number;
   held_ms: number;
@@ -44,6 +46,8 @@ interface GatewayOptions {
   config: string;
   env?: Record<string, string>;
   workers?: number;
+  /** Where it runs, and what it leaves stays there; without it a directory is made, and removed at the end. */
+  directory?: string;
   /** More files beside the YAML, by relative name. */
   files?: Record<string, string | Buffer>;
 }
@@ -189,7 +193,7 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     metrics: async () => parseMetrics(await (await fetch(`${adminUrl}/metrics`)).text()),
     async stop() {
       await server.stop();
-      removeDirectory(directory);
+      if (options.directory === undefined) removeDirectory(directory);
     },
   };
 }
@@ -198,11 +202,11 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
 async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let output = "";
   for (let tries = 0; tries < 3; tries++) {
-    const directory = temporaryDirectory("sluice-gateway");
+    const directory = options.directory ?? temporaryDirectory("sluice-gateway");
     const gateway = await attempt(options, directory);
     if (typeof gateway !== "string") return gateway;
     output = gateway;
-    removeDirectory(directory);
+    if (options.directory === undefined) removeDirectory(directory);
     if (!/Address already in use/i.test(output)) break;
     await sleep(50);
   }

@@ -113,7 +113,7 @@ describe("The JSON Schema", function()
             reading.text({ tenants = "tenants: {}\n" }),
             reading.text({ tenants = "tenants: ~\n" }),
             reading.text({ tenants = "tenants: [{id: a b}]\n" }),
-            reading.text({ tenants = "tenants: [{id: a, limits: {}}]\n" }),
+            reading.text({ tenants = "tenants: [{id: a, limits: {requests_per_minute: 0}}]\n" }),
             reading.text({ tenants = "tenants: [{id: a, api_keys: [{id: b}]}]\n" }),
             reading.text({ tenants = "tenants: [{id: a, api_keys: [{id: b, sha256: c}]}]\n" }),
             reading.text({ models = "models: []\n" }),

@@ -7,7 +7,7 @@ local function built()
         { name = "chat", pool = "gpu", upstream_model = "Qwen/Qwen2.5-72B-Instruct" },
         { name = "gpt-4o", pool = "cloud", upstream_model = "gpt-4o" },
         { name = "chat-small", pool = "gpu", upstream_model = "Qwen/Qwen2.5-7B-Instruct" },
-    }, { gpu = GPU, cloud = CLOUD })
+    }, { gpu = GPU, cloud = CLOUD }, function() end)
 end
 
 describe("the route table", function()

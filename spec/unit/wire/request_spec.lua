@@ -216,16 +216,31 @@ describe("the output cap", function()
         end
     end
 
-    it("of chat is the smaller one of two", function()
+    it("of chat is the larger one of two: which of them counts is up to the upstream", function()
         local function cap(first, second)
             return assert(read("chat", ('{"model":"a","max_tokens":%s,"max_completion_tokens":%s}'):format(first, second))).output_cap
         end
-        assert.equal(10, cap("10", "20"))
-        assert.equal(10, cap("20", "10"))
+        assert.equal(20, cap("10", "20"))
+        assert.equal(20, cap("20", "10"))
         assert.equal(10, cap("null", "10"))
         assert.equal(10, cap("10", "null"))
-        assert.equal(0, cap("0", "7"))
+        assert.equal(7, cap("0", "7"))
         assert.is_nil(cap("null", '"x"'))
+    end)
+
+    it("is cut down to the model's own, each number by itself, and left alone if it is not larger", function()
+        local function capped(body, most)
+            local reading = assert(read("chat", body))
+            local edits = request.edits_for(reading, "a", most)
+            return edits and splice.apply(edits, body, 0)
+        end
+        assert.equal('{"model":"a","max_tokens": 8 }', capped('{"model":"a","max_tokens": 4096.0 }', 8))
+        assert.equal('{"max_tokens":5,"max_completion_tokens":8,"model":"a"}', capped('{"max_tokens":5,"max_completion_tokens":9,"model":"a"}', 8))
+        assert.equal('{"max_tokens":8,"max_completion_tokens":8,"model":"a"}', capped('{"max_tokens":1e3,"max_completion_tokens":9,"model":"a"}', 8))
+        assert.is_nil(capped('{"model":"a","max_tokens":8}', 8))
+        assert.is_nil(capped('{"model":"a","max_tokens":"9"}', 8))
+        assert.is_nil(capped('{"model":"a"}', 8))
+        assert.is_nil(capped('{"model":"a","max_tokens":99999}', nil))
     end)
 
     it("is not read from the fields of other APIs", function()

@@ -16,6 +16,7 @@
  */
 
 import * as ffi from "ffi";
+import type { Scope } from "../limit/scope";
 import type { Principal, Tenant } from "./principal";
 
 ffi.cdef(`
@@ -56,6 +57,8 @@ interface KeyTable {
   /** The same, found by tenant and id; only needed while keys are added. */
   id_slots: Int32Buffer | undefined;
   principals: LuaTable<number, Principal | undefined>;
+  /** The scopes of keys that have limits of their own, by the tenant's id, a space, and the key's. */
+  scopes: LuaTable<string, Scope | undefined>;
 }
 
 const MOST_ID_BYTES = 64;
@@ -102,6 +105,7 @@ function key_table(): KeyTable {
     slots: empty_slots(32),
     id_slots: empty_slots(32),
     principals: new LuaTable<number, Principal | undefined>(),
+    scopes: new LuaTable<string, Scope | undefined>(),
   };
 }
 
@@ -171,7 +175,9 @@ function find_principal(table: KeyTable, digest: Int32Buffer): Principal | undef
   if (known !== undefined) {
     return known;
   }
-  const principal: Principal = { tenant: table.tenants[table.owners[entry]!]!, key: id_of(table, entry) };
+  const tenant = table.tenants[table.owners[entry]!]!;
+  const key = id_of(table, entry);
+  const principal: Principal = { tenant, key, scope: table.scopes.get(`${tenant.id} ${key}`) };
   table.principals.set(entry, principal);
   return principal;
 }

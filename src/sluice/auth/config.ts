@@ -3,6 +3,7 @@
  */
 
 import type { Schema } from "../config/schema";
+import type { BudgetConfiguration, LimitsConfiguration } from "../limit/scope";
 
 interface IssuerConfiguration {
   issuer: string;
@@ -26,6 +27,7 @@ interface ApiKeyConfiguration {
   /** Of these two exactly one is there. */
   sha256?: string;
   secret?: string;
+  limits?: LimitsConfiguration;
 }
 
 interface TenantConfiguration {
@@ -36,6 +38,8 @@ interface TenantConfiguration {
   models?: string[];
   /** The name of a guard. */
   guard?: string;
+  limits?: LimitsConfiguration;
+  budget?: BudgetConfiguration;
 }
 
 const ISSUER_SCHEMA: Schema = {
@@ -110,59 +114,66 @@ const AUTH_SCHEMA: Schema = {
   },
 };
 
-const API_KEY_SCHEMA: Schema = {
-  description: "An API key.",
-  type: "object",
-  required: ["id"],
-  oneOf: [{ required: ["sha256"] }, { required: ["secret"] }],
-  properties: {
-    id: { description: "Its name in logs and in the journal.", type: "string", format: "identifier" },
-    sha256: { description: "The key's SHA-256 in hexadecimal.", type: "string", format: "sha256" },
-    secret: {
-      description: "The key itself, best from the environment.",
-      type: "string",
-      minLength: 8,
-      maxLength: 512,
-      writeOnly: true,
-    },
-  },
-};
-
-/** The `tenants` section. */
-const TENANTS_SCHEMA: Schema = {
-  description: "Who may use the gateway. Without tenants nobody may.",
-  type: "array",
-  items: {
-    description: "A tenant: the one who is let in, limited and charged.",
+function api_key_schema(limits: Schema): Schema {
+  return {
+    description: "An API key.",
     type: "object",
     required: ["id"],
+    oneOf: [{ required: ["sha256"] }, { required: ["secret"] }],
     properties: {
-      id: { description: "Its name in logs, metrics and tokens.", type: "string", format: "identifier" },
-      api_keys: { description: "Its API keys.", type: "array", items: API_KEY_SCHEMA },
-      api_keys_file: {
-        description: "A file with more of them: one `id sha256` a line.",
+      id: { description: "Its name in logs and in the journal.", type: "string", format: "identifier" },
+      sha256: { description: "The key's SHA-256 in hexadecimal.", type: "string", format: "sha256" },
+      secret: {
+        description: "The key itself, best from the environment.",
         type: "string",
-        format: "path",
+        minLength: 8,
+        maxLength: 512,
+        writeOnly: true,
       },
-      allow_ips: {
-        description: "The networks that its requests may come from; any, if empty.",
-        type: "array",
-        items: { description: "A network such as 10.0.0.0/8, or one address.", type: "string", format: "cidr" },
-      },
-      models: {
-        description: "The models it may use: names, or patterns in which `*` stands for anything.",
-        type: "array",
-        items: { description: "A name or a pattern.", type: "string", format: "glob" },
-        default: ["*"],
-      },
-      guard: {
-        description: "The guard that reads its prompts and answers; none, if left out.",
-        type: "string",
-        format: "identifier",
+      limits,
+    },
+  };
+}
+
+/** The `tenants` section, with what the schemas of `limits` and `budget` are. */
+function tenants_schema(limits: Schema, budget: Schema): Schema {
+  return {
+    description: "Who may use the gateway. Without tenants nobody may.",
+    type: "array",
+    items: {
+      description: "A tenant: the one who is let in, limited and charged.",
+      type: "object",
+      required: ["id"],
+      properties: {
+        id: { description: "Its name in logs, metrics and tokens.", type: "string", format: "identifier" },
+        api_keys: { description: "Its API keys.", type: "array", items: api_key_schema(limits) },
+        api_keys_file: {
+          description: "A file with more of them: one `id sha256` a line.",
+          type: "string",
+          format: "path",
+        },
+        allow_ips: {
+          description: "The networks that its requests may come from; any, if empty.",
+          type: "array",
+          items: { description: "A network such as 10.0.0.0/8, or one address.", type: "string", format: "cidr" },
+        },
+        models: {
+          description: "The models it may use: names, or patterns in which `*` stands for anything.",
+          type: "array",
+          items: { description: "A name or a pattern.", type: "string", format: "glob" },
+          default: ["*"],
+        },
+        guard: {
+          description: "The guard that reads its prompts and answers; none, if left out.",
+          type: "string",
+          format: "identifier",
+        },
+        limits,
+        budget,
       },
     },
-  },
-};
+  };
+}
 
-export { AUTH_SCHEMA, TENANTS_SCHEMA };
+export { AUTH_SCHEMA, tenants_schema };
 export type { ApiKeyConfiguration, AuthConfiguration, IssuerConfiguration, TenantConfiguration };

@@ -121,7 +121,7 @@ function identify_token(
   if (tenant === undefined) {
     return $multi(undefined, unauthenticated("invalid_token", "The token names no tenant known here.", CHALLENGE_INVALID));
   }
-  const principal: Principal = { tenant, key: token_key(directory, verified) };
+  const principal: Principal = { tenant, key: token_key(directory, verified), scope: undefined };
   remember_token(directory.tokens, name, { principal, valid_until: verified.valid_until, keys: verified.issuer.keys });
   return $multi(principal, undefined);
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Guard } from "../guard/guards";
+import type { Scope } from "../limit/scope";
 
 interface Tenant {
   id: string;
@@ -13,12 +14,16 @@ interface Tenant {
   allows_address: ((this: void, address: string) => boolean) | undefined;
   /** What reads its prompts and answers; `undefined`: nothing does. */
   guard: Guard | undefined;
+  /** What it may use; `undefined`: anything. */
+  scope: Scope | undefined;
 }
 
 interface Principal {
   tenant: Tenant;
   /** The id of the API key, or `jwt:` and the token's subject. Never the secret. At most 128 bytes of printable ASCII without `"` and `\`. */
   key: string;
+  /** What this key may use besides; `undefined`: anything. */
+  scope: Scope | undefined;
 }
 
 export type { Principal, Tenant };

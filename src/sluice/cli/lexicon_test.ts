@@ -26,7 +26,7 @@ interface TestTools {
 /** The lexicon that a file is, or can be compiled to. */
 function lexicon_of(content: string, terms: ListTerms): LuaMultiReturn<[lexicon: Lexicon | undefined, reason: string | undefined]> {
   if (is_image(content)) {
-    const block = ffi.new<Bytes>(`uint8_t[${content.length}]`);
+    const block = ffi.new<Bytes>("uint8_t[?]", content.length);
     ffi.copy(block, content, content.length);
     const [opened, reason] = open_image(block, content.length, FOLD_VERSION, block);
     return $multi(opened, reason);

@@ -1,10 +1,11 @@
-import { AUTH_SCHEMA, TENANTS_SCHEMA } from "../auth/config";
+import { AUTH_SCHEMA, tenants_schema } from "../auth/config";
 import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
 import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
+import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
-import { MODELS_SCHEMA } from "../route/config";
+import { models_schema } from "../route/config";
 import type { ModelConfiguration } from "../route/config";
 import type { Schema } from "./schema";
 
@@ -36,8 +37,8 @@ const CONFIGURATION_SCHEMA: Schema = {
       default: [],
       examples: [["10.0.0.0/8"]],
     },
-    tenants: TENANTS_SCHEMA,
-    models: MODELS_SCHEMA,
+    tenants: tenants_schema(LIMITS_SCHEMA, BUDGET_SCHEMA),
+    models: models_schema(PRICE_SCHEMA),
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,
   },

@@ -17,6 +17,9 @@ import type { Configuration } from "./configuration";
 import { read } from "./load";
 import type { LoadTools } from "./load";
 import { report, reported } from "./problem";
+import { make_price } from "../ledger/price";
+import type { Scope } from "../limit/scope";
+import { assign_scopes } from "./scopes";
 import type { Problem, ProblemList } from "./problem";
 import { line_at } from "./node";
 import type { Node } from "./node";
@@ -43,6 +46,8 @@ interface Snapshot {
   pools: LuaTable<string, Pool>;
   routes: RouteTable;
   guards: LuaTable<string, Guard>;
+  /** Everybody whose use is limited. */
+  scopes: Scope[];
   /** What the guards' lexicons are kept under. */
   lexicon_keys: string[];
   /** What there is to know of the files that were read, such as how many words a list has. */
@@ -170,8 +175,9 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     directory,
     trusted_proxies: networks.length === 0 ? undefined : list,
     pools,
-    routes: build_routes(configuration.models, pools),
+    routes: build_routes(configuration.models, pools, make_price),
     guards: built.guards,
+    scopes: assign_scopes(directory, configuration.tenants),
     lexicon_keys: built.keys,
     notices: built.notices,
   };

@@ -25,6 +25,7 @@ interface FileLibrary {
   sluice_open(path: string, flags: number, mode: unknown): number;
   sluice_write(descriptor: number, data: string, length: number): number;
   sluice_close(descriptor: number): number;
+  sluice_seek(descriptor: number, offset: number, whence: number): number;
   sluice_statx(folder: number, path: string, flags: number, mask: number, result: Statx): number;
   sluice_strerror(code: number): unknown;
 }
@@ -33,8 +34,9 @@ interface AppendFile {
   path: string;
   /** The mode of a file that has to be made. */
   mode: number;
-  /** −1 while there is none. */
+  /** −1 while there is none; and its inode, 0 if that is not known. */
   descriptor: number;
+  inode: number;
   /** Lines that could not be written whole. */
   lost: number;
   /** Whether the last line written here is incomplete. */
@@ -56,6 +58,7 @@ typedef struct {
 int sluice_open(const char *path, int flags, ...) __asm__("open");
 ssize_t sluice_write(int descriptor, const char *data, size_t length) __asm__("write");
 int sluice_close(int descriptor) __asm__("close");
+int64_t sluice_seek(int descriptor, int64_t offset, int whence) __asm__("lseek");
 int sluice_statx(int folder, const char *path, int flags, unsigned int mask, sluice_statx_result *result) __asm__("statx");
 char *sluice_strerror(int code) __asm__("strerror");
 `);
@@ -65,6 +68,7 @@ const FLAGS = 0x1 + 0x40 + 0x400 + 0x80000;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_INO = 0x100;
+const SEEK_END = 2;
 
 /** Seconds between two looks at the path. */
 const CHECK_INTERVAL = 1;
@@ -79,6 +83,17 @@ function open_path(path: string, mode: number): LuaMultiReturn<[descriptor: numb
   return $multi(-1, `${path}: ${ffi.string(library.sluice_strerror(ffi.errno()))}`);
 }
 
+/** The number of an open file in its file system; 0 if it can't be found out. */
+function inode_of(descriptor: number): number {
+  if (descriptor < 0 || library.sluice_statx(descriptor, "", AT_EMPTY_PATH, STATX_INO, of_descriptor) !== 0) return 0;
+  return tonumber(of_descriptor.inode)!;
+}
+
+/** Where the file ends, whoever wrote to it last, in bytes from its beginning; −1 if there is no file. */
+function end_of(file: AppendFile): number {
+  return tonumber(library.sluice_seek(file.descriptor, 0, SEEK_END))!;
+}
+
 /**
  * Opens a file to append to, and makes it if it isn't there; `mode` is then its mode (0640 if not given). The file is
  * returned in any case: if it could not be opened, the reason is returned too, lines count as lost, and `check` tries again.
@@ -86,7 +101,7 @@ function open_path(path: string, mode: number): LuaMultiReturn<[descriptor: numb
 function open_append_file(path: string, mode?: number): LuaMultiReturn<[file: AppendFile, reason: string | undefined]> {
   const wanted = mode ?? 0x1a0;
   const [descriptor, reason] = open_path(path, wanted);
-  return $multi({ path, mode: wanted, descriptor, lost: 0, broken: false, checked: 0 }, reason);
+  return $multi({ path, mode: wanted, descriptor, inode: inode_of(descriptor), lost: 0, broken: false, checked: 0 }, reason);
 }
 
 /** Appends a line, which must end with its newline. Returns whether the file took it whole. */
@@ -129,6 +144,7 @@ function check_append_file(file: AppendFile, now: number): string | undefined {
   if (descriptor < 0) return reason;
   close_append_file(file);
   file.descriptor = descriptor;
+  file.inode = inode_of(descriptor);
   file.broken = false;
   return undefined;
 }
@@ -140,5 +156,5 @@ function take_lost(file: AppendFile): number {
   return lost;
 }
 
-export { append, check_append_file, close_append_file, open_append_file, take_lost };
+export { append, check_append_file, close_append_file, end_of, open_append_file, take_lost };
 export type { AppendFile };

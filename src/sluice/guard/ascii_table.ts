@@ -155,10 +155,10 @@ function make_ascii_table(automaton: Automaton, word_bits: Int32Buffer, entries:
   const table: AsciiTable = {
     rows: 0,
     columns: ffi.new<Bytes>("uint8_t[256]"),
-    cells: ffi.new<Int32Buffer>(`int16_t[${lshift(MOST_ROWS, ROW_BITS)}]`),
-    states: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS}]`),
-    separated: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS}]`),
-    row_pairs: ffi.new<Int32Buffer>(`int32_t[${MOST_ROWS * 2 + 4}]`),
+    cells: ffi.new<Int32Buffer>("int16_t[?]", lshift(MOST_ROWS, ROW_BITS)),
+    states: ffi.new<Int32Buffer>("int32_t[?]", MOST_ROWS),
+    separated: ffi.new<Int32Buffer>("int32_t[?]", MOST_ROWS),
+    row_pairs: ffi.new<Int32Buffer>("int32_t[?]", MOST_ROWS * 2 + 4),
     pairs: 1,
   };
   table.row_pairs[0] = -1;

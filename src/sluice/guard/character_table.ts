@@ -105,7 +105,7 @@ function make_table(symbol_count: number, symbol_characters: Int32Buffer, begins
   }
   const symbols: Symbols = { of, begins };
   const made: CharacterTable = {
-    pages: ffi.new<Int32Buffer>(`int32_t[${PAGE_COUNT}]`),
+    pages: ffi.new<Int32Buffer>("int32_t[?]", PAGE_COUNT),
     entries: ffi.new<Int32Buffer>("int32_t[1]"),
     classes: ffi.new<Bytes>("uint8_t[1]"),
     size: 0,
@@ -114,8 +114,8 @@ function make_table(symbol_count: number, symbol_characters: Int32Buffer, begins
     expansion_entries: [],
     expansion_classes: [],
   };
-  const entries = ffi.new<Int32Buffer>(`int32_t[${PAGE_SIZE}]`);
-  const classes = ffi.new<Bytes>(`uint8_t[${PAGE_SIZE}]`);
+  const entries = ffi.new<Int32Buffer>("int32_t[?]", PAGE_SIZE);
+  const classes = ffi.new<Bytes>("uint8_t[?]", PAGE_SIZE);
   const numbers = new LuaTable<number, number>();
   const known = new LuaTable<string, number>();
   const entry_parts: string[] = [];
@@ -138,8 +138,8 @@ function make_table(symbol_count: number, symbol_characters: Int32Buffer, begins
     }
   }
   made.size = entry_parts.length * PAGE_SIZE;
-  made.entries = ffi.new<Int32Buffer>(`int32_t[${made.size}]`);
-  made.classes = ffi.new<Bytes>(`uint8_t[${made.size}]`);
+  made.entries = ffi.new<Int32Buffer>("int32_t[?]", made.size);
+  made.classes = ffi.new<Bytes>("uint8_t[?]", made.size);
   ffi.copy(made.entries, table.concat(entry_parts), made.size * 4);
   ffi.copy(made.classes, table.concat(class_parts), made.size);
   return made;

@@ -33,12 +33,12 @@ interface Source {
 function no_words(count: number, characters: number, gap_pool: number): Words {
   return {
     count: 0,
-    characters: ffi.new<Int32Buffer>(`int32_t[${characters + 1}]`),
-    starts: ffi.new<Int32Buffer>(`int32_t[${count + 2}]`),
-    bits: ffi.new<Int32Buffer>(`int32_t[${count + 1}]`),
-    gaps: ffi.new<Int32Buffer>(`int32_t[${count + 1}]`),
+    characters: ffi.new<Int32Buffer>("int32_t[?]", characters + 1),
+    starts: ffi.new<Int32Buffer>("int32_t[?]", count + 2),
+    bits: ffi.new<Int32Buffer>("int32_t[?]", count + 1),
+    gaps: ffi.new<Int32Buffer>("int32_t[?]", count + 1),
     // Place 0 stands for none.
-    gap_pool: ffi.new<Int32Buffer>(`int32_t[${gap_pool + 1}]`),
+    gap_pool: ffi.new<Int32Buffer>("int32_t[?]", gap_pool + 1),
     gap_pool_size: 1,
   };
 }
@@ -101,7 +101,7 @@ function words_of(lexicon: Lexicon): Words {
 }
 
 function integers(values: number[]): Int32Buffer {
-  const made = ffi.new<Int32Buffer>(`int32_t[${values.length + 1}]`);
+  const made = ffi.new<Int32Buffer>("int32_t[?]", values.length + 1);
   let at = 0;
   for (const value of values) {
     made[at] = value;

@@ -133,7 +133,7 @@ function write_image(pieces: Piece[], states: number, fold_version: string): Lua
   for (const piece of pieces) {
     bytes += aligned(piece.count * piece.width);
   }
-  const image = ffi.new<Bytes>(`uint8_t[${bytes}]`);
+  const image = ffi.new<Bytes>("uint8_t[?]", bytes);
   const header = ffi.cast<Int32Buffer>("int32_t *", image);
   header[Header.Magic] = MAGIC;
   header[Header.Format] = FORMAT;

@@ -105,7 +105,7 @@ function read_text(
 
 function read_compiled(content: string, terms: ListTerms): LuaMultiReturn<[list: ReadList | undefined, reason: string | undefined]> {
   const bytes = content.length;
-  const block = ffi.new<Bytes>(`uint8_t[${bytes}]`);
+  const block = ffi.new<Bytes>("uint8_t[?]", bytes);
   ffi.copy(block, content, bytes);
   const [lexicon, reason] = open_image(block, bytes, FOLD_VERSION, block);
   if (lexicon === undefined) {

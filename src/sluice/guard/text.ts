@@ -91,7 +91,7 @@ function make_text(this: void): GuardedText {
     counted: 0,
     base: 0,
     string_start: 0,
-    segments: ffi.new<Int32Buffer>(`int32_t[${FIRST_SEGMENTS * 3}]`),
+    segments: ffi.new<Int32Buffer>("int32_t[?]", FIRST_SEGMENTS * 3),
     segments_size: FIRST_SEGMENTS,
     segment_count: 0,
     ended: [],

@@ -243,7 +243,7 @@ function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: 
 function note_segment(text: GuardedText, field: Field, to: number): void {
   const at = text.segment_count * 3;
   if (text.segment_count === text.segments_size) {
-    const larger = ffi.new<Int32Buffer>(`int32_t[${at * 2}]`);
+    const larger = ffi.new<Int32Buffer>("int32_t[?]", at * 2);
     ffi.copy(larger, text.segments, at * 4);
     text.segments = larger;
     text.segments_size *= 2;

@@ -12,7 +12,7 @@ const rshift = bits.rshift;
 
 /** So many integers, all 0. */
 function integers(count: number): Int32Buffer {
-  return ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  return ffi.new<Int32Buffer>("int32_t[?]", count);
 }
 
 interface Numbering {
@@ -58,7 +58,7 @@ function number_symbols(words: Words, total: number): Numbering {
 
 /** The words in the order of their symbols, a word before those that it begins. */
 function sort_words(words: Words, symbols: Int32Buffer): Int32Buffer {
-  const buffer = ffi.new<Bytes>(`uint8_t[${LONGEST_WORD * 3 + 8}]`);
+  const buffer = ffi.new<Bytes>("uint8_t[?]", LONGEST_WORD * 3 + 8);
   const keys: string[] = [];
   for (const word of $range(1, words.count)) {
     const start = words.starts[word]!;

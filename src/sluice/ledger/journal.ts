@@ -17,7 +17,7 @@ const format = string.format;
 const sub = string.sub;
 
 /** How a request ended. */
-type Ending = "finished" | "blocked" | "client_gone" | "upstream_lost" | "timed_out" | "refused";
+type Ending = "finished" | "blocked" | "client_gone" | "upstream_lost" | "timed_out" | "budget_cut" | "refused";
 
 interface JournalRecord {
   /** The request's id, as the client got it in `x-request-id`: hexadecimal digits. */
@@ -40,6 +40,10 @@ interface JournalRecord {
   output_tokens: number;
   /** Whether the upstream said so, or they were counted here. */
   usage_from?: "upstream" | "counted";
+  /** What was reserved when the request was admitted, if its tenant or key has limits. */
+  reserved_tokens?: number;
+  /** Nano-dollars. */
+  cost_nano_usd: number;
   first_token_ms?: number;
   duration_ms: number;
   /** The longest that any of the answer was held back. */
@@ -155,7 +159,7 @@ function timestamp(time: number): string {
 const parts: (string | number)[] = [
   '{"id":"', "", '","time":"', "", '","tenant":', "", ',"key":', "", ',"model":', "", ',"pool":', "", ',"endpoint":', "",
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
-  ',"output_tokens":', "", ',"usage_from":', "", ',"first_token_ms":', "", ',"duration_ms":', "",
+  ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"first_token_ms":', "", ',"duration_ms":', "",
   ',"held_ms":', "", ',"guard":', "", "}\n",
 ];
 
@@ -175,10 +179,12 @@ function write_line(record: JournalRecord): string {
   parts[23] = whole(record.cached_input_tokens);
   parts[25] = whole(record.output_tokens);
   parts[27] = name(record.usage_from);
-  parts[29] = whole(record.first_token_ms);
-  parts[31] = whole(record.duration_ms);
-  parts[33] = whole(record.held_ms);
-  parts[35] = record.guard ?? "null";
+  parts[29] = whole(record.reserved_tokens);
+  parts[31] = whole(record.cost_nano_usd);
+  parts[33] = whole(record.first_token_ms);
+  parts[35] = whole(record.duration_ms);
+  parts[37] = whole(record.held_ms);
+  parts[39] = record.guard ?? "null";
   const line = concat(parts);
   return line;
 }

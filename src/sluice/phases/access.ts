@@ -23,6 +23,7 @@ import { refuse } from "../wire/refusal";
 import { conclude, edits_for, read, release, take } from "../wire/request";
 import { no_edits } from "../wire/splice";
 import { gateway } from "./gateway";
+import { reserve } from "./limits";
 import { take_state } from "./state";
 import type { RequestBody } from "../edge/request";
 import type { Refusal } from "../wire/refusal";
@@ -102,7 +103,7 @@ function judge(state: RequestState): Refusal | undefined {
 /** Puts what has to be changed into the body: the model's name, the usage to be asked for, what has to be masked. */
 function edit_request(state: RequestState, body: RequestBody): void {
   const verdict = state.prompt_verdict;
-  let edits = edits_for(state.reading!, state.model!.upstream_model);
+  let edits = edits_for(state.reading!, state.model!.upstream_model, state.model!.max_output_tokens);
   if (verdict !== undefined && verdict.masks.length > 0) {
     edits = edits ?? no_edits();
     mask_prompt(verdict, state.principal!.tenant.guard!, edits, body_range, body);
@@ -166,7 +167,7 @@ function admit(state: RequestState): Refusal | undefined {
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
-  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? begin(state);
+  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state) ?? begin(state);
   if (refusal === undefined) {
     edit_request(state, body);
   }

@@ -19,9 +19,13 @@ import { current_state, Mode } from "./state";
 import type { GuardedBody } from "../guard/body";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
+import type { Closing, ClosingReason } from "../wire/closing";
 import type { RequestState } from "./state";
 
 const find = string.find;
+
+/** What the client has had of a stream, which its ending has to fit to. */
+type ClientView = Pick<Closing, "first_event" | "choices" | "open_block" | "sequence">;
 
 /** The bytes with a blank line behind the last event, if it has none. */
 function with_blank_line(text: string): string {
@@ -46,27 +50,56 @@ function break_off(state: RequestState, answer: AnswerReader, before: string, tr
   state.ended = true;
 }
 
-/** A guard has found something that must not go out: the stream ends here, in order. `before` goes on still. */
-function block(state: RequestState, answer: AnswerReader, stream: GuardedStream, before: string): void {
+/** What the client has had of a stream without a guard: all that has come. */
+function all_sent(state: RequestState, answer: AnswerReader): ClientView {
+  const choices: number[] = [];
+  for (const choice of $range(0, state.reading!.choices - 1)) {
+    choices.push(choice);
+  }
+  return { first_event: answer.first_event, choices, open_block: answer.open_block, sequence: answer.sequence };
+}
+
+/** The stream ends here, in order, and nothing more of it is asked for. `before` goes on still. */
+function close(state: RequestState, answer: AnswerReader, view: ClientView, reason: ClosingReason, before: string): void {
   const usage = answer.usage;
-  const { sent } = stream.held;
   drop_held(answer);
-  state.broken = "blocked";
   state.ended = true;
   ngx.arg[1] = before + closing_events({
     api: answer.api,
-    reason: "content_filter",
-    first_event: first_data(sent),
+    reason,
+    first_event: view.first_event,
     id: state.id,
     model: state.model!.name,
     created: state.arrived,
-    choices: open_choices(sent, stream.text.fields),
-    open_block: sent.open_block,
-    sequence: sent.sequence,
+    choices: view.choices,
+    open_block: view.open_block,
+    sequence: view.sequence,
     input_tokens: answer.drop_usage ? -1 : usage.input >= 0 ? usage.input : state.reading!.prompt_tokens,
     output_tokens: usage.output >= 0 ? usage.output : counted_output(answer),
   });
   ngx.arg[2] = true;
+}
+
+/** What the client has had of a stream under a guard. */
+function guarded_sent(stream: GuardedStream): ClientView {
+  const { sent } = stream.held;
+  return {
+    first_event: first_data(sent),
+    choices: open_choices(sent, stream.text.fields),
+    open_block: sent.open_block,
+    sequence: sent.sequence,
+  };
+}
+
+/** A guard has found something that must not go out. */
+function block(state: RequestState, answer: AnswerReader, stream: GuardedStream, before: string): void {
+  state.broken = "blocked";
+  close(state, answer, guarded_sent(stream), "content_filter", before);
+}
+
+/** Whether the stream has used up what the tenant's budget is enough for. */
+function is_spent(state: RequestState, answer: AnswerReader): boolean {
+  return state.output_allowance !== math.huge && !answer.complete && counted_output(answer) > state.output_allowance;
 }
 
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
@@ -102,6 +135,11 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
   }
   if (chunk !== "") {
     state.last_bytes = monotonic();
+    if (is_spent(state, answer)) {
+      state.broken = "budget_cut";
+      close(state, answer, all_sent(state, answer), "length", out ?? chunk);
+      return;
+    }
   }
   if (last) {
     const rest = end_stream(answer);
@@ -145,6 +183,11 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   }
   if (stream.unreadable) {
     break_off(state, answer, out, "unreadable_event", "The model server sent an event that can't be read.");
+    return;
+  }
+  if (is_spent(state, answer)) {
+    state.broken = "budget_cut";
+    close(state, answer, guarded_sent(stream), "length", out);
     return;
   }
   if (last && !answer.complete) {

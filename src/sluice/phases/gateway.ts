@@ -10,6 +10,7 @@ import type { Meters } from "../metrics/meter";
 import type { LexiconStore } from "../guard/store";
 import type { Names, Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
+import type { MemoryStore } from "../limit/memory_store";
 import type { Environment } from "../config/environment";
 import type { Watch } from "../config/watch";
 import type { Snapshot } from "../config/snapshot";
@@ -25,6 +26,8 @@ interface Gateway {
   meters: Meters;
   aggregate: Aggregate | undefined;
   journal: AppendFile | undefined;
+  /** Undefined: nginx.conf has no dictionary for it, and nothing is limited. */
+  store: MemoryStore | undefined;
   names: Names;
   resolve: Resolve;
   slots: Slots;

@@ -14,6 +14,7 @@ import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { write_standings } from "./limits";
 import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
@@ -163,6 +164,9 @@ function filter_header(this: void): void {
     return;
   }
   hide_account(state);
+  if (state.reservation !== undefined) {
+    write_standings(state.reservation);
+  }
   if (state.model !== undefined) {
     headers.set("x-sluice-model", state.model.name);
     headers.set("x-sluice-pool", state.model.pool.name);

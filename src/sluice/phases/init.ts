@@ -11,6 +11,7 @@ import { problem_text } from "../config/problem";
 import { start as start_watch } from "../config/watch";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
+import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
 import { new_names } from "../pool/names";
@@ -27,6 +28,7 @@ import { set_gateway } from "./gateway";
 import { filter_header } from "./header_filter";
 import { lexicon_store, load_snapshot, log_notices, log_problems } from "./load";
 import { log } from "./log";
+import { journal_end, mend, restore_limits } from "./limit_state";
 import { health, metrics, models, ready, status } from "./pages";
 import { exit_worker, init_worker } from "./worker";
 import type { Problem } from "../config/problem";
@@ -86,12 +88,17 @@ function start(this: void): typeof PHASES {
     meters: create_meters(catalogue),
     aggregate: undefined,
     journal: undefined,
+    store: undefined,
     names: new_names(),
     resolve: resolve_name,
     slots,
     watch,
     lexicons,
   });
+  const [limits] = open_dictionary("sluice_limits");
+  if (limits !== undefined) {
+    restore_limits({ dictionary: limits, process: 0, is_alive: () => false, mend, journal_end });
+  }
   // One request's path through a phase is longer than what LuaJIT records by default; it would be compiled in shreds.
   start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960");
   warm_up();

@@ -11,10 +11,11 @@ import {
 import { summary } from "../guard/tally";
 import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
+import { cost } from "../ledger/price";
 import { gateway } from "./gateway";
+import { write_and_settle } from "./limits";
 import { current_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
-import type { AppendFile } from "../edge/append_file";
 import type { Ending, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
 import type { GuardedText } from "../guard/text";
@@ -44,7 +45,7 @@ function ending_of(state: RequestState, status: number): Ending {
 /** The record that every line is written from: nothing waits in this phase, so one is enough. */
 const record: JournalRecord = {
   id: "", time: 0, tenant: "", key: "", attempts: 0, status: 0, ending: "finished", input_tokens: 0, cached_input_tokens: 0,
-  output_tokens: 0, duration_ms: 0, held_ms: 0,
+  output_tokens: 0, cost_nano_usd: 0, duration_ms: 0, held_ms: 0,
 };
 
 interface Charge {
@@ -52,9 +53,10 @@ interface Charge {
   cached_input: number;
   output: number;
   from: "upstream" | "counted" | undefined;
+  nano_usd: number;
 }
 
-const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined };
+const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined, nano_usd: 0 };
 
 /** What the request is charged: what the upstream reported, else what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
@@ -99,9 +101,9 @@ function count_guard(meters: Meters, state: RequestState): void {
   }
 }
 
-/** Writes the request's line into the journal. */
-function write_journal(journal: AppendFile, state: RequestState, ending: Ending, status: number, duration: number): void {
-  const { endpoint, first_text, model } = state;
+/** The request's line for the journal. */
+function journal_line(state: RequestState, ending: Ending, status: number, duration: number): string {
+  const { endpoint, first_text, model, reservation } = state;
   record.id = state.id;
   record.time = state.arrived;
   record.tenant = state.principal!.tenant.id;
@@ -116,11 +118,23 @@ function write_journal(journal: AppendFile, state: RequestState, ending: Ending,
   record.cached_input_tokens = charge.cached_input;
   record.output_tokens = charge.output;
   record.usage_from = charge.from;
+  record.reserved_tokens = reservation !== undefined ? reservation.tokens : undefined;
+  record.cost_nano_usd = charge.nano_usd;
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
   record.guard = state.tally === undefined && state.prompt_verdict === undefined ? undefined : guard_summary(state);
-  append(journal, write_line(record));
+  return write_line(record);
+}
+
+/** Writes the line, and settles what the request had reserved. */
+function write_journal(state: RequestState, line: string): void {
+  const { journal, store } = gateway();
+  if (state.reservation !== undefined && store !== undefined) {
+    write_and_settle(store, journal, line, state, charge.input + charge.output, charge.nano_usd);
+  } else if (journal !== undefined) {
+    append(journal, line);
+  }
 }
 
 /** log_by_lua */
@@ -130,7 +144,7 @@ function log(this: void): void {
     return;
   }
   const now = monotonic();
-  const { meters, journal } = gateway();
+  const { meters } = gateway();
   const status = ngx.status;
   const ending = ending_of(state, status);
   const duration = now - state.began;
@@ -153,14 +167,15 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
+  charge.nano_usd = state.model !== undefined ? cost(state.model.price, charge.input, charge.cached_input, charge.output) : 0;
   if (charge.from !== undefined) {
     count_tokens(meter, charge.input, charge.cached_input, charge.output);
   }
   count_overhead(meters, "access", state.overhead);
   count_guard(meters, state);
 
-  if (state.principal !== undefined && journal !== undefined) {
-    write_journal(journal, state, ending, status, duration);
+  if (state.principal !== undefined) {
+    write_journal(state, journal_line(state, ending, status, duration));
   }
   count_overhead(meters, "log", monotonic() - now);
   if (state.answer !== undefined) {

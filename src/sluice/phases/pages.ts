@@ -11,6 +11,7 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
+import { budget_metrics, limits_status } from "./limits";
 import { OWN_PAGE } from "./state";
 import type { Principal } from "../auth/principal";
 import type { Pool } from "../pool/pools";
@@ -106,7 +107,9 @@ function metrics(this: void): void {
     return send(503, "text/plain", ["no metrics dictionary\n"]);
   }
   flush(aggregate);
-  return send(200, CONTENT_TYPE, expose(aggregate, rest));
+  const pieces = expose(aggregate, rest);
+  pieces.push(budget_metrics(rest));
+  return send(200, CONTENT_TYPE, pieces);
 }
 
 function list(items: string[]): string {
@@ -142,7 +145,7 @@ function status(this: void): void {
   send(200, JSON_TYPE, [
     `{"configuration":{"path":${encode_string(configuration_path)},"version":"${snapshot.version}"},`,
     `"store":{"kind":"memory"},"worker":{"pid":${ngx.worker.pid()},"count":${ngx.worker.count()}},`,
-    `"models":${list(names)},"pools":${list(pools)}}`,
+    `"models":${list(names)},"pools":${list(pools)},"limits":${limits_status(rest)}}`,
   ]);
 }
 

@@ -5,6 +5,7 @@
 import type { Principal } from "../auth/principal";
 import type { EndpointMeter } from "../metrics/meter";
 import type { Account, Endpoint } from "../pool/pools";
+import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
 import type { GuardedBody } from "../guard/body";
 import type { PromptVerdict } from "../guard/prompt";
@@ -28,7 +29,7 @@ const enum Mode {
   Replace = 3,
 }
 
-type Cause = "upstream_lost" | "timed_out" | "blocked";
+type Cause = "upstream_lost" | "timed_out" | "blocked" | "budget_cut";
 
 interface RequestState {
   id: string;
@@ -52,6 +53,11 @@ interface RequestState {
   address: string;
   attempts: number;
   attempt_meter: EndpointMeter | undefined;
+
+  /** What was reserved of the limits; undefined: none apply. */
+  reservation: Reservation | undefined;
+  /** How many tokens of output the budget is enough for. */
+  output_allowance: number;
 
   /** What the tenant's guard found in the prompt. */
   prompt_verdict: PromptVerdict | undefined;
@@ -92,6 +98,8 @@ function new_state(): RequestState {
     address: "",
     attempts: 0,
     attempt_meter: undefined,
+    reservation: undefined,
+    output_allowance: math.huge,
     prompt_verdict: undefined,
     mode: Mode.Pass,
     answer: undefined,
@@ -122,6 +130,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.overhead = 0;
   state.address = "";
   state.attempts = 0;
+  state.output_allowance = math.huge;
   state.mode = Mode.Pass;
   state.ended = false;
   state.last_bytes = began;
@@ -138,6 +147,7 @@ function release_state(state: RequestState): void {
   state.endpoint = undefined;
   state.account = undefined;
   state.attempt_meter = undefined;
+  state.reservation = undefined;
   state.prompt_verdict = undefined;
   state.answer = undefined;
   state.guarded_stream = undefined;

@@ -5,12 +5,16 @@ import { check_append_file, close_append_file, open_append_file, take_lost } fro
 import { monotonic } from "../edge/clock";
 import { key_fetching } from "../edge/fetching";
 import { stamp } from "../edge/file";
+import { is_worker_alive } from "../edge/process";
 import { begin_request_ids, rest } from "../edge/request";
 import { open_dictionary } from "../edge/shared_dictionary";
+import { join_workers, leave_workers } from "../limit/workers";
 import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
 import { gateway } from "./gateway";
+import { journal_end, mend, save_limits } from "./limit_state";
+import { sweep_limits } from "./limits";
 import { load_snapshot, log_notices, log_problems } from "./load";
 
 /** Seconds between two looks at the configuration's files, and two flushes of the metrics. */
@@ -73,6 +77,11 @@ function tend(): void {
   if (aggregate !== undefined) {
     flush(aggregate, rest);
   }
+  sweep_limits(rest);
+  const { store } = gateway();
+  if (store !== undefined) {
+    save_limits(store, false, rest);
+  }
   reload_if_changed();
 }
 
@@ -119,6 +128,13 @@ function init_worker(this: void): void {
   } else {
     held.aggregate = join(held.catalogue.registry, store, ngx.worker.pid(), held.catalogue.metrics_dropped.with([]));
   }
+  const [limits, no_limits] = open_dictionary("sluice_limits");
+  if (limits === undefined) {
+    ngx.log(ngx.ALERT, "sluice: no limits: ", no_limits);
+  } else {
+    held.store = { dictionary: limits, process: ngx.worker.pid(), is_alive: is_worker_alive, mend, journal_end };
+    join_workers(held.store);
+  }
   set(held.catalogue.config_last_reload_success.with([]), 1);
   for (const [, pool] of held.snapshot.pools) {
     // Each worker begins its turns elsewhere, so that together they spread a few requests too.
@@ -135,7 +151,11 @@ function init_worker(this: void): void {
 
 /** exit_worker_by_lua */
 function exit_worker(this: void): void {
-  const { aggregate, journal } = gateway();
+  const { aggregate, journal, store } = gateway();
+  if (store !== undefined) {
+    save_limits(store, true, undefined);
+    leave_workers(store);
+  }
   if (journal !== undefined) {
     tend_journal();
     close_append_file(journal);

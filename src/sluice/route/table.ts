@@ -3,6 +3,7 @@
 import { refuse } from "../wire/refusal";
 import type { Refusal } from "../wire/refusal";
 import type { Pool } from "../pool/pools";
+import type { Price, PriceConfiguration } from "../ledger/price";
 import type { ModelConfiguration } from "./config";
 
 interface Model {
@@ -10,6 +11,10 @@ interface Model {
   /** What the pool's endpoints call it. */
   upstream_model: string;
   pool: Pool;
+  /** The most tokens of output that an answer may have. */
+  max_output_tokens: number | undefined;
+  /** What its tokens cost; undefined: nothing. */
+  price: Price | undefined;
 }
 
 interface RouteTable {
@@ -19,12 +24,22 @@ interface RouteTable {
 }
 
 /** Builds the table. The configuration was checked: every model's pool exists. */
-function build(models: ModelConfiguration[], pools: LuaTable<string, Pool>): RouteTable {
+function build(
+  models: ModelConfiguration[],
+  pools: LuaTable<string, Pool>,
+  make_price: (this: void, configured: PriceConfiguration | undefined) => Price | undefined,
+): RouteTable {
   const table: RouteTable = { by_name: new LuaTable(), in_order: [] };
   for (const configured of models) {
     const pool = pools.get(configured.pool);
     if (pool !== undefined) {
-      const model: Model = { name: configured.name, upstream_model: configured.upstream_model, pool };
+      const model: Model = {
+        name: configured.name,
+        upstream_model: configured.upstream_model,
+        pool,
+        max_output_tokens: configured.max_output_tokens,
+        price: make_price(configured.price),
+      };
       table.by_name.set(model.name, model);
       table.in_order.push(model);
     }

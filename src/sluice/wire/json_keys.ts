@@ -44,7 +44,7 @@ function make_room_for_keys(walk: Walk<any>): boolean {
     return false;
   }
   const mask = places - 1;
-  const table = ffi.new<Int32Buffer>(`int32_t[${places * 4}]`);
+  const table = ffi.new<Int32Buffer>("int32_t[?]", places * 4);
   for (const place of $range(0, old_places - 1)) {
     const level = old[place * 4 + 3]!;
     const serial = old[place * 4]!;
@@ -306,7 +306,7 @@ function member_node<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes,
 
 /** An empty key table. */
 function new_keys(): Int32Buffer {
-  return ffi.new<Int32Buffer>(`int32_t[${FIRST_KEY_PLACES * 4}]`);
+  return ffi.new<Int32Buffer>("int32_t[?]", FIRST_KEY_PLACES * 4);
 }
 
 /** Forgets all keys. */

@@ -45,6 +45,15 @@ interface RequestReader {
   body: number;
 }
 
+/** A number of the body that caps the output. */
+interface OutputCap {
+  tokens: number;
+  start: number;
+  end: number;
+}
+
+const NO_CAPS: OutputCap[] = [];
+
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
 interface RequestReading {
   api: ApiName;
@@ -58,8 +67,10 @@ interface RequestReading {
   usage_start: number | undefined;
   usage_end: number;
   usage_text: string;
-  /** The client's cap on output tokens (the smaller one if it gave two), if it gave a whole number. */
+  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave a whole number. */
   output_cap: number | undefined;
+  /** The caps themselves, and where their numbers lie. */
+  caps: OutputCap[];
   /** How many answers are asked for. */
   choices: number;
   /** Estimated tokens of all text and token ids. */
@@ -162,6 +173,27 @@ function whole<Source>(reader: RequestReader, slot: number, range: Range<Source>
   return value >= 0 && value <= MOST_WHOLE && math.floor(value) === value ? value : undefined;
 }
 
+/** The cap in a slot, if it is a whole number. */
+function add_cap<Source>(caps: OutputCap[], reader: RequestReader, slot: number, range: Range<Source>, source: Source): void {
+  const tokens_most = whole(reader, slot, range, source);
+  if (tokens_most !== undefined) {
+    const { ends, starts } = reader.walk.state;
+    caps.push({ tokens: tokens_most, start: starts[slot]!, end: ends[slot]! });
+  }
+}
+
+/** The client's caps on output tokens. */
+function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: Source): OutputCap[] {
+  const { kinds } = reader.walk.state;
+  if (kinds[reader.output_cap] !== Kind.Number && kinds[reader.max_tokens] !== Kind.Number) {
+    return NO_CAPS;
+  }
+  const caps: OutputCap[] = [];
+  add_cap(caps, reader, reader.output_cap, range, source);
+  add_cap(caps, reader, reader.max_tokens, range, source);
+  return caps;
+}
+
 /** Where and how `include_usage: true` goes into the body of a stream whose client did not ask for it. */
 function plan_usage(reader: RequestReader, reading: RequestReading): void {
   const state = reader.walk.state;
@@ -227,10 +259,10 @@ function conclude<Source>(
     return $multi(undefined, bad_body("invalid_type", "`stream` must be true or false.", "stream"));
   }
 
-  let output_cap = whole(reader, reader.output_cap, range, source);
-  const max_tokens = whole(reader, reader.max_tokens, range, source);
-  if (max_tokens !== undefined && (output_cap === undefined || max_tokens < output_cap)) {
-    output_cap = max_tokens;
+  const caps = read_caps(reader, range, source);
+  let output_cap: number | undefined;
+  for (const cap of caps) {
+    output_cap = math.max(cap.tokens, output_cap ?? 0);
   }
   const reading: RequestReading = {
     api: reader.api,
@@ -243,6 +275,7 @@ function conclude<Source>(
     usage_end: 0,
     usage_text: "",
     output_cap,
+    caps,
     choices: whole(reader, reader.n, range, source) ?? 1,
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
@@ -253,13 +286,27 @@ function conclude<Source>(
   return $multi(reading, undefined);
 }
 
+/** Cuts the client's caps on the output down. */
+function cap_output(edits: Edits, reading: RequestReading, most: number): void {
+  const text = string.format("%d", most);
+  for (const cap of reading.caps) {
+    if (cap.tokens > most) {
+      replace(edits, cap.start, cap.end, text);
+    }
+  }
+}
+
 /** The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. */
-function edits_for(reading: RequestReading, upstream_model: string): Edits | undefined {
+function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined): Edits | undefined {
   const same_model = upstream_model === reading.model;
-  if (same_model && reading.usage_start === undefined) {
+  const capped = most_output !== undefined && (reading.output_cap ?? 0) > most_output;
+  if (same_model && reading.usage_start === undefined && !capped) {
     return undefined;
   }
   const edits = no_edits();
+  if (capped) {
+    cap_output(edits, reading, most_output);
+  }
   if (!same_model) {
     replace(edits, reading.model_start, reading.model_end, encode_string(upstream_model));
   }

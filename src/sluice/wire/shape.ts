@@ -142,7 +142,7 @@ interface Entry {
 
 /** Tries to lay the entries into a table of that size; `undefined` if two of them meet. */
 function lay_out(entries: Entry[], size: number): Int32Buffer | undefined {
-  const table = ffi.new<Int32Buffer>(`int32_t[${size * 4}]`);
+  const table = ffi.new<Int32Buffer>("int32_t[?]", size * 4);
   for (const entry of entries) {
     const at = probe(entry.node, entry.first, size - 1);
     if (table[at] !== 0) {
@@ -195,13 +195,13 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
   }
 
   const count = places.length + 1;
-  const shape_flags = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const slots = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const items = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const others = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const kinds = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const data_if_first = ffi.new<Int32Buffer>(`int32_t[${count}]`);
-  const data_if_second = ffi.new<Int32Buffer>(`int32_t[${count}]`);
+  const shape_flags = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const slots = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const items = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const others = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const kinds = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const data_if_first = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const data_if_second = ffi.new<Int32Buffer>("int32_t[?]", count);
   for (const node of $range(1, places.length)) {
     const place = places[node - 1]!;
     const kind = place.kind ?? (place.text === true ? TextKind.Content : TextKind.None);

@@ -1,0 +1,236 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Gateway, type JournalLine, startGateway } from "../support/gateway.ts";
+import { type Answer, errorOf, send } from "../support/http_client.ts";
+import { type Mock, startMock } from "../support/mock.ts";
+import { eventually } from "../support/processes.ts";
+
+const CHAT = "/v1/chat/completions";
+
+/** US dollars for a million tokens: a token of output is 2,000 nano-dollars. */
+const PRICE = { input: 1, output: 2, cached_input: 0.5 };
+
+interface Limited {
+  limits?: Record<string, number>;
+  budget?: Record<string, unknown>;
+  keyLimits?: Record<string, number>;
+}
+
+/** One tenant for each test, so that none uses up what another one needs. */
+const TENANTS: Record<string, Limited> = {
+  requests: { limits: { requests_per_minute: 100 } },
+  tokens: { limits: { tokens_per_minute: 2000 } },
+  concurrent: { limits: { concurrent_requests: 5 } },
+  together: { limits: { requests_per_minute: 1000, tokens_per_minute: 100000, concurrent_requests: 50 }, keyLimits: { requests_per_minute: 3 } },
+  headers: { limits: { requests_per_minute: 10, tokens_per_minute: 100000 } },
+  waiting: { limits: { requests_per_minute: 2 } },
+  huge: { limits: { tokens_per_minute: 50 } },
+  spent: { budget: { usd: 0.00002, period: "day" } },
+  cut: { budget: { usd: 0.00004, period: "day" } },
+  endings: { limits: { concurrent_requests: 100, tokens_per_minute: 10000000 }, budget: { usd: 1000, period: "month" } },
+  killed: { limits: { concurrent_requests: 20, requests_per_minute: 100000 }, budget: { usd: 1000, period: "month" } },
+  free: {},
+};
+
+function keyOf(tenant: string): string {
+  return `sk-sluice-client-key-of-${tenant}-0123456789`;
+}
+
+const BEHAVIOURS: Record<string, string> = {
+  chat: "mock;prompt=10;completion=20;cached=4",
+  slow: "mock;tokens=10;interval=100;prompt=10;completion=20",
+  uncounted: "mock;tokens=50;usage=none",
+  long: "mock;tokens=400;piece=4;interval=1",
+  dies: "mock;tokens=8;close=3",
+  failing: "mock;status=500",
+  stalls: "mock;stall=2",
+};
+
+function configurationFor(upstream: string): string {
+  return JSON.stringify({
+    tenants: Object.entries(TENANTS).map(([id, { limits, budget, keyLimits }]) => ({
+      id,
+      api_keys: [{ id: "web", secret: keyOf(id), ...(keyLimits && { limits: keyLimits }) }],
+      ...(limits && { limits }),
+      ...(budget && { budget }),
+    })),
+    models: Object.entries(BEHAVIOURS).map(([name, upstream_model]) => ({
+      name, pool: "mock", upstream_model, max_output_tokens: 100, price: PRICE,
+    })),
+    pools: [{ name: "mock", endpoints: [{ url: upstream }], timeouts: { read: "1s" } }],
+  });
+}
+
+let mock: Mock;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  mock = await startMock();
+  gateway = await startGateway({ config: configurationFor(mock.url), workers: 2 });
+});
+
+afterAll(async () => {
+  await gateway?.stop();
+  await mock?.stop();
+});
+
+function ask(tenant: string, more: Record<string, unknown> = {}): Promise<Answer> {
+  const body = JSON.stringify({ model: "chat", messages: [{ role: "user", content: "Hello" }], ...more });
+  return send(gateway.port, { path: CHAT, body, key: keyOf(tenant) });
+}
+
+async function lineOf(answer: Answer): Promise<JournalLine> {
+  return gateway.journalLine(String(answer.headers["x-request-id"]));
+}
+
+function passed(answers: Answer[]): number {
+  return answers.filter((answer) => answer.status === 200).length;
+}
+
+/** The rate limit headers of an answer. */
+function standing(answer: Answer): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(answer.headers).flatMap(([name, value]) => (name.startsWith("x-ratelimit-") ? [[name.slice(12), String(value)]] : [])),
+  );
+}
+
+/** What a line must have cost. */
+function costOf(line: JournalLine): number {
+  return (line.input_tokens - line.cached_input_tokens) * 1000 + line.cached_input_tokens * 500 + line.output_tokens * 2000;
+}
+
+describe("limits", () => {
+  it("let exactly 100 of 200 requests pass that come at once", async () => {
+    const answers = await Promise.all(Array.from({ length: 200 }, () => ask("requests")));
+    expect(passed(answers)).toBe(100);
+    for (const answer of answers.filter(({ status }) => status !== 200)) {
+      expect(answer.status).toBe(429);
+      expect(errorOf(answer)).toMatchObject({ type: "rate_limit_error", code: "rate_limit_exceeded" });
+      const milliseconds = Number(answer.headers["retry-after-ms"]);
+      expect(milliseconds).toBeGreaterThan(0);
+      expect(milliseconds).toBeLessThanOrEqual(120000);
+      expect(Number(answer.headers["retry-after"])).toBe(Math.ceil(milliseconds / 1000));
+    }
+  });
+
+  it("never let more tokens be reserved than there are, and give back what was not used", async () => {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ask("tokens", { model: "slow", stream: true, max_tokens: 100 })));
+    const lines = await Promise.all(answers.map(lineOf));
+    const reserved = lines.reduce((sum, line) => sum + (line.reserved_tokens ?? 0), 0);
+    const each = lines.find((line) => line.reserved_tokens !== null)!.reserved_tokens!;
+    expect(reserved).toBeLessThanOrEqual(2000);
+    expect(passed(answers)).toBe(Math.floor(2000 / each));
+    const refused = answers.find(({ status }) => status === 429)!;
+    expect(errorOf(refused)).toMatchObject({ code: "tokens_exceeded" });
+    // 30 tokens each were used.
+    const again = await Promise.all(Array.from({ length: 5 }, () => ask("tokens", { max_tokens: 100 })));
+    expect(passed(again)).toBe(5);
+  });
+
+  it("bound the requests under way", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask("concurrent", { model: "slow", stream: true })));
+    expect(passed(answers)).toBe(5);
+    expect(errorOf(answers.find(({ status }) => status === 429)!)).toMatchObject({ code: "concurrency_exceeded" });
+    expect((await ask("concurrent")).status).toBe(200);
+  });
+
+  it("of a key hold besides those of its tenant", async () => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask("together")));
+    expect(passed(answers)).toBe(3);
+    expect(answers.find(({ status }) => status === 429)!.text).toContain("API key web");
+  });
+
+  it("are told in headers", async () => {
+    const first = await ask("headers", { max_tokens: 100 });
+    expect(standing(first)).toMatchObject({ "limit-requests": "10", "remaining-requests": "9", "limit-tokens": "100000" });
+    expect(standing(first)["reset-requests"]).toMatch(/^1m\d+s$/);
+    const line = await lineOf(first);
+    expect(standing(first)["remaining-tokens"]).toBe(String(100000 - line.reserved_tokens!));
+    expect(standing(await ask("headers"))["remaining-requests"]).toBe("8");
+    expect(standing(await ask("free"))).toEqual({});
+  });
+
+  it("refuse for good what is larger than the whole limit", async () => {
+    const answer = await ask("huge", { max_tokens: 100 });
+    expect(answer.status).toBe(429);
+    expect(errorOf(answer)).toMatchObject({ code: "tokens_exceeded" });
+    expect(answer.headers["x-should-retry"]).toBe("false");
+    expect(answer.headers["retry-after"]).toBeUndefined();
+    expect((await ask("huge", { max_tokens: 20 })).status).toBe(200);
+  });
+
+  it("reach the upstream as a cap", async () => {
+    await ask("free", { max_tokens: 100000, max_completion_tokens: 7 });
+    const request = await mock.lastRequest();
+    expect(JSON.parse(Buffer.from(request.body!, "base64").toString())).toMatchObject({ max_tokens: 100, max_completion_tokens: 7 });
+  });
+});
+
+describe("a budget", () => {
+  it("stops requests when it is used up", async () => {
+    // 20,000 nano-dollars. Each request costs 6*1000 + 4*500 + 20*2000 = 48,000: the first may begin.
+    const first = await ask("spent");
+    expect(first.status).toBe(200);
+    expect(await lineOf(first)).toMatchObject({ cost_nano_usd: 48000, ending: "finished" });
+    const second = await ask("spent");
+    expect(second.status).toBe(429);
+    expect(errorOf(second)).toMatchObject({ type: "insufficient_quota", code: "budget_exceeded" });
+    expect(second.headers["x-should-retry"]).toBe("false");
+    expect(await lineOf(second)).toMatchObject({ cost_nano_usd: 0, ending: "refused", status: 429 });
+  });
+
+  it("cuts a stream that crosses it, in order", async () => {
+    const answer = await ask("cut", { model: "long", stream: true, stream_options: { include_usage: true } });
+    expect(answer.status).toBe(200);
+    const events = answer.text.trim().split("\n\n").map((event) => event.replace(/^data: /, ""));
+    expect(events.at(-1)).toBe("[DONE]");
+    const usage = JSON.parse(events.at(-2)!);
+    const last = JSON.parse(events.at(-3)!);
+    expect(last.choices).toEqual([{ index: 0, delta: {}, finish_reason: "length" }]);
+    const line = await lineOf(answer);
+    expect(line).toMatchObject({ ending: "budget_cut", usage_from: "counted" });
+    expect(usage.usage).toMatchObject({ prompt_tokens: line.input_tokens, completion_tokens: line.output_tokens });
+    expect(line.cost_nano_usd).toBe(costOf(line));
+    // It stopped with the event that crossed the budget.
+    expect(line.cost_nano_usd).toBeGreaterThan(40000);
+    expect(line.cost_nano_usd).toBeLessThan(40000 + 10 * 2000);
+    await eventually("the upstream is closed", async () => (await mock.counts()).open === 0);
+    expect(errorOf(await ask("cut"))).toMatchObject({ code: "budget_exceeded" });
+  });
+});
+
+describe("every ending", () => {
+  it("is charged by what was seen, and leaves nothing reserved", async () => {
+    const finished = await ask("endings");
+    expect(await lineOf(finished)).toMatchObject({ ending: "finished", usage_from: "upstream", cost_nano_usd: 48000 });
+    const counted = await lineOf(await ask("endings", { model: "uncounted", stream: true }));
+    expect(counted).toMatchObject({ ending: "finished", usage_from: "counted" });
+    expect(counted.cost_nano_usd).toBe(costOf(counted));
+    const died = await lineOf(await ask("endings", { model: "dies", stream: true }));
+    expect(died).toMatchObject({ ending: "upstream_lost", usage_from: "counted" });
+    expect(died.cost_nano_usd).toBe(costOf(died));
+    expect(await lineOf(await ask("endings", { model: "failing" }))).toMatchObject({ status: 500, cost_nano_usd: 0 });
+    const silent = await lineOf(await ask("endings", { model: "stalls", stream: true }));
+    expect(silent).toMatchObject({ ending: "timed_out" });
+    expect(silent.cost_nano_usd).toBe(costOf(silent));
+    expect(await lineOf(await ask("endings", { model: "nobody" }))).toMatchObject({ ending: "refused", reserved_tokens: null, cost_nano_usd: 0 });
+  });
+});
+
+describe("a worker that is killed", () => {
+  it("gives back what it had under way", async () => {
+    for (let round = 0; round < 3; round++) {
+      // A client has the last byte a moment before its request is settled.
+      await sleep(100);
+      const open = Array.from({ length: 20 }, () => ask("killed", { model: "slow", stream: true }).catch(() => undefined));
+      await sleep(300);
+      expect((await ask("killed")).status).toBe(429);
+      for (const worker of gateway.workers()) process.kill(worker, "SIGKILL");
+      await Promise.all(open);
+      await eventually("nothing is under way", async () => {
+        const all = await Promise.all(Array.from({ length: 20 }, () => ask("killed", { model: "slow", stream: true }).catch(() => undefined)));
+        return all.filter((answer) => answer?.status === 200).length === 20;
+      });
+    }
+  });
+});

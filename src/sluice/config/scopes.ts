@@ -1,0 +1,30 @@
+/** Gives tenants and API keys the limits and budgets that the configuration names for them. */
+
+import { make_scope } from "../limit/scope";
+import type { TenantConfiguration } from "../auth/config";
+import type { Directory } from "../auth/directory";
+import type { Scope } from "../limit/scope";
+
+/** Makes the scopes and gives them to their owners. Returns them all. */
+function assign_scopes(directory: Directory, tenants: readonly TenantConfiguration[]): Scope[] {
+  const scopes: Scope[] = [];
+  for (const configuration of tenants) {
+    const { id } = configuration;
+    const tenant = directory.tenants.get(id);
+    const scope = make_scope(`tenant:${id}`, `tenant ${id}`, id, configuration.limits, configuration.budget);
+    if (tenant !== undefined && scope !== undefined) {
+      tenant.scope = scope;
+      scopes.push(scope);
+    }
+    for (const key of configuration.api_keys ?? []) {
+      const of_key = make_scope(`key:${id}/${key.id}`, `API key ${key.id}`, id, key.limits, undefined);
+      if (of_key !== undefined) {
+        directory.keys.scopes.set(`${id} ${key.id}`, of_key);
+        scopes.push(of_key);
+      }
+    }
+  }
+  return scopes;
+}
+
+export { assign_scopes };

@@ -1,0 +1,51 @@
+/** Whether another process of this nginx is alive. Linux. */
+
+import * as ffi from "ffi";
+import { monotonic } from "./clock";
+
+/** @noSelf */
+interface ProcessLibrary {
+  sluice_getppid(): number;
+}
+
+ffi.cdef('int sluice_getppid(void) __asm__("getppid");');
+
+const library = ffi.C as ProcessLibrary;
+
+/** The process that started that one; undefined: there is no such process, or it has ended and only waits to be noticed. */
+function parent_of(process: number): number | undefined {
+  const [file] = io.open(`/proc/${process}/stat`, "rb");
+  if (file === undefined) {
+    return undefined;
+  }
+  const text = file.read(512) ?? "";
+  file.close();
+  // The name in brackets may hold anything.
+  const [state, parent] = string.match(text, "^.*%) (%a) (%d+)");
+  return state === undefined || state === "Z" || state === "X" ? undefined : tonumber(parent);
+}
+
+/** When a process was last found alive, by its number: looking costs some twenty microseconds. */
+const seen = new LuaTable<number, number>();
+const SEEN_SECONDS = 0.2;
+
+/**
+ * Whether the process is a worker of the same master as this one, and alive; it may have died in the last fifth of a
+ * second.
+ */
+function is_worker_alive(process: number): boolean {
+  const now = monotonic();
+  const last = seen.get(process) as number | undefined;
+  if (last !== undefined && now - last < SEEN_SECONDS) {
+    return true;
+  }
+  const alive = parent_of(process) === library.sluice_getppid();
+  if (alive) {
+    seen.set(process, now);
+  } else {
+    seen.delete(process);
+  }
+  return alive;
+}
+
+export { is_worker_alive };

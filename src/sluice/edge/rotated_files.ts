@@ -1,0 +1,189 @@
+/**
+ * The files that a log consists of once it has been rotated: the one at its path, and those of the same folder whose names
+ * begin with its name, such as `usage.jsonl.1`, `usage.jsonl-20261121` and `usage.jsonl.2.gz`. Linux.
+ *
+ * A compressed file counts only if the file that it was made of is gone: while it is being compressed both are there.
+ */
+
+import * as ffi from "ffi";
+import { list_folder } from "./folder";
+
+interface LogFile {
+  path: string;
+  /** Whether this is the file at the log's own path. */
+  at_path: boolean;
+  /** In decimal: it has up to 64 bits. */
+  inode: string;
+  size: number;
+  /** When the content was last changed; a compressed file has kept that of its original. Seconds since 1970. */
+  modified: number;
+  /** When the content, the name or the owner was last changed. Seconds since 1970. */
+  changed: number;
+}
+
+interface LogFiles {
+  /** The oldest first, that at the path last. */
+  plain: LogFile[];
+  compressed: LogFile[];
+}
+
+interface Status {
+  mode: number;
+  inode: unknown;
+  size: number;
+  changed_seconds: number;
+  changed_nanoseconds: number;
+  modified_seconds: number;
+  modified_nanoseconds: number;
+}
+
+/** @noSelf */
+interface LogLibrary {
+  sluice_log_status(folder: number, path: string, flags: number, wanted: number, result: Status): number;
+  sluice_log_open(path: string, flags: number): number;
+  sluice_log_read(descriptor: number, target: Bytes, length: number, offset: number): number;
+  sluice_log_close(descriptor: number): number;
+  sluice_log_reason(code: number): unknown;
+}
+
+ffi.cdef(`
+typedef struct {
+  uint8_t before_mode[28];
+  uint16_t mode;
+  uint8_t before_inode[2];
+  uint64_t inode;
+  uint64_t size;
+  uint8_t before_change[48];
+  int64_t changed_seconds;
+  uint32_t changed_nanoseconds;
+  uint32_t after_change;
+  int64_t modified_seconds;
+  uint32_t modified_nanoseconds;
+  uint8_t rest[132];
+} sluice_log_status_result;
+int sluice_log_status(int folder, const char *path, int flags, unsigned int wanted, sluice_log_status_result *result)
+  __asm__("statx");
+int sluice_log_open(const char *path, int flags, ...) __asm__("open");
+ssize_t sluice_log_read(int descriptor, uint8_t *target, size_t length, int64_t offset) __asm__("pread");
+int sluice_log_close(int descriptor) __asm__("close");
+char *sluice_log_reason(int code) __asm__("strerror");
+`);
+
+/** AT_FDCWD, AT_EMPTY_PATH; O_RDONLY | O_NONBLOCK | O_CLOEXEC. */
+const HERE = -100;
+const OF_DESCRIPTOR = 0x1000;
+const READ_FLAGS = 0x80800;
+/** Type, times, inode and size (STATX_TYPE, _MTIME, _CTIME, _INO, _SIZE). */
+const WANTED = 0x3c1;
+const TYPE_BITS = 0xf000;
+const REGULAR = 0x8000;
+/** ENOENT. */
+const NO_SUCH_FILE = 2;
+
+const COMPRESSED = [".gz", ".xz", ".zst", ".bz2", ".lz4"];
+
+const library = ffi.C as LogLibrary;
+const status = ffi.new<Status>("sluice_log_status_result");
+
+function inode_text(): string {
+  const [text] = string.gsub(tostring(status.inode), "%a+$", "");
+  return text;
+}
+
+/** What the path leads to, if it is a regular file. */
+function status_of(path: string, at_path: boolean): LogFile | undefined {
+  if (library.sluice_log_status(HERE, path, 0, WANTED, status) !== 0 || (status.mode & TYPE_BITS) !== REGULAR) {
+    return undefined;
+  }
+  return {
+    path,
+    at_path,
+    inode: inode_text(),
+    size: tonumber(status.size)!,
+    modified: tonumber(status.modified_seconds)! + status.modified_nanoseconds * 1e-9,
+    changed: tonumber(status.changed_seconds)! + status.changed_nanoseconds * 1e-9,
+  };
+}
+
+/** The name of the file that a compressed one was made of; undefined if it is not compressed. */
+function uncompressed_name(name: string): string | undefined {
+  for (const ending of COMPRESSED) {
+    if (string.sub(name, -ending.length) === ending) {
+      return string.sub(name, 1, name.length - ending.length);
+    }
+  }
+  return undefined;
+}
+
+/** Whether the left one is older: by the time of its last change; of files changed at once, `log.2` is older than `log.1`. */
+function is_older(left: LogFile, right: LogFile): boolean {
+  if (left.at_path !== right.at_path) {
+    return right.at_path;
+  }
+  if (left.modified !== right.modified) {
+    return left.modified < right.modified;
+  }
+  const [left_number] = string.match(left.path, "%.(%d+)$");
+  const [right_number] = string.match(right.path, "%.(%d+)$");
+  if (left_number !== undefined && right_number !== undefined && left_number !== right_number) {
+    return tonumber(left_number)! > tonumber(right_number)!;
+  }
+  return left.path < right.path;
+}
+
+/** The files of the log at a path, as they are now. */
+function list_log(path: string): LogFiles {
+  const [folder, base] = string.match(path, "^(.*)/([^/]*)$");
+  const found: LogFiles = { plain: [], compressed: [] };
+  const names = list_folder(folder === "" ? "/" : (folder ?? "."));
+  const is_there = new LuaTable<string, boolean>();
+  const inodes = new LuaTable<string, boolean>();
+  for (const name of names) {
+    is_there.set(name, true);
+  }
+  for (const name of names) {
+    if (base !== undefined && string.sub(name, 1, base.length) === base) {
+      const original = uncompressed_name(name);
+      const file = original !== undefined && is_there.has(original) ? undefined : status_of(`${folder}/${name}`, name === base);
+      // Names of one file, such as links to it, count once; that of the log itself comes first in the order of names.
+      if (file !== undefined && !inodes.has(file.inode)) {
+        inodes.set(file.inode, true);
+        (original === undefined ? found.plain : found.compressed).push(file);
+      }
+    }
+  }
+  table.sort(found.plain, is_older);
+  table.sort(found.compressed, is_older);
+  return found;
+}
+
+/**
+ * Reads at most `length` bytes from `offset` on into `target`. Returns how many there were; −1 if the path no longer leads to the
+ * file of that inode; or undefined and the reason why it can't be read.
+ */
+function read_log(
+  file: LogFile,
+  target: Bytes,
+  length: number,
+  offset: number,
+): LuaMultiReturn<[bytes: number | undefined, reason: string | undefined]> {
+  const descriptor = library.sluice_log_open(file.path, READ_FLAGS);
+  if (descriptor < 0) {
+    const code = ffi.errno();
+    if (code === NO_SUCH_FILE) return $multi(-1, undefined);
+    return $multi(undefined, `${file.path}: can't be read: ${ffi.string(library.sluice_log_reason(code))}`);
+  }
+  let bytes = -1;
+  let reason: string | undefined;
+  if (library.sluice_log_status(descriptor, "", OF_DESCRIPTOR, WANTED, status) === 0 && inode_text() === file.inode) {
+    bytes = tonumber(library.sluice_log_read(descriptor, target, length, offset))!;
+    if (bytes < 0) {
+      reason = `${file.path}: can't be read: ${ffi.string(library.sluice_log_reason(ffi.errno()))}`;
+    }
+  }
+  library.sluice_log_close(descriptor);
+  return $multi(reason === undefined ? bytes : undefined, reason);
+}
+
+export { list_log, read_log };
+export type { LogFile };

@@ -1,0 +1,336 @@
+/**
+ * What a scope has used: one C structure that holds its windows, what it has spent in the period, and, by nginx worker, what is
+ * under way. It is kept in the store as one string, so that it changes as a whole or not at all, whenever a worker is killed.
+ *
+ * What is under way is counted by worker because a killed one never gives back what it took: whoever finds it dead removes its
+ * part (`forget_dead`).
+ */
+
+import * as ffi from "ffi";
+import { period_start } from "./period";
+import { correct, fits, roll, seconds_until } from "./window";
+import { Measure } from "./scope";
+import type { Scope } from "./scope";
+import type { Window } from "./window";
+
+const MOST_WINDOWS = 6;
+const MOST_LEASES = 256;
+const LEASES_AT_ONCE = 8;
+/** Raised whenever the structure's meaning changes. */
+const VERSION = 1;
+
+ffi.cdef(`
+typedef struct { int32_t measure, seconds; double start, current, previous; } sluice_window;
+typedef struct { int32_t process, running; double nano_usd; } sluice_lease;
+typedef struct {
+  int32_t change, version, window_count, lease_count, alerted, unused;
+  double period, spent;
+  double files[2], offsets[2];
+  sluice_window windows[${MOST_WINDOWS}];
+  sluice_lease leases[${MOST_LEASES}];
+} sluice_counters;
+`);
+
+interface Lease {
+  process: number;
+  running: number;
+  /** Money reserved by its requests, in nano-dollars. */
+  nano_usd: number;
+}
+
+interface Indexed<Item> {
+  [index: number]: Item;
+}
+
+interface Counters {
+  /** Counts changes: two states are never the same string. */
+  change: number;
+  version: number;
+  window_count: number;
+  lease_count: number;
+  /** A bit for each of the budget's alerts that was given in this period. */
+  alerted: number;
+  /** When the budget's period began, and nano-dollars spent in it. */
+  period: number;
+  spent: number;
+  /** Up to where of which journal files (by inode) all requests are in `spent` and the windows. */
+  files: Indexed<number>;
+  offsets: Indexed<number>;
+  windows: Indexed<Window>;
+  leases: Indexed<Lease>;
+}
+
+const LEASE_BYTES = ffi.sizeof("sluice_lease");
+const FIXED_BYTES = ffi.sizeof("sluice_counters") - MOST_LEASES * LEASE_BYTES;
+
+/** Why a request is not admitted. */
+const enum Reason {
+  None = 0,
+  Requests = 1,
+  Tokens = 2,
+  Concurrency = 3,
+  Budget = 4,
+  /** More workers at once than there is room for. */
+  Crowded = 5,
+}
+
+/** What `check` found: overwritten by each call. */
+interface Verdict {
+  reason: Reason;
+  /** In how many seconds there is room, as far as is known; −1: never. */
+  wait: number;
+  /** The limit that stands in the way, and the seconds of its window. */
+  limit: number;
+  seconds: number;
+  /** What money is left, in nano-dollars. */
+  left: number;
+}
+
+function new_counters(): Counters {
+  const counters = ffi.new<Counters>("sluice_counters");
+  return counters;
+}
+
+/**
+ * The length of the store's string. It grows in steps, so that it hardly ever does: a dictionary that is full takes a new value
+ * only in the place of one of the same length.
+ */
+function bytes_of(lease_count: number): number {
+  return FIXED_BYTES + math.max(1, math.ceil(lease_count / LEASES_AT_ONCE)) * LEASES_AT_ONCE * LEASE_BYTES;
+}
+
+/** Reads counters from the store's string; nothing used, if there is none or it is of another version. */
+function read_counters(counters: Counters, text: string | undefined): void {
+  if (text !== undefined && text.length >= FIXED_BYTES) {
+    ffi.copy(counters, text, math.min(text.length, ffi.sizeof("sluice_counters")));
+    if (counters.version === VERSION && text.length === bytes_of(counters.lease_count)) {
+      return;
+    }
+  }
+  ffi.fill(counters, FIXED_BYTES);
+  counters.version = VERSION;
+}
+
+/** The store's string. */
+function write_counters(counters: Counters): string {
+  counters.change += 1;
+  return ffi.string(counters, bytes_of(counters.lease_count));
+}
+
+/** Whether the windows are those that the scope asks for, in its order. */
+function has_windows(counters: Counters, scope: Scope): boolean {
+  if (counters.window_count !== scope.windows.length) {
+    return false;
+  }
+  for (const index of $range(0, counters.window_count - 1)) {
+    const window = counters.windows[index]!;
+    const wanted = scope.windows[index]!;
+    if (window.measure !== (wanted.measure as number) || window.seconds !== wanted.seconds) {
+      return false;
+    }
+  }
+  return true;
+}
+
+const old_windows = ffi.new<Indexed<Window>>(`sluice_window[${MOST_WINDOWS}]`);
+
+/** Makes the windows those of the scope. Those that were there before keep their counts. */
+function set_windows(counters: Counters, scope: Scope): void {
+  const old_count = counters.window_count;
+  ffi.copy(old_windows, counters.windows, ffi.sizeof("sluice_window") * MOST_WINDOWS);
+  let index = 0;
+  for (const wanted of scope.windows) {
+    const window = counters.windows[index]!;
+    window.measure = wanted.measure;
+    window.seconds = wanted.seconds;
+    window.start = 0;
+    window.current = 0;
+    window.previous = 0;
+    for (const at of $range(0, old_count - 1)) {
+      const old = old_windows[at]!;
+      if (old.measure === (wanted.measure as number) && old.seconds === wanted.seconds) {
+        window.start = old.start;
+        window.current = old.current;
+        window.previous = old.previous;
+      }
+    }
+    index += 1;
+  }
+  counters.window_count = index;
+}
+
+/** Brings the counters to the scope's windows, the time and the budget's period. */
+function bring_up(counters: Counters, scope: Scope, now: number): void {
+  if (!has_windows(counters, scope)) {
+    set_windows(counters, scope);
+  }
+  for (const index of $range(0, counters.window_count - 1)) {
+    roll(counters.windows[index]!, now);
+  }
+  if (scope.budget !== undefined) {
+    const period = period_start(scope.budget.period, now);
+    if (period !== counters.period) {
+      counters.period = period;
+      counters.spent = 0;
+      counters.alerted = 0;
+    }
+  }
+}
+
+/** Requests under way. */
+function running(counters: Counters): number {
+  let sum = 0;
+  for (const index of $range(0, counters.lease_count - 1)) {
+    sum += counters.leases[index]!.running;
+  }
+  return sum;
+}
+
+/** Nano-dollars reserved by requests under way. */
+function reserved(counters: Counters): number {
+  let sum = 0;
+  for (const index of $range(0, counters.lease_count - 1)) {
+    sum += counters.leases[index]!.nano_usd;
+  }
+  return sum;
+}
+
+/** The place of a worker's lease; −1: it has none. */
+function find_lease(counters: Counters, process: number): number {
+  for (const index of $range(0, counters.lease_count - 1)) {
+    if (counters.leases[index]!.process === process) {
+      return index;
+    }
+  }
+  return -1;
+}
+
+/**
+ * Whether a request of so many tokens, that costs at least `least_nano_usd`, may begin now. The counters must have been brought
+ * up. Says into `verdict` why not, and what money is left in any case.
+ */
+function check(counters: Counters, scope: Scope, now: number, process: number, tokens: number, least_nano_usd: number, verdict: Verdict): boolean {
+  verdict.reason = Reason.None;
+  verdict.wait = 0;
+  const { budget } = scope;
+  verdict.left = math.huge;
+  if (budget !== undefined) {
+    verdict.left = budget.nano_usd - counters.spent - reserved(counters);
+    if (least_nano_usd > 0 && verdict.left < least_nano_usd) {
+      verdict.reason = Reason.Budget;
+      verdict.limit = budget.nano_usd;
+      verdict.wait = -1;
+      return false;
+    }
+  }
+  for (const index of $range(0, counters.window_count - 1)) {
+    const { limit, measure, seconds } = scope.windows[index]!;
+    const window = counters.windows[index]!;
+    const amount = measure === Measure.Requests ? 1 : tokens;
+    if (!fits(window, now, amount, limit)) {
+      const wait = seconds_until(window, now, amount, limit);
+      if (verdict.reason === Reason.None || (verdict.wait >= 0 && (wait < 0 || wait > verdict.wait))) {
+        verdict.reason = measure === Measure.Requests ? Reason.Requests : Reason.Tokens;
+        verdict.wait = wait;
+        verdict.limit = limit;
+        verdict.seconds = seconds;
+      }
+    }
+  }
+  if (verdict.reason === Reason.None && scope.concurrent > 0 && running(counters) >= scope.concurrent) {
+    verdict.reason = Reason.Concurrency;
+    verdict.wait = 1;
+    verdict.limit = scope.concurrent;
+  }
+  if (verdict.reason === Reason.None && counters.lease_count === MOST_LEASES && find_lease(counters, process) < 0) {
+    verdict.reason = Reason.Crowded;
+    verdict.wait = 1;
+  }
+  return verdict.reason === Reason.None;
+}
+
+/** A request begins: counts it, so many tokens, and reserves so much money. It must have been checked. */
+function take(counters: Counters, process: number, tokens: number, nano_usd: number): void {
+  for (const index of $range(0, counters.window_count - 1)) {
+    const window = counters.windows[index]!;
+    window.current += window.measure === (Measure.Requests as number) ? 1 : tokens;
+  }
+  let place = find_lease(counters, process);
+  if (place < 0) {
+    place = counters.lease_count;
+    counters.lease_count += 1;
+    const added = counters.leases[place]!;
+    added.process = process;
+    added.running = 0;
+    added.nano_usd = 0;
+  }
+  const lease = counters.leases[place]!;
+  lease.running += 1;
+  lease.nano_usd += nano_usd;
+}
+
+/** Gives back what a request had taken: its place among those under way, and its money. */
+function give_back(counters: Counters, process: number, nano_usd: number): void {
+  const place = find_lease(counters, process);
+  if (place >= 0) {
+    const lease = counters.leases[place]!;
+    lease.running = math.max(0, lease.running - 1);
+    lease.nano_usd = math.max(0, lease.nano_usd - nano_usd);
+  }
+}
+
+/** Corrects what a request was counted with in the windows of tokens when it was admitted. */
+function correct_tokens(counters: Counters, at: number, difference: number): void {
+  for (const index of $range(0, counters.window_count - 1)) {
+    const window = counters.windows[index]!;
+    if (window.measure === (Measure.Tokens as number)) {
+      correct(window, at, difference);
+    }
+  }
+}
+
+/**
+ * Adds what a request cost, if it arrived in the present period. Returns a bit for each of the budget's alerts that is due for the
+ * first time.
+ */
+function spend(counters: Counters, scope: Scope, arrived: number, nano_usd: number): number {
+  const { budget } = scope;
+  if (budget === undefined || period_start(budget.period, arrived) !== counters.period) {
+    return 0;
+  }
+  counters.spent += nano_usd;
+  let due = 0;
+  let bit = 1;
+  for (const share of budget.alert_at) {
+    if (counters.spent >= share * budget.nano_usd && (counters.alerted & bit) === 0) {
+      due |= bit;
+    }
+    bit *= 2;
+  }
+  counters.alerted |= due;
+  return due;
+}
+
+/** Removes what workers had under way that are gone. Returns whether there were any. */
+function forget_dead(counters: Counters, is_alive: (this: void, process: number) => boolean): boolean {
+  let kept = 0;
+  for (const index of $range(0, counters.lease_count - 1)) {
+    const lease = counters.leases[index]!;
+    if (is_alive(lease.process)) {
+      const place = counters.leases[kept]!;
+      place.process = lease.process;
+      place.running = lease.running;
+      place.nano_usd = lease.nano_usd;
+      kept += 1;
+    }
+  }
+  const found = kept < counters.lease_count;
+  counters.lease_count = kept;
+  return found;
+}
+
+export {
+  Reason, bring_up, check, correct_tokens, forget_dead, give_back, new_counters, read_counters, reserved, running, spend, take,
+  write_counters,
+};
+export type { Counters, Verdict };

@@ -1,0 +1,311 @@
+/**
+ * The store of one node: counters of all scopes in a dictionary that nginx's workers share.
+ *
+ * Whoever changes a tenant's counters holds the tenant's lock meanwhile, a few microseconds: so a request is checked against all
+ * limits at once, and two workers can't both take the last place. The lock names its holder; that of a worker that was killed is
+ * taken over. Nothing here waits otherwise, so the log phase can do it too.
+ *
+ * Nothing is evicted: a dictionary that is full takes no further scope, whose requests are then refused; what is in it stays.
+ */
+
+import {
+  Reason, bring_up, check, correct_tokens, forget_dead, give_back, new_counters, read_counters, spend, take, write_counters,
+} from "./counters";
+import { Measure } from "./scope";
+import { seconds_until_empty, used } from "./window";
+import type { SharedStore } from "../metrics/aggregate";
+import type { Counters, Verdict } from "./counters";
+import type { Reservation, Standing } from "./reservation";
+import type { Scope } from "./scope";
+
+interface MemoryStore {
+  dictionary: SharedStore;
+  /** This worker's process id, and whether another one's is that of a worker that is alive. */
+  process: number;
+  is_alive: (this: void, process: number) => boolean;
+  /**
+   * Completes the counters of a tenant and its keys, of which a killed worker may have left out what it had written to the
+   * journal. Called with the lock held.
+   */
+  mend: (this: void, store: MemoryStore, owner: string) => void;
+  /** Where the journal ends now: its inode, 0 if there is none, and the offset. */
+  journal_end: (this: void) => LuaMultiReturn<[inode: number, offset: number]>;
+}
+
+/** A lock outlives its holder by this many seconds at most, should nobody take it over. */
+const LOCK_SECONDS = 10;
+/** How often a lock is asked for before its holder is looked at. */
+const PATIENCE = 200;
+
+/** Those at hand: of the tenant, and of the key. */
+const tenant_counters = new_counters();
+const key_counters = new_counters();
+
+const verdict: Verdict = { reason: Reason.None, wait: 0, limit: 0, seconds: 0, left: 0 };
+
+function lock_name(owner: string): string {
+  return `lock:${owner}`;
+}
+
+/** Whether the lock's holder is dead. */
+function is_abandoned(store: MemoryStore, name: string): boolean {
+  const holder = store.dictionary.get(name) as number | undefined;
+  return holder !== undefined && !store.is_alive(holder);
+}
+
+/** Takes a lock from a holder that is dead. Only one may at a time: another would take it from the one that has just got it. */
+function take_over(store: MemoryStore, name: string): boolean {
+  const { dictionary, process } = store;
+  const turn = `${name}:over`;
+  if (!is_abandoned(store, name) || dictionary.add(turn, process, 1) !== undefined) {
+    return false;
+  }
+  const abandoned = is_abandoned(store, name);
+  if (abandoned) {
+    dictionary.set(name, process, LOCK_SECONDS);
+  }
+  dictionary.remove(turn);
+  return abandoned;
+}
+
+/** Takes a tenant's lock. Returns false if the dictionary has no room for it. */
+function lock(store: MemoryStore, owner: string): boolean {
+  const name = lock_name(owner);
+  const { dictionary, process } = store;
+  let tries = 0;
+  let reason = dictionary.add(name, process, LOCK_SECONDS);
+  while (reason === "exists") {
+    tries += 1;
+    if (tries % PATIENCE === 0 && take_over(store, name)) {
+      store.mend(store, owner);
+      return true;
+    }
+    reason = dictionary.add(name, process, LOCK_SECONDS);
+  }
+  return reason === undefined;
+}
+
+function unlock(store: MemoryStore, owner: string): void {
+  store.dictionary.remove(lock_name(owner));
+}
+
+/** Where the journal ends now: everything before it is in the counters. */
+function note_position(counters: Counters, file: number, offset: number): void {
+  if (file === 0) {
+    return;
+  }
+  if (counters.files[0] !== file && counters.files[1] !== file) {
+    counters.files[1] = counters.files[0]!;
+    counters.offsets[1] = counters.offsets[0]!;
+    counters.files[0] = file;
+    counters.offsets[0] = offset;
+  }
+  const place = counters.files[0] === file ? 0 : 1;
+  counters.offsets[place] = math.max(offset, counters.offsets[place]!);
+}
+
+/** Reads a scope's counters and brings them up to the time. */
+function open_counters(store: MemoryStore, counters: Counters, scope: Scope, now: number): void {
+  read_counters(counters, store.dictionary.get(scope.name) as string | undefined);
+  bring_up(counters, scope, now);
+  if (counters.files[0] === 0) {
+    // What is in the journal already is none of these counters' business.
+    const [inode, offset] = store.journal_end();
+    note_position(counters, inode, offset);
+  }
+}
+
+/** Writes a scope's counters. Returns whether there was room. */
+function keep_counters(store: MemoryStore, counters: Counters, scope: Scope): boolean {
+  return store.dictionary.set(scope.name, write_counters(counters)) === undefined;
+}
+
+/** Notes how a limit stands, if less is left of it than of the one that was noted before. */
+function note_standing(standing: Standing, limit: number, remaining: number, reset: number): void {
+  if (standing.limit < 0 || remaining < standing.remaining) {
+    standing.limit = limit;
+    standing.remaining = remaining;
+    standing.reset = reset;
+  }
+}
+
+function note_standings(reservation: Reservation, scope: Scope, counters: Counters, now: number): void {
+  for (const index of $range(0, counters.window_count - 1)) {
+    const window = counters.windows[index]!;
+    const { limit } = scope.windows[index]!;
+    const remaining = math.max(0, math.floor(limit - used(window, now)));
+    const standing = window.measure === (Measure.Requests as number) ? reservation.requests_standing : reservation.tokens_standing;
+    note_standing(standing, limit, remaining, seconds_until_empty(window, now));
+  }
+}
+
+/** Checks one scope. Returns whether the request may begin as far as it goes. */
+function check_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, now: number): boolean {
+  open_counters(store, counters, scope, now);
+  return check(counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, verdict);
+}
+
+/** Takes from both scopes what the request needs. Returns whether there was room in the dictionary. */
+function take_both(store: MemoryStore, reservation: Reservation, now: number): boolean {
+  const { key, tenant } = reservation;
+  if (key !== undefined) {
+    take(key_counters, store.process, reservation.tokens, 0);
+    note_standings(reservation, key, key_counters, now);
+    if (!keep_counters(store, key_counters, key)) {
+      return false;
+    }
+  }
+  if (tenant !== undefined) {
+    take(tenant_counters, store.process, reservation.tokens, reservation.nano_usd);
+    note_standings(reservation, tenant, tenant_counters, now);
+    if (!keep_counters(store, tenant_counters, tenant)) {
+      if (key !== undefined) {
+        give_back(key_counters, store.process, 0);
+        correct_tokens(key_counters, now, -reservation.tokens);
+        keep_counters(store, key_counters, key);
+      }
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Admits or not, with the lock held. Returns the scope that refuses. */
+function decide(store: MemoryStore, reservation: Reservation, now: number): Scope | undefined {
+  const { key, tenant } = reservation;
+  reservation.admitted = now;
+  reservation.nano_usd = reservation.most_nano_usd;
+  if (tenant !== undefined) {
+    if (!check_scope(store, reservation, tenant, tenant_counters, now)) {
+      note_standings(reservation, tenant, tenant_counters, now);
+      return tenant;
+    }
+    reservation.nano_usd = math.max(0, math.min(reservation.most_nano_usd, verdict.left));
+  }
+  if (key !== undefined && !check_scope(store, reservation, key, key_counters, now)) {
+    note_standings(reservation, key, key_counters, now);
+    return key;
+  }
+  if (!take_both(store, reservation, now)) {
+    verdict.reason = Reason.Crowded;
+    verdict.wait = 1;
+    return key ?? tenant;
+  }
+  return undefined;
+}
+
+/**
+ * Admits a request against all limits of its tenant and key, or refuses it and takes nothing. `now` is in seconds since
+ * 1970. Returns undefined, or the scope that refuses; `last_verdict` then says why. The reservation says what was reserved, and how
+ * the limits stand.
+ */
+function admit(store: MemoryStore, reservation: Reservation, now: number): Scope | undefined {
+  const scope = (reservation.tenant ?? reservation.key)!;
+  if (!lock(store, scope.owner)) {
+    verdict.reason = Reason.Crowded;
+    verdict.wait = 1;
+    return scope;
+  }
+  const refusing = decide(store, reservation, now);
+  unlock(store, scope.owner);
+  return refusing;
+}
+
+/** Why the last request was refused. Overwritten by the next. */
+function last_verdict(): Verdict {
+  return verdict;
+}
+
+/** For `change_scope`: the other two may be in use. */
+const changed_counters = new_counters();
+
+/** Lets a scope's counters be changed, if it has any. The lock must be held. */
+function change_scope(store: MemoryStore, scope: Scope, change: (this: void, scope: Scope, counters: Counters) => void): void {
+  const text = store.dictionary.get(scope.name) as string | undefined;
+  if (text !== undefined) {
+    read_counters(changed_counters, text);
+    change(scope, changed_counters);
+    keep_counters(store, changed_counters, scope);
+  }
+}
+
+/**
+ * Opens the counters of a scope that has any, with its lock held until `keep_scope`; valid until then. They say that everything is
+ * counted up to the journal's present end, as with the lock held it is. Returns undefined if there are none.
+ */
+function open_scope(store: MemoryStore, scope: Scope, now: number): Counters | undefined {
+  if (store.dictionary.get(scope.name) === undefined || !lock(store, scope.owner)) {
+    return undefined;
+  }
+  open_counters(store, tenant_counters, scope, now);
+  const [inode, offset] = store.journal_end();
+  note_position(tenant_counters, inode, offset);
+  return tenant_counters;
+}
+
+/** Writes what `open_scope` opened. */
+function keep_scope(store: MemoryStore, scope: Scope): void {
+  keep_counters(store, tenant_counters, scope);
+  unlock(store, scope.owner);
+}
+
+/** Puts counters that were kept elsewhere into the store. Returns whether there was room. */
+function put_counters(store: MemoryStore, scope: Scope, counters: Counters): boolean {
+  return keep_counters(store, counters, scope);
+}
+
+/** Makes ready for settling: what is written to the journal until `settle` belongs to the same change. Returns whether the lock is held. */
+function begin_settlement(store: MemoryStore, reservation: Reservation): boolean {
+  return lock(store, (reservation.tenant ?? reservation.key)!.owner);
+}
+
+function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
+  open_counters(store, counters, scope, now);
+  correct_tokens(counters, reservation.admitted, tokens - reservation.tokens);
+  give_back(counters, store.process, scope === reservation.tenant ? reservation.nano_usd : 0);
+  const due = spend(counters, scope, reservation.arrived, nano_usd);
+  note_position(counters, file, offset);
+  keep_counters(store, counters, scope);
+  return due;
+}
+
+/**
+ * Settles a request: it has used so many tokens and cost so much. `file` and `offset`: the journal's inode, and where it ends
+ * behind the request's line; 0 if there is none. Returns a bit for each of the tenant's alerts that is due. Ends what
+ * `begin_settlement` began.
+ */
+function settle(store: MemoryStore, reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
+  const { key, tenant } = reservation;
+  let due = 0;
+  if (key !== undefined) {
+    settle_scope(store, reservation, key, key_counters, tokens, nano_usd, now, file, offset);
+  }
+  if (tenant !== undefined) {
+    due = settle_scope(store, reservation, tenant, tenant_counters, tokens, nano_usd, now, file, offset);
+  }
+  unlock(store, (tenant ?? key)!.owner);
+  return due;
+}
+
+/** Removes what dead workers had under way in a scope. */
+function sweep(store: MemoryStore, scope: Scope, now: number): void {
+  if (!lock(store, scope.owner)) {
+    return;
+  }
+  if (store.dictionary.get(scope.name) !== undefined) {
+    open_counters(store, tenant_counters, scope, now);
+    forget_dead(tenant_counters, store.is_alive);
+    keep_counters(store, tenant_counters, scope);
+  }
+  unlock(store, scope.owner);
+}
+
+/** A scope's counters as they are now, for being looked at: valid until the next call. */
+function look_at(store: MemoryStore, scope: Scope, now: number): Counters {
+  read_counters(tenant_counters, store.dictionary.get(scope.name) as string | undefined);
+  bring_up(tenant_counters, scope, now);
+  return tenant_counters;
+}
+
+export { admit, begin_settlement, change_scope, keep_scope, last_verdict, lock, look_at, note_position, open_scope, put_counters, settle, sweep, unlock };
+export type { MemoryStore };

@@ -1,0 +1,62 @@
+/** What a client is told when a limit stands in its way, and how far it is from one otherwise. */
+
+import { refuse } from "../wire/refusal";
+import { Reason } from "./counters";
+import type { Refusal } from "../wire/refusal";
+import type { Verdict } from "./counters";
+import type { Scope } from "./scope";
+
+const floor = math.floor;
+const format = string.format;
+
+function span(seconds: number): string {
+  if (seconds === 60) {
+    return "minute";
+  }
+  return seconds === 3600 ? "hour" : "day";
+}
+
+/** The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for. */
+function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
+  const { limit, reason, seconds, wait } = verdict;
+  let refusal: Refusal;
+  if (reason === Reason.Budget) {
+    refusal = refuse(429, "insufficient_quota", "budget_exceeded", `The budget of ${scope.title} is used up.`);
+    refusal.retry = false;
+    return refusal;
+  }
+  if (reason === Reason.Requests) {
+    refusal = refuse(429, "rate_limit_error", "rate_limit_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} requests a ${span(seconds)}, is reached.`);
+  } else if (reason === Reason.Tokens) {
+    const asked = `this request may need ${format("%d", tokens)}`;
+    refusal = refuse(429, "rate_limit_error", "tokens_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} tokens a ${span(seconds)}, is reached: ${asked}.`);
+  } else if (reason === Reason.Concurrency) {
+    refusal = refuse(429, "rate_limit_error", "concurrency_exceeded", `${format("%d", limit)} requests of ${scope.title} are under way, which is its limit.`);
+  } else {
+    refusal = refuse(503, "overloaded_error", "store_unavailable", "The gateway can't count this request now.");
+  }
+  if (wait < 0) {
+    // More than the whole limit: waiting does not help.
+    refusal.retry = false;
+  } else {
+    refusal.retry_after_ms = math.ceil(wait * 1000);
+  }
+  return refusal;
+}
+
+/** A duration as OpenAI writes it: `250ms`, `1s`, `6m0s`, `1h0m0s`. */
+function duration(seconds: number): string {
+  if (seconds < 1) {
+    return format("%dms", math.ceil(seconds * 1000));
+  }
+  const whole = math.ceil(seconds);
+  if (whole < 60) {
+    return format("%ds", whole);
+  }
+  if (whole < 3600) {
+    return format("%dm%ds", floor(whole / 60), whole % 60);
+  }
+  return format("%dh%dm%ds", floor(whole / 3600), floor((whole % 3600) / 60), whole % 60);
+}
+
+export { duration, refuse_limit };

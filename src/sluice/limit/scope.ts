@@ -1,0 +1,98 @@
+/**
+ * Whose use is limited: a tenant, or one of its API keys. Made from the configuration; what was used lies in the store, under
+ * the scope's name, and stays there when the configuration changes.
+ */
+
+import type { Period } from "./period";
+
+/** What a window counts. */
+const enum Measure {
+  Requests = 0,
+  Tokens = 1,
+}
+
+/** So much may be used within so many seconds, however they lie. */
+interface WindowLimit {
+  measure: Measure;
+  seconds: number;
+  limit: number;
+}
+
+interface Budget {
+  /** Nano-dollars in each period. */
+  nano_usd: number;
+  period: Period;
+  /** Shares of the budget at which somebody is told. */
+  alert_at: number[];
+}
+
+interface Scope {
+  /** What the store calls it; also in messages: `tenant acme`, `API key web`. */
+  name: string;
+  title: string;
+  /** The tenant it belongs to: what its scopes have used is changed by one at a time. */
+  owner: string;
+  windows: WindowLimit[];
+  /** Requests at a time; 0: any number. */
+  concurrent: number;
+  budget: Budget | undefined;
+}
+
+interface LimitsConfiguration {
+  requests_per_minute?: number;
+  requests_per_hour?: number;
+  requests_per_day?: number;
+  tokens_per_minute?: number;
+  tokens_per_hour?: number;
+  tokens_per_day?: number;
+  concurrent_requests?: number;
+}
+
+interface BudgetConfiguration {
+  usd: number;
+  period: Period;
+  alert_at?: number[];
+}
+
+const NANO = 1000000000;
+
+function add_window(windows: WindowLimit[], measure: Measure, seconds: number, limit: number | undefined): void {
+  if (limit !== undefined) {
+    windows.push({ measure, seconds, limit });
+  }
+}
+
+/** The scope for some limits and a budget; undefined if there are neither. */
+function make_scope(
+  name: string,
+  title: string,
+  owner: string,
+  limits: LimitsConfiguration | undefined,
+  budget: BudgetConfiguration | undefined,
+): Scope | undefined {
+  if (limits === undefined && budget === undefined) {
+    return undefined;
+  }
+  const windows: WindowLimit[] = [];
+  const given = limits ?? {};
+  add_window(windows, Measure.Requests, 60, given.requests_per_minute);
+  add_window(windows, Measure.Requests, 3600, given.requests_per_hour);
+  add_window(windows, Measure.Requests, 86400, given.requests_per_day);
+  add_window(windows, Measure.Tokens, 60, given.tokens_per_minute);
+  add_window(windows, Measure.Tokens, 3600, given.tokens_per_hour);
+  add_window(windows, Measure.Tokens, 86400, given.tokens_per_day);
+  return {
+    name,
+    title,
+    owner,
+    windows,
+    concurrent: given.concurrent_requests ?? 0,
+    budget:
+      budget !== undefined
+        ? { nano_usd: math.floor(budget.usd * NANO + 0.5), period: budget.period, alert_at: budget.alert_at ?? [] }
+        : undefined,
+  };
+}
+
+export { Measure, make_scope };
+export type { Budget, BudgetConfiguration, LimitsConfiguration, Scope, WindowLimit };

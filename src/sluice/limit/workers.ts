@@ -1,0 +1,48 @@
+/** Which workers may have something under way: kept in the store, so that others notice when one of them was killed. */
+
+import { lock, unlock } from "./memory_store";
+import type { MemoryStore } from "./memory_store";
+
+const NAME = "workers";
+
+/** Reads the list with the lock held, changes it, and writes it. */
+function change_list(store: MemoryStore, keep: (this: void, process: number) => boolean, added: string): void {
+  if (!lock(store, NAME)) {
+    return;
+  }
+  const parts: string[] = [];
+  for (const [process] of string.gmatch((store.dictionary.get(NAME) as string | undefined) ?? "", "%d+")) {
+    if (keep(tonumber(process)!)) {
+      parts.push(process!);
+    }
+  }
+  if (added !== "") {
+    parts.push(added);
+  }
+  store.dictionary.set(NAME, parts.join(" "));
+  unlock(store, NAME);
+}
+
+/** Says that this worker is there. */
+function join_workers(store: MemoryStore): void {
+  change_list(store, (process) => process !== store.process, `${store.process}`);
+}
+
+/** Says that this worker goes and has nothing under way. */
+function leave_workers(store: MemoryStore): void {
+  change_list(store, (process) => process !== store.process, "");
+}
+
+/** Whether workers have died that nobody has cleared up after yet. They are this worker's to clear up after then. */
+function find_dead(store: MemoryStore): boolean {
+  let found = false;
+  for (const [process] of string.gmatch((store.dictionary.get(NAME) as string | undefined) ?? "", "%d+")) {
+    found = found || !store.is_alive(tonumber(process)!);
+  }
+  if (found) {
+    change_list(store, (process) => store.is_alive(process), "");
+  }
+  return found;
+}
+
+export { find_dead, join_workers, leave_workers };

@@ -1,0 +1,125 @@
+/** Limits and budgets in a request's life: reserved in access, told in the header filter, settled in the log phase. */
+
+import { append, end_of } from "../edge/append_file";
+import { realtime } from "../edge/clock";
+import { output_allowance, set_demand } from "../limit/demand";
+import { encode_string } from "../wire/json";
+import { reserved, running } from "../limit/counters";
+import { admit, begin_settlement, last_verdict, look_at, settle, sweep } from "../limit/memory_store";
+import { duration, refuse_limit } from "../limit/refusal";
+import { return_reservation, take_reservation } from "../limit/reservation";
+import { find_dead } from "../limit/workers";
+import { gateway } from "./gateway";
+import type { AppendFile } from "../edge/append_file";
+import type { MemoryStore } from "../limit/memory_store";
+import type { Reservation, Standing } from "../limit/reservation";
+import type { Refusal } from "../wire/refusal";
+import type { RequestState } from "./state";
+
+/** Reserves what the request may need. Returns a refusal if a limit or the budget stands in its way. */
+function reserve(state: RequestState): Refusal | undefined {
+  const { key, tenant } = { key: state.principal!.scope, tenant: state.principal!.tenant.scope };
+  const { store } = gateway();
+  if ((tenant === undefined && key === undefined) || store === undefined) {
+    return undefined;
+  }
+  const model = state.model!;
+  const reservation = take_reservation(tenant, key, state.arrived);
+  set_demand(reservation, state.reading!, model.max_output_tokens, model.price);
+  const refusing = admit(store, reservation, realtime());
+  if (refusing !== undefined) {
+    const refusal = refuse_limit(refusing, last_verdict(), reservation.tokens);
+    write_standings(reservation);
+    return_reservation(reservation);
+    return refusal;
+  }
+  state.reservation = reservation;
+  state.output_allowance = output_allowance(reservation, model.price);
+  return undefined;
+}
+
+function write_standing(standing: Standing, limit: string, remaining: string, reset: string): void {
+  if (standing.limit >= 0) {
+    const headers = ngx.header;
+    headers.set(limit, standing.limit);
+    headers.set(remaining, standing.remaining);
+    headers.set(reset, duration(standing.reset));
+  }
+}
+
+/** Tells the client how its limits stand. */
+function write_standings(reservation: Reservation): void {
+  write_standing(reservation.requests_standing, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+  write_standing(reservation.tokens_standing, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+}
+
+/**
+ * Writes the request's line into the journal and settles what it had reserved. `tokens`: what it has used; `nano_usd`: what it
+ * costs. Returns a bit for each alert of the tenant's budget that is due.
+ */
+function write_and_settle(store: MemoryStore, journal: AppendFile | undefined, line: string, state: RequestState, tokens: number, nano_usd: number): number {
+  const reservation = state.reservation!;
+  const held = begin_settlement(store, reservation);
+  if (journal !== undefined) {
+    append(journal, line);
+  }
+  let due = 0;
+  if (held) {
+    const end = journal !== undefined ? end_of(journal) : 0;
+    due = settle(store, reservation, tokens, nano_usd, realtime(), end > 0 ? journal!.inode : 0, end);
+  }
+  state.reservation = undefined;
+  return_reservation(reservation);
+  return due;
+}
+
+/** Removes what workers had under way that are dead, if there are any. `rest` is called between scopes. */
+function sweep_limits(rest: (this: void) => void): void {
+  const { snapshot, store } = gateway();
+  if (store === undefined || !find_dead(store)) {
+    return;
+  }
+  ngx.log(ngx.WARN, "sluice: a worker has died; what it had under way is given back");
+  for (const scope of snapshot.scopes) {
+    sweep(store, scope, realtime());
+    rest();
+  }
+}
+
+/** The share of its budget that each tenant has spent, for Prometheus. `rest` is called between them. */
+function budget_metrics(rest: (this: void) => void): string {
+  const { snapshot, store } = gateway();
+  const parts: string[] = [
+    "# HELP sluice_budget_used_ratio What a tenant has spent in the present period, as a share of its budget.\n",
+    "# TYPE sluice_budget_used_ratio gauge\n",
+  ];
+  for (const scope of snapshot.scopes) {
+    const { budget, owner } = scope;
+    if (store !== undefined && budget !== undefined && budget.nano_usd > 0) {
+      const ratio = look_at(store, scope, realtime()).spent / budget.nano_usd;
+      parts.push(`sluice_budget_used_ratio{tenant="${owner}"} ${string.format("%.9g", ratio)}\n`);
+      rest();
+    }
+  }
+  return parts.length === 2 ? "" : parts.join("");
+}
+
+/** What tenants have used, as JSON: an array of objects. `rest` is called between them. */
+function limits_status(rest: (this: void) => void): string {
+  const { snapshot, store } = gateway();
+  const parts: string[] = [];
+  for (const scope of snapshot.scopes) {
+    if (store !== undefined && string.sub(scope.name, 1, 7) === "tenant:") {
+      const counters = look_at(store, scope, realtime());
+      const budget = scope.budget !== undefined ? string.format("%d", scope.budget.nano_usd) : "null";
+      parts.push(
+        `{"tenant":${encode_string(scope.owner)},"running":${running(counters)},"reserved_nano_usd":${string.format("%d", reserved(counters))},` +
+          `"spent_nano_usd":${string.format("%d", counters.spent)},"budget_nano_usd":${budget}}`,
+      );
+      rest();
+    }
+  }
+  return `[${parts.join(",")}]`;
+}
+
+export { budget_metrics, limits_status, reserve, sweep_limits, write_and_settle, write_standings };
