@@ -184,8 +184,8 @@ describe("a budget", () => {
     expect(answer.status).toBe(200);
     const events = answer.text.trim().split("\n\n").map((event) => event.replace(/^data: /, ""));
     expect(events.at(-1)).toBe("[DONE]");
-    const usage = JSON.parse(events.at(-2)!);
-    const last = JSON.parse(events.at(-3)!);
+    const usage = JSON.parse(events.at(-2)!) as { usage: unknown };
+    const last = JSON.parse(events.at(-3)!) as { choices: unknown };
     expect(last.choices).toEqual([{ index: 0, delta: {}, finish_reason: "length" }]);
     const line = await lineOf(answer);
     expect(line).toMatchObject({ ending: "budget_cut", usage_from: "counted" });

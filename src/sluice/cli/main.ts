@@ -15,6 +15,7 @@ import { print_new_key } from "./key";
 import { add_lexicon_commands, run_lexicon } from "./lexicon";
 import { Status, terminal } from "./terminal";
 import { ALGORITHM_NAMES, print_token } from "./token";
+import { add_usage_commands, run_usage } from "./usage";
 import { VERSION } from "./version";
 
 /**
@@ -60,6 +61,7 @@ function make_parser(): ArgumentParser {
   key_new.option("--id", "What logs call the key. Without it a name is made.").argname("ID");
 
   add_lexicon_commands(parser);
+  add_usage_commands(parser);
 
   const token = parser.command("token", "JSON Web Tokens, for trials.");
   token.command_target("action");
@@ -88,6 +90,9 @@ function run(result: ArgumentResult): Status {
   }
   if (result.command === "lexicon") {
     return run_lexicon(result);
+  }
+  if (result.command === "usage") {
+    return run_usage(result);
   }
   if (result.command === "key") {
     return print_new_key(text(result, "tenant") ?? "", text(result, "id"), crypto, terminal);

@@ -13,7 +13,7 @@ function span(seconds: number): string {
   if (seconds === 60) {
     return "minute";
   }
-  return seconds === 3600 ? "hour" : "day";
+  return seconds === 3600 ? "hour" : "24 hours";
 }
 
 /** The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for. */
@@ -26,10 +26,10 @@ function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
     return refusal;
   }
   if (reason === Reason.Requests) {
-    refusal = refuse(429, "rate_limit_error", "rate_limit_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} requests a ${span(seconds)}, is reached.`);
+    refusal = refuse(429, "rate_limit_error", "rate_limit_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} requests in any ${span(seconds)}, is reached.`);
   } else if (reason === Reason.Tokens) {
     const asked = `this request may need ${format("%d", tokens)}`;
-    refusal = refuse(429, "rate_limit_error", "tokens_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} tokens a ${span(seconds)}, is reached: ${asked}.`);
+    refusal = refuse(429, "rate_limit_error", "tokens_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} tokens in any ${span(seconds)}, is reached: ${asked}.`);
   } else if (reason === Reason.Concurrency) {
     refusal = refuse(429, "rate_limit_error", "concurrency_exceeded", `${format("%d", limit)} requests of ${scope.title} are under way, which is its limit.`);
   } else {
@@ -46,7 +46,7 @@ function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
 
 /** A duration as OpenAI writes it: `250ms`, `1s`, `6m0s`, `1h0m0s`. */
 function duration(seconds: number): string {
-  if (seconds < 1) {
+  if (seconds <= 0.999) {
     return format("%dms", math.ceil(seconds * 1000));
   }
   const whole = math.ceil(seconds);

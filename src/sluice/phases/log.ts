@@ -144,6 +144,8 @@ function log(this: void): void {
     return;
   }
   const now = monotonic();
+  // Before the line is written: it belongs into the journal's present file.
+  tend_while_draining(now);
   const { meters } = gateway();
   const status = ngx.status;
   const ending = ending_of(state, status);
@@ -186,7 +188,6 @@ function log(this: void): void {
   }
   ngx.ctx = NO_STATE;
   release_state(state);
-  tend_while_draining(now);
 }
 
 export { log };

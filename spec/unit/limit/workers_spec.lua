@@ -1,0 +1,43 @@
+local workers = require("sluice.limit.workers")
+
+local function store(entries, process, dead)
+    return {
+        process = process,
+        is_alive = function(other) return not dead[other] end,
+        mend = function() end,
+        dictionary = {
+            get = function(key) return entries[key] end,
+            add = function(key, value)
+                if entries[key] ~= nil then return "exists" end
+                entries[key] = value
+            end,
+            set = function(key, value) entries[key] = value end,
+            remove = function(key) entries[key] = nil end,
+        },
+    }
+end
+
+describe("the list of workers", function()
+    it("says that one has died to one of the others, once", function()
+        local entries, dead = {}, {}
+        local first, second, third = store(entries, 11, dead), store(entries, 22, dead), store(entries, 33, dead)
+        for _, each in ipairs({ first, second, third }) do workers.join_workers(each) end
+        assert.is_false(workers.find_dead(second))
+        dead[11] = true
+        assert.is_true(workers.find_dead(second))
+        assert.is_false(workers.find_dead(third))
+        assert.is_false(workers.find_dead(second))
+    end)
+
+    it("does not miss one that goes in good order", function()
+        local entries, dead = {}, {}
+        local first, second = store(entries, 11, dead), store(entries, 22, dead)
+        workers.join_workers(first)
+        workers.join_workers(second)
+        workers.join_workers(second)
+        workers.leave_workers(first)
+        dead[11] = true
+        assert.is_false(workers.find_dead(second))
+        assert.equal("22", entries.workers)
+    end)
+end)
