@@ -1,6 +1,8 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Gateway, type JournalLine, startGateway } from "../support/gateway.ts";
+import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually } from "../support/processes.ts";
@@ -29,6 +31,8 @@ const TENANTS: Record<string, Limited> = {
   cut: { budget: { usd: 0.00004, period: "day" } },
   endings: { limits: { concurrent_requests: 100, tokens_per_minute: 10000000 }, budget: { usd: 1000, period: "month" } },
   killed: { limits: { concurrent_requests: 20, requests_per_minute: 100000 }, budget: { usd: 1000, period: "month" } },
+  alerted: { budget: { usd: 0.0002, period: "week", alert_at: [0.5, 1] } },
+  metered: { budget: { usd: 2, period: "day" } },
   free: {},
 };
 
@@ -58,20 +62,35 @@ function configurationFor(upstream: string): string {
       name, pool: "mock", upstream_model, max_output_tokens: 100, price: PRICE,
     })),
     pools: [{ name: "mock", endpoints: [{ url: upstream }], timeouts: { read: "1s" } }],
+    alerts: { webhook: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/alerts` },
   });
 }
 
 let mock: Mock;
 let gateway: Gateway;
 
+/** What the webhook was told; it takes nothing at first. */
+const alerts: { body: string; taken: boolean }[] = [];
+const webhook = createServer((request, response) => {
+  let body = "";
+  request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+  request.on("end", () => {
+    const taken = alerts.length >= 2;
+    alerts.push({ body, taken });
+    response.writeHead(taken ? 204 : 503).end();
+  });
+});
+
 beforeAll(async () => {
   mock = await startMock();
+  await new Promise<void>((resolve) => webhook.listen(0, "127.0.0.1", resolve));
   gateway = await startGateway({ config: configurationFor(mock.url), workers: 2 });
 });
 
 afterAll(async () => {
   await gateway?.stop();
   await mock?.stop();
+  webhook.close();
 });
 
 function ask(tenant: string, more: Record<string, unknown> = {}): Promise<Answer> {
@@ -196,6 +215,38 @@ describe("a budget", () => {
     expect(line.cost_nano_usd).toBeLessThan(40000 + 10 * 2000);
     await eventually("the upstream is closed", async () => (await mock.counts()).open === 0);
     expect(errorOf(await ask("cut"))).toMatchObject({ code: "budget_exceeded" });
+  });
+});
+
+describe("an alert", () => {
+  it("is sent once for each share, and again if it was not taken", async () => {
+    // 200,000 nano-dollars: half of them after the third request, all after the fifth.
+    for (let count = 0; count < 6; count++) await ask("alerted");
+    const received = await eventually("both alerts", () => (alerts.filter(({ taken }) => taken).length === 2 ? alerts : undefined), 10000);
+    const taken = received.filter((alert) => alert.taken).map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+    taken.sort((left, right) => Number(left.share) - Number(right.share));
+    expect(taken).toMatchObject([
+      { event: "budget_alert", tenant: "alerted", share: 0.5, spent_usd: "0.000144000", budget_usd: "0.000200000", period: "week" },
+      { event: "budget_alert", tenant: "alerted", share: 1, spent_usd: "0.000240000", budget_usd: "0.000200000", period: "week" },
+    ]);
+    // The webhook had failed at first: the same alert came again.
+    expect(received.filter((alert) => !alert.taken).length).toBeGreaterThan(0);
+    for (const alert of received) expect(taken.map(({ id }) => id)).toContain((JSON.parse(alert.body) as Record<string, unknown>).id);
+    await sleep(1500);
+    expect(alerts.filter((alert) => alert.taken)).toHaveLength(2);
+    expect(errorOf(await ask("alerted"))).toMatchObject({ code: "budget_exceeded" });
+  });
+});
+
+describe("what tenants cost", () => {
+  it("is in the metrics", async () => {
+    const before = await gateway.metrics();
+    await ask("metered");
+    await eventually("the cost", async () => {
+      const cost = sumOf(await gateway.metrics(), "sluice_cost_usd_total", { tenant: "metered" });
+      return Math.abs(cost - sumOf(before, "sluice_cost_usd_total", { tenant: "metered" }) - 0.000048) < 1e-12;
+    });
+    expect(sumOf(await gateway.metrics(), "sluice_budget_used_ratio", { tenant: "metered" })).toBeCloseTo(0.000048 / 2, 12);
   });
 });
 

@@ -28,11 +28,11 @@ local BROKEN = {
 
     -- Members.
     { "an unknown section", reading.text({ more = "budgets: {}\n" }),
-        "budgets: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
+        "budgets: unknown member; expected one of alerts, auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "a misspelt section", reading.text({ more = "trusted_proxys: []\n" }),
         "trusted_proxys: unknown member; did you mean trusted_proxies? (line 4)" },
-    { "a section of later work", reading.text({ more = "alerts: {}\n" }),
-        "alerts: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
+    { "a section of later work", reading.text({ more = "cache: {}\n" }),
+        "cache: unknown member; expected one of alerts, auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "retries, which a tenant doesn't have",
         reading.text({ tenants = "tenants:\n  - id: acme\n    retries: {attempts: 3}\n" }),
         "tenants[0].retries: unknown member; expected one of allow_ips, api_keys, api_keys_file, budget, guard, id, limits, models (line 3)" },
@@ -50,7 +50,7 @@ local BROKEN = {
         reading.text({ models = "models: [{name: chat, pool: gpu, Upstream_modle: c}]\n" }),
         "models[0].Upstream_modle: unknown member; did you mean upstream_model? (line 2)" },
     { "a member with a strange name", reading.text({ more = "\"a\\nb: c\": 1\n" }),
-        "[\"a\\x0ab: c\"]: unknown member; expected one of auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
+        "[\"a\\x0ab: c\"]: unknown member; expected one of alerts, auth, guards, models, pools, tenants, trusted_proxies (line 4)" },
     { "a member written twice", reading.text({ tenants = "tenants:\n  - id: acme\n    models: []\n    id: beta\n" }),
         "tenants[0].id: written twice, first on line 2 (line 4)" },
     { "a section written twice", reading.text({ more = "pools: []\n" }), "pools: written twice, first on line 3 (line 4)" },

@@ -47,6 +47,7 @@ describe("metrics catalogue and meters", function()
             sluice_upstream_requests_total = "pool,endpoint,code",
             sluice_upstream_inflight = "pool,endpoint",
             sluice_streams_truncated_total = "pool,cause",
+            sluice_cost_usd_total = "tenant,model",
             sluice_guard_hits_total = "guard,action,where",
             sluice_guard_held_seconds = "",
             sluice_config_last_reload_success = "",
@@ -68,7 +69,7 @@ describe("metrics catalogue and meters", function()
         local meter = meter_module.request_meter(meters, "chat", "acme", "large")
         meter_module.count_request(meter, 200, 1.5)
         meter_module.count_first_token(meter, 0.03)
-        meter_module.count_tokens(meter, 100, 40, 17)
+        meter_module.count_tokens(meter, 100, 40, 17, 2500000)
         meter_module.count_request(meter, 499, 0.001)
         local values = scrape()
         assert.equal(1, values['sluice_requests_total{tenant="acme",model="large",code="200"}'])
@@ -80,6 +81,7 @@ describe("metrics catalogue and meters", function()
         assert.equal(100, values['sluice_tokens_total{tenant="acme",model="large",type="input"}'])
         assert.equal(40, values['sluice_tokens_total{tenant="acme",model="large",type="cached_input"}'])
         assert.equal(17, values['sluice_tokens_total{tenant="acme",model="large",type="output"}'])
+        assert.equal(0.0025, values['sluice_cost_usd_total{tenant="acme",model="large"}'])
         local usage = 'gen_ai_client_token_usage_%s{gen_ai_operation_name="chat",gen_ai_request_model="large",gen_ai_token_type="%s"%s}'
         assert.equal(100, values[usage:format("sum", "input", "")])
         assert.equal(0, values[usage:format("bucket", "output", ',le="16"')])
@@ -95,7 +97,7 @@ describe("metrics catalogue and meters", function()
         for _, other in ipairs({ { "chat", "acme", "small" }, { "chat", "other", "large" }, { "embeddings", "acme", "large" } }) do
             local second = request_meter(meters, other[1], other[2], other[3])
             assert.are_not.equal(meter, second)
-            meter_module.count_tokens(second, 1, 0, 1)
+            meter_module.count_tokens(second, 1, 0, 1, 0)
         end
         local values = scrape()
         assert.is_nil(values['sluice_tokens_total{tenant="acme",model="large",type="cached_input"}'])
@@ -109,7 +111,7 @@ describe("metrics catalogue and meters", function()
             local meter = meter_module.request_meter(meters, "chat", "acme", "large")
             meter_module.count_request(meter, 200, 1)
             meter_module.count_first_token(meter, 1)
-            meter_module.count_tokens(meter, 1, 1, 1)
+            meter_module.count_tokens(meter, 1, 1, 1, 0)
             meter_module.count_overhead(meters, "access", 0.00001)
             meter_module.count_refusal(meters, "acme", "model_not_found")
             meter_module.count_truncated(meters, "gpu", "closed")

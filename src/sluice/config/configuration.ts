@@ -2,6 +2,8 @@ import { AUTH_SCHEMA, tenants_schema } from "../auth/config";
 import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
 import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
+import { ALERTS_SCHEMA } from "../limit/alert";
+import type { AlertsConfiguration } from "../limit/alert";
 import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
@@ -22,6 +24,7 @@ interface Configuration {
   models: ModelConfiguration[];
   pools: PoolConfiguration[];
   guards: GuardConfiguration[];
+  alerts?: AlertsConfiguration;
 }
 
 const CONFIGURATION_SCHEMA: Schema = {
@@ -41,6 +44,7 @@ const CONFIGURATION_SCHEMA: Schema = {
     models: models_schema(PRICE_SCHEMA),
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,
+    alerts: ALERTS_SCHEMA,
   },
 };
 

@@ -16,6 +16,7 @@ interface Catalogue {
   time_to_first_token: Histogram;
   overhead: Histogram;
   tokens: Counter;
+  cost: Counter;
   refusals: Counter;
   upstream_requests: Counter;
   upstream_inflight: Gauge;
@@ -61,6 +62,7 @@ function declare_all(most_series?: number): Catalogue {
       "sluice_overhead_seconds", "Time that the gateway itself took, by nginx phase.", ["phase"], OVERHEAD_SECONDS),
     tokens: registry.counter(
       "sluice_tokens_total", "Tokens, by type: input (cached ones included), cached_input, output.", ["tenant", "model", "type"]),
+    cost: registry.counter("sluice_cost_usd_total", "What the tokens cost, in US dollars, by the prices of the configuration.", ["tenant", "model"]),
     refusals: registry.counter("sluice_refusals_total", "Requests that the gateway refused, by the refusal's code.", ["tenant", "code"]),
     upstream_requests: registry.counter(
       "sluice_upstream_requests_total", "Attempts at an endpoint, by its status; 0 if none came.", ["pool", "endpoint", "code"]),

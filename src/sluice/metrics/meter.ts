@@ -26,6 +26,7 @@ interface Meter {
   cached_input: Series;
   output: Series;
   input_usage: Distribution;
+  cost: Series;
   output_usage: Distribution;
 }
 
@@ -83,6 +84,7 @@ function make_meter(catalogue: Catalogue, operation: string, tenant: string, mod
     cached_input: catalogue.tokens.with([tenant, model, "cached_input"]),
     output: catalogue.tokens.with([tenant, model, "output"]),
     input_usage: catalogue.client_token_usage.with([operation, model, "input"]),
+    cost: catalogue.cost.with([tenant, model]),
     output_usage: catalogue.client_token_usage.with([operation, model, "output"]),
   };
 }
@@ -122,8 +124,9 @@ function count_first_token(meter: Meter, seconds: number): void {
   observe(meter.server_first_token, seconds);
 }
 
-/** Counts a request's tokens. `input` includes the cached ones. */
-function count_tokens(meter: Meter, input: number, cached_input: number, output: number): void {
+/** Counts a request's tokens, and what they cost in nano-dollars. `input` includes the cached ones. */
+function count_tokens(meter: Meter, input: number, cached_input: number, output: number, nano_usd: number): void {
+  if (nano_usd > 0) add(meter.cost, nano_usd / 1e9);
   add(meter.input, input);
   if (cached_input > 0) add(meter.cached_input, cached_input);
   add(meter.output, output);

@@ -12,6 +12,7 @@ import { find_dead } from "../limit/workers";
 import { gateway } from "./gateway";
 import type { AppendFile } from "../edge/append_file";
 import type { MemoryStore } from "../limit/memory_store";
+import type { Scope } from "../limit/scope";
 import type { Reservation, Standing } from "../limit/reservation";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -86,6 +87,11 @@ function sweep_limits(rest: (this: void) => void): void {
   }
 }
 
+/** What a scope has spent in the present period, in nano-dollars. */
+function spent_by(store: MemoryStore, scope: Scope): number {
+  return look_at(store, scope, realtime()).spent;
+}
+
 /** The share of its budget that each tenant has spent, for Prometheus. `rest` is called between them. */
 function budget_metrics(rest: (this: void) => void): string {
   const { snapshot, store } = gateway();
@@ -122,4 +128,4 @@ function limits_status(rest: (this: void) => void): string {
   return `[${parts.join(",")}]`;
 }
 
-export { budget_metrics, limits_status, reserve, sweep_limits, write_and_settle, write_standings };
+export { budget_metrics, limits_status, reserve, spent_by, sweep_limits, write_and_settle, write_standings };

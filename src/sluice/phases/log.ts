@@ -13,7 +13,8 @@ import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
 import { cost } from "../ledger/price";
 import { gateway } from "./gateway";
-import { write_and_settle } from "./limits";
+import { give_alerts } from "./alerts";
+import { spent_by, write_and_settle } from "./limits";
 import { current_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { Ending, JournalRecord } from "../ledger/journal";
@@ -131,7 +132,11 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
 function write_journal(state: RequestState, line: string): void {
   const { journal, store } = gateway();
   if (state.reservation !== undefined && store !== undefined) {
-    write_and_settle(store, journal, line, state, charge.input + charge.output, charge.nano_usd);
+    const { tenant } = state.reservation;
+    const due = write_and_settle(store, journal, line, state, charge.input + charge.output, charge.nano_usd);
+    if (due !== 0) {
+      give_alerts(tenant!, due, spent_by(store, tenant!), state.id);
+    }
   } else if (journal !== undefined) {
     append(journal, line);
   }
@@ -171,7 +176,7 @@ function log(this: void): void {
   find_charge(state, ending, status);
   charge.nano_usd = state.model !== undefined ? cost(state.model.price, charge.input, charge.cached_input, charge.output) : 0;
   if (charge.from !== undefined) {
-    count_tokens(meter, charge.input, charge.cached_input, charge.output);
+    count_tokens(meter, charge.input, charge.cached_input, charge.output, charge.nano_usd);
   }
   count_overhead(meters, "access", state.overhead);
   count_guard(meters, state);
