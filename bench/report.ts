@@ -37,8 +37,9 @@ How it is measured
   the requests answered, or by the events that the mock wrote. Time in interrupts is not in it.
 - The servers of a row run in turns; the ratio is taken turn by turn. Shown is the middle one, with the lowest and
   the highest.
-- The guard of the gateway's rows looks for the whole word list in prompts and answers, and finds nothing. The line
-  below each is the same gateway in the same turns, for a tenant that has no guard.
+- The guard of the gateway's rows looks for the whole word list in prompts and answers, and finds nothing. The limits
+  are requests and tokens a minute, concurrent requests, and a budget by the month, none of them ever reached; they also put
+  six headers into each answer. The lines below are the same gateway in the same turns, for tenants without them.
 - The floor (floor.conf) is nginx with \`proxy_pass\`, keepalive and \`proxy_buffering off\`, without an access
   log. It receives and sends on the same headers and body as the gateway. Requests: ${CONNECTIONS} connections, an answer of
   about 600 bytes. Events: ${STREAMS} streams at a time, an event a millisecond, each written by itself.

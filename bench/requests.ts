@@ -1,6 +1,6 @@
 /** What is sent, and over how many connections. */
 import { make_request, type Request } from "./load.ts";
-import { API_KEY, GUARDED_API_KEY } from "./servers.ts";
+import { API_KEY, GUARDED_API_KEY, LIMITED_API_KEY } from "./servers.ts";
 import type { Tokens } from "./issuer.ts";
 
 /** Connections that wrk keeps open: enough to keep the gateway's core busy, below the upstream connections kept. */
@@ -49,6 +49,7 @@ function stream_requested(name: string, credential: string): Requested {
 /** What the rows that compare CPU time send, by the row's name. */
 const REQUESTS: Record<string, (tokens: Tokens) => Requested> = {
   "api-key": () => answer_requested("api-key", API_KEY),
+  "api-key-limits": () => answer_requested("api-key-limits", LIMITED_API_KEY),
   "api-key-guard": () => answer_requested("api-key-guard", GUARDED_API_KEY),
   jwt: (tokens) => answer_requested("jwt", tokens.plain),
   "jwt-guard": (tokens) => answer_requested("jwt-guard", tokens.guarded),

@@ -67,11 +67,9 @@ async function must_be_alike(left: Side, right: Side): Promise<void> {
   }
 }
 
-/** What a row sends with a guard and without, by the names of the requests, and the target of the guarded one. */
+/** What a row sends, by the names of the requests and what the line says: the one with the target first. */
 interface FloorRow {
-  guarded: string;
-  unguarded: string;
-  what: string;
+  sides: [name: string, what: string][];
   target: number;
   counter?: Counter;
 }
@@ -88,7 +86,7 @@ function line_beside_floor(what: string, ours: Sample[], floor: Sample[], unit: 
   };
 }
 
-/** The lines of a row that compares CPU time with the floor's: with the guard, and the same without it. */
+/** The lines of a row that compares CPU time with the floor's. */
 async function against_floor(setting: Setting, row: FloorRow): Promise<Line[]> {
   const side_of = (server: Server, name: string): Side => {
     const requested = REQUESTS[name]?.(setting.tokens);
@@ -98,18 +96,16 @@ async function against_floor(setting: Setting, row: FloorRow): Promise<Line[]> {
     const { request, where, connections } = requested;
     return { server, base: server[where], request, connections };
   };
-  const floor = side_of(setting.floor, row.guarded);
-  const guarded = side_of(setting.ours, row.guarded);
-  const unguarded = side_of(setting.ours, row.unguarded);
-  await must_be_alike(floor, guarded);
-  await must_be_alike(floor, unguarded);
-  const samples = await alternate([floor, guarded, unguarded], setting.effort, row.counter);
-  const [of_floor = [], of_guarded = [], of_unguarded = []] = samples;
+  const floor = side_of(setting.floor, row.sides[0]?.[0] ?? "");
+  const sides = row.sides.map(([name]) => side_of(setting.ours, name));
+  for (const side of sides) {
+    await must_be_alike(floor, side);
+  }
+  const [of_floor = [], ...samples] = await alternate([floor, ...sides], setting.effort, row.counter);
   const unit = row.counter === undefined ? "requests" : "events";
-  return [
-    line_beside_floor(row.what, of_guarded, of_floor, unit, row.target),
-    line_beside_floor("the same without the guard", of_unguarded, of_floor, unit),
-  ];
+  return row.sides.map(([, what], number) =>
+    line_beside_floor(what, samples[number] ?? [], of_floor, unit, number === 0 ? row.target : undefined),
+  );
 }
 
 /** Counts the events that the mock has written. */
@@ -124,27 +120,31 @@ function events_of(setting: Setting): Counter {
 
 async function measure_api_key(setting: Setting): Promise<Line[]> {
   return against_floor(setting, {
-    guarded: "api-key-guard",
-    unguarded: "api-key",
-    what: "CPU a request, API key, guard, 200-byte prompt (floor ÷ ours)",
+    sides: [
+      ["api-key-guard", "CPU a request, API key, limits, guard, 200-byte prompt (floor ÷ ours)"],
+      ["api-key-limits", "the same without the guard"],
+      ["api-key", "the same without guard and limits"],
+    ],
     target: 0.6,
   });
 }
 
 async function measure_jwt(setting: Setting): Promise<Line[]> {
   return against_floor(setting, {
-    guarded: "jwt-guard",
-    unguarded: "jwt",
-    what: "CPU a request, JWT (RS256, seen before), guard (floor ÷ ours)",
+    sides: [
+      ["jwt-guard", "CPU a request, JWT (RS256, seen before), limits, guard (floor ÷ ours)"],
+      ["jwt", "the same without guard and limits"],
+    ],
     target: 0.58,
   });
 }
 
 async function measure_stream(setting: Setting): Promise<Line[]> {
   return against_floor(setting, {
-    guarded: "stream-guard",
-    unguarded: "stream",
-    what: "CPU an event, 150 bytes, one upstream write each, guard (floor ÷ ours)",
+    sides: [
+      ["stream-guard", "CPU an event, 150 bytes, one upstream write each, limits, guard (floor ÷ ours)"],
+      ["stream", "the same without guard and limits"],
+    ],
     target: 0.65,
     counter: events_of(setting),
   });
@@ -223,9 +223,9 @@ async function measure_first_token(setting: Setting): Promise<Line[]> {
 }
 
 const ROWS: Row[] = [
-  { name: "api-key", help: "CPU a request with an API key, with and without a guard", control: true, measure: measure_api_key },
+  { name: "api-key", help: "CPU a request with an API key, with and without guard and limits", control: true, measure: measure_api_key },
   { name: "jwt", help: "the same with a JWT", control: true, measure: measure_jwt },
-  { name: "stream", help: "CPU an event of a stream, with and without a guard", control: true, measure: measure_stream },
+  { name: "stream", help: "CPU an event of a stream, with and without guard and limits", control: true, measure: measure_stream },
   { name: "portkey", help: "CPU a request against Portkey's gateway", control: false, measure: measure_portkey },
   { name: "latency", help: "added p99, one request at a time", control: true, measure: measure_latency },
   { name: "first-token", help: "added p99 of the time to the first token", control: true, measure: measure_first_token },

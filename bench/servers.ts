@@ -11,8 +11,9 @@ import { free_ports, own_directory, start, wait_for } from "./processes.ts";
 const BENCH = resolve("bench");
 const NGINX = process.env.NGINX ?? "nginx";
 const PORTKEY = join(BENCH, "node_modules/@portkey-ai/gateway");
-/** Of the tenant without a guard, and of the one with it. */
+/** Of the tenant without guard and limits, of the one with limits, and of the one with both. */
 const API_KEY = "sk-bench-0000000000000000000000000000000000";
+const LIMITED_API_KEY = "sk-bench-2222222222222222222222222222222222";
 const GUARDED_API_KEY = "sk-bench-1111111111111111111111111111111111";
 
 /** One gateway, or one nginx in a gateway's place. */
@@ -137,6 +138,7 @@ async function start_gateway(mock: Mock, public_key_file: string, words_file: st
     RUN_DIR: join(path, "run"),
     WORKERS: "1",
     BENCH_API_KEY: API_KEY,
+    BENCH_LIMITED_API_KEY: LIMITED_API_KEY,
     BENCH_GUARDED_API_KEY: GUARDED_API_KEY,
     BENCH_WORDS_FILE: words_file,
     BENCH_PUBLIC_KEY_FILE: public_key_file,
@@ -183,6 +185,7 @@ async function start_portkey(): Promise<Server> {
 export {
   API_KEY,
   GUARDED_API_KEY,
+  LIMITED_API_KEY,
   NGINX,
   PORTKEY,
   start_floor,

@@ -12,6 +12,9 @@ function month_start(time: number): number {
   return math.floor(time / DAY) * DAY - (day - 1) * DAY;
 }
 
+/** The month that was asked for last: the calendar need not be asked again while it lasts. */
+const month = { start: 0, end: 0 };
+
 /** When the period began that a time lies in. Weeks begin on Mondays (ISO 8601). */
 function period_start(period: Period, time: number): number {
   if (period === "day") {
@@ -20,7 +23,11 @@ function period_start(period: Period, time: number): number {
   if (period === "week") {
     return math.floor((time - FIRST_MONDAY) / WEEK) * WEEK + FIRST_MONDAY;
   }
-  return month_start(time);
+  if (time < month.start || time >= month.end) {
+    month.start = month_start(time);
+    month.end = month_start(month.start + 32 * DAY);
+  }
+  return month.start;
 }
 
 /** When the period ends that a time lies in: the first second of the next one. */

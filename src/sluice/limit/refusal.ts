@@ -47,16 +47,16 @@ function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
 /** A duration as OpenAI writes it: `250ms`, `1s`, `6m0s`, `1h0m0s`. */
 function duration(seconds: number): string {
   if (seconds <= 0.999) {
-    return format("%dms", math.ceil(seconds * 1000));
+    return `${math.ceil(seconds * 1000)}ms`;
   }
   const whole = math.ceil(seconds);
   if (whole < 60) {
-    return format("%ds", whole);
+    return `${whole}s`;
   }
   if (whole < 3600) {
-    return format("%dm%ds", floor(whole / 60), whole % 60);
+    return `${floor(whole / 60)}m${whole % 60}s`;
   }
-  return format("%dh%dm%ds", floor(whole / 3600), floor((whole % 3600) / 60), whole % 60);
+  return `${floor(whole / 3600)}h${floor((whole % 3600) / 60)}m${whole % 60}s`;
 }
 
 export { duration, refuse_limit };
