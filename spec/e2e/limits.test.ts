@@ -178,6 +178,15 @@ describe("limits", () => {
     expect((await ask("huge", { max_tokens: 20 })).status).toBe(200);
   });
 
+  it("refuse what might be a number for the upstream and is none here", async () => {
+    for (const members of [{ max_tokens: "100" }, { max_completion_tokens: -1 }, { n: "2" }]) {
+      const answer = await ask("headers", members);
+      expect(answer.status).toBe(400);
+      expect(errorOf(answer)).toMatchObject({ code: "invalid_type", param: Object.keys(members)[0] });
+      expect((await ask("free", members)).status).toBe(200);
+    }
+  });
+
   it("reach the upstream as a cap", async () => {
     await ask("free", { max_tokens: 100000, max_completion_tokens: 7 });
     const request = await mock.lastRequest();

@@ -13,7 +13,7 @@ local PRICE = price.make_price({ input = 0.4, output = 1.2, cached_input = 0.1 }
 
 describe("what a request may need", function()
     local function tokens(reading, most)
-        reading.api, reading.choices = reading.api or "chat", reading.choices or 1
+        reading.api, reading.written = reading.api or "chat", reading.written or 1
         reading.prompt_tokens = 100
         return asked(reading, most).tokens
     end
@@ -28,8 +28,8 @@ describe("what a request may need", function()
     end)
 
     it("is as much again for each answer that is asked for", function()
-        assert.equal(140, tokens({ output_cap = 10, choices = 4 }))
-        assert.equal(100, tokens({ output_cap = 10, choices = 0 }))
+        assert.equal(140, tokens({ output_cap = 10, written = 4 }))
+        assert.equal(100, tokens({ output_cap = 10, written = 0 }))
     end)
 
     it("has no output if it is an embedding", function()
@@ -37,12 +37,12 @@ describe("what a request may need", function()
     end)
 
     it("costs what its tokens cost", function()
-        local made = asked({ api = "chat", choices = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
+        local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
         assert.same({ 40000, 52000 }, { made.least_nano_usd, made.most_nano_usd })
     end)
 
     it("is bounded by the money that was left", function()
-        local made = asked({ api = "chat", choices = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
+        local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
         made.nano_usd = 52000
         assert.equal(math.huge, demand.output_allowance(made, PRICE))
         made.nano_usd = 51999

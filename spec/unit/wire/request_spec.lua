@@ -243,6 +243,27 @@ describe("the output cap", function()
         assert.is_nil(capped('{"model":"a","max_tokens":99999}', nil))
     end)
 
+    it("that a lenient server may take for a number, and this gateway does not, is named", function()
+        local function odd(api, members)
+            return assert(read(api, '{"model":"a",' .. members .. "}")).odd_cap
+        end
+        for _, value in ipairs({ '"5"', "true", "-1", "1.5", "[]", "{}", "1e400" }) do
+            assert.equal("max_tokens", odd("chat", '"max_tokens":' .. value))
+            assert.equal("max_completion_tokens", odd("chat", '"max_completion_tokens":' .. value))
+            assert.equal("max_tokens", odd("chat", '"max_completion_tokens":5,"max_tokens":' .. value))
+            assert.equal("n", odd("chat", '"n":' .. value))
+            assert.equal("best_of", odd("completions", '"n":1,"best_of":' .. value))
+            assert.equal("max_output_tokens", odd("responses", '"max_output_tokens":' .. value))
+            assert.equal("max_tokens", odd("messages", '"max_tokens":' .. value))
+        end
+        assert.is_nil(odd("chat", '"n":2,"max_tokens":5,"max_completion_tokens":null'))
+        assert.is_nil(odd("chat", '"n":null'))
+        assert.is_nil(odd("embeddings", '"input":"a"'))
+        assert.equal(7, assert(read("completions", '{"model":"a","n":2,"best_of":7}')).written)
+        assert.equal(2, assert(read("completions", '{"model":"a","n":2}')).written)
+        assert.equal(1, assert(read("chat", '{"model":"a"}')).written)
+    end)
+
     it("is not read from the fields of other APIs", function()
         assert.is_nil(assert(read("responses", '{"model":"a","max_tokens":5}')).output_cap)
         assert.is_nil(assert(read("messages", '{"model":"a","max_output_tokens":5}')).output_cap)

@@ -6,14 +6,19 @@ import { monotonic } from "./clock";
 /** @noSelf */
 interface ProcessLibrary {
   sluice_getppid(): number;
+  sluice_kill(process: number, signal: number): number;
 }
 
-ffi.cdef('int sluice_getppid(void) __asm__("getppid");');
+ffi.cdef(`
+int sluice_getppid(void) __asm__("getppid");
+int sluice_kill(int process, int signal) __asm__("kill");
+`);
 
+const NOT_PERMITTED = 1;
 const library = ffi.C as ProcessLibrary;
 
 /** The process that started that one; undefined: there is no such process, or it has ended and only waits to be noticed. */
-function parent_of(process: number): number | undefined {
+function parent_of(process: number | "self"): number | undefined {
   const [file] = io.open(`/proc/${process}/stat`, "rb");
   if (file === undefined) {
     return undefined;
@@ -23,6 +28,22 @@ function parent_of(process: number): number | undefined {
   // The name in brackets may hold anything.
   const [state, parent] = string.match(text, "^.*%) (%a) (%d+)");
   return state === undefined || state === "Z" || state === "X" ? undefined : tonumber(parent);
+}
+
+const SEARCH = { done: false, found: false };
+
+/** Whether there is a /proc to ask. */
+function has_proc(): boolean {
+  if (!SEARCH.done) {
+    SEARCH.done = true;
+    SEARCH.found = parent_of("self") !== undefined;
+  }
+  return SEARCH.found;
+}
+
+/** Whether there is any process of that number, ours or not. */
+function exists(process: number): boolean {
+  return library.sluice_kill(process, 0) === 0 || ffi.errno() === NOT_PERMITTED;
 }
 
 /** When a process was last found alive, by its number: looking costs some twenty microseconds. */
@@ -39,7 +60,7 @@ function is_worker_alive(process: number): boolean {
   if (last !== undefined && now - last < SEEN_SECONDS) {
     return true;
   }
-  const alive = parent_of(process) === library.sluice_getppid();
+  const alive = has_proc() ? parent_of(process) === library.sluice_getppid() : exists(process);
   if (alive) {
     seen.set(process, now);
   } else {

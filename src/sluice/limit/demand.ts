@@ -18,7 +18,7 @@ function output_cap(reading: RequestReading, most: number | undefined): number {
 
 /** Fills in what the request needs: its estimated input, and the most that its answers may have. */
 function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined): void {
-  const output = output_cap(reading, most) * reading.choices;
+  const output = output_cap(reading, most) * reading.written;
   reservation.tokens = reading.prompt_tokens + output;
   if (price !== undefined) {
     reservation.least_nano_usd = math.floor(reading.prompt_tokens * price.input + 0.5);

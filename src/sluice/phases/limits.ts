@@ -4,6 +4,7 @@ import { append, end_of } from "../edge/append_file";
 import { realtime } from "../edge/clock";
 import { output_allowance, set_demand } from "../limit/demand";
 import { encode_string } from "../wire/json";
+import { refuse } from "../wire/refusal";
 import { reserved, running } from "../limit/counters";
 import { admit, begin_settlement, last_verdict, look_at, settle, sweep } from "../limit/memory_store";
 import { duration, refuse_limit } from "../limit/refusal";
@@ -19,14 +20,22 @@ import type { RequestState } from "./state";
 
 /** Reserves what the request may need. Returns a refusal if a limit or the budget stands in its way. */
 function reserve(state: RequestState): Refusal | undefined {
-  const { key, tenant } = { key: state.principal!.scope, tenant: state.principal!.tenant.scope };
+  const key = state.principal!.scope;
+  const tenant = state.principal!.tenant.scope;
   const { store } = gateway();
-  if ((tenant === undefined && key === undefined) || store === undefined) {
+  if (tenant === undefined && key === undefined) {
     return undefined;
+  }
+  const reading = state.reading!;
+  if (reading.odd_cap !== undefined) {
+    return refuse(400, "invalid_request_error", "invalid_type", `\`${reading.odd_cap}\` must be a whole number that is not negative.`, reading.odd_cap);
+  }
+  if (store === undefined) {
+    return refuse(503, "overloaded_error", "store_unavailable", "The gateway can't count this request now.");
   }
   const model = state.model!;
   const reservation = take_reservation(tenant, key, state.arrived);
-  set_demand(reservation, state.reading!, model.max_output_tokens, model.price);
+  set_demand(reservation, reading, model.max_output_tokens, model.price);
   const refusing = admit(store, reservation, realtime());
   if (refusing !== undefined) {
     const refusal = refuse_limit(refusing, last_verdict(), reservation.tokens);

@@ -13,7 +13,9 @@ import type { Walk } from "./json";
 import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
+import { odd_cap, odd_count, read_caps, whole } from "./output_cap";
 import { no_edits, replace } from "./splice";
+import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
 import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
@@ -22,8 +24,6 @@ import type { ApiName } from "./api";
 const sub = string.sub;
 const MOST_MODEL_BYTES = 256;
 const MOST_KEPT_READERS = 16;
-const MOST_NUMBER_BYTES = 64;
-const MOST_WHOLE = 9007199254740992;
 
 interface RequestReader {
   api: ApiName;
@@ -42,17 +42,9 @@ interface RequestReader {
   output_cap: number;
   max_tokens: number;
   n: number;
+  best_of: number;
   body: number;
 }
-
-/** A number of the body that caps the output. */
-interface OutputCap {
-  tokens: number;
-  start: number;
-  end: number;
-}
-
-const NO_CAPS: OutputCap[] = [];
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
 interface RequestReading {
@@ -71,8 +63,12 @@ interface RequestReading {
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
+  /** The member that should cap the output, or say how many answers there are, and is no whole number; undefined: there is none. */
+  odd_cap: string | undefined;
   /** How many answers are asked for. */
   choices: number;
+  /** How many are written for that: more than are asked for, if the best of them are to be chosen. */
+  written: number;
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
   bytes: number;
@@ -104,6 +100,7 @@ function new_reader(api: ApiName): RequestReader {
     output_cap: slot("output_cap"),
     max_tokens: slot("max_tokens"),
     n: slot("n"),
+    best_of: slot("best_of"),
     body: slot("body"),
   };
 }
@@ -156,42 +153,6 @@ function refuse_fault(reader: RequestReader): Refusal {
   const state = reader.walk.state;
   const code = state.fault === Fault.DuplicateKey ? "duplicate_key" : "invalid_json";
   return bad_body(code, `The request body ${reader.total === 0 ? "is empty" : describe_fault(state)}.`);
-}
-
-/** The whole number in a slot, if it holds one that is not negative. `4096.0` and `4e3` are whole numbers too. */
-function whole<Source>(reader: RequestReader, slot: number, range: Range<Source>, source: Source): number | undefined {
-  const state = reader.walk.state;
-  if (slot === 0 || state.kinds[slot] !== Kind.Number) {
-    return undefined;
-  }
-  let value = state.numbers[slot]!;
-  const start = state.starts[slot]!;
-  if (value < 0 && state.ends[slot]! - start <= MOST_NUMBER_BYTES) {
-    const text = range(source, start, state.ends[slot]!);
-    value = string.byte(text, 1) === 45 ? -1 : (tonumber(text) ?? -1);
-  }
-  return value >= 0 && value <= MOST_WHOLE && math.floor(value) === value ? value : undefined;
-}
-
-/** The cap in a slot, if it is a whole number. */
-function add_cap<Source>(caps: OutputCap[], reader: RequestReader, slot: number, range: Range<Source>, source: Source): void {
-  const tokens_most = whole(reader, slot, range, source);
-  if (tokens_most !== undefined) {
-    const { ends, starts } = reader.walk.state;
-    caps.push({ tokens: tokens_most, start: starts[slot]!, end: ends[slot]! });
-  }
-}
-
-/** The client's caps on output tokens. */
-function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: Source): OutputCap[] {
-  const { kinds } = reader.walk.state;
-  if (kinds[reader.output_cap] !== Kind.Number && kinds[reader.max_tokens] !== Kind.Number) {
-    return NO_CAPS;
-  }
-  const caps: OutputCap[] = [];
-  add_cap(caps, reader, reader.output_cap, range, source);
-  add_cap(caps, reader, reader.max_tokens, range, source);
-  return caps;
 }
 
 /** Where and how `include_usage: true` goes into the body of a stream whose client did not ask for it. */
@@ -260,6 +221,8 @@ function conclude<Source>(
   }
 
   const caps = read_caps(reader, range, source);
+  const choices = whole(reader, reader.n, range, source);
+  const best_of = whole(reader, reader.best_of, range, source);
   let output_cap: number | undefined;
   for (const cap of caps) {
     output_cap = math.max(cap.tokens, output_cap ?? 0);
@@ -276,7 +239,9 @@ function conclude<Source>(
     usage_text: "",
     output_cap,
     caps,
-    choices: whole(reader, reader.n, range, source) ?? 1,
+    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of),
+    choices: choices ?? 1,
+    written: math.max(choices ?? 1, best_of ?? 1),
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };
@@ -317,4 +282,4 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
 }
 
 export { conclude, edits_for, read, release, take };
-export type { RequestReader, RequestReading };
+export type { Range, RequestReader, RequestReading };
