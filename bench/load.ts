@@ -63,11 +63,16 @@ function make_request(name: string, headers: Record<string, string>, body: strin
   return { file, headers, body };
 }
 
+/** Headers as the first of several requests has them: `load.lua` tells. */
+function first_headers(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.replace(/<1-\d+>/, "1")]));
+}
+
 /** One request; its whole answer, or an error that shows what came instead. */
 async function answer_of(server: Server, base: string, request: Request): Promise<string> {
   const response = await fetch(`${base}/v1/chat/completions`, {
     method: "POST",
-    headers: request.headers,
+    headers: first_headers(request.headers),
     body: request.body,
   });
   const text = await response.text();

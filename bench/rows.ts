@@ -11,7 +11,7 @@ import { answer_of, latency, make_request, sample, type Counter, type Request, t
 import { measure_lexicon, measure_search, measure_walk } from "./programs.ts";
 import { bearer_headers, chat_body, CONNECTIONS, REQUESTS, stream_request } from "./requests.ts";
 import type { Effort, Line, Row, Setting } from "./row.ts";
-import { API_KEY, start_portkey, type Server } from "./servers.ts";
+import { API_KEY, NUMBERED_KEY, start_gateway_with_keys, start_portkey, type Server } from "./servers.ts";
 import { median_of, middle_half_of, show, spread_of } from "./statistics.ts";
 
 const FULL: Effort = { turns: 11, seconds: 1, warm_seconds: 2, rounds: 60, requests_per_round: 500 };
@@ -185,6 +185,33 @@ async function measure_portkey(setting: Setting): Promise<Line[]> {
   ];
 }
 
+/** How many API keys the large case has, and the small one. */
+const MANY_KEYS = 100000;
+const FEW_KEYS = 10;
+
+async function measure_keys(setting: Setting): Promise<Line[]> {
+  const { mock, effort } = setting;
+  const sides: Side[] = [];
+  for (const count of [FEW_KEYS, MANY_KEYS]) {
+    const server = await start_gateway_with_keys(mock, count);
+    const request = make_request(`keys-${count}`, bearer_headers(`${NUMBERED_KEY}<1-${count}>`), chat_body("bench"));
+    sides.push({ server, base: server.answers, request, connections: CONNECTIONS });
+  }
+  const [few = [], many = []] = await alternate(sides, effort);
+  const more = spread_of(ratios_of(many, few).map((ratio) => (ratio - 1) * 100));
+  return [
+    {
+      what: "more CPU a request with 100,000 API keys, 4,096 of them in turns, than with 10",
+      ours: `${median_of(many.map((one) => one.microseconds)).toFixed(2)} µs`,
+      other: `${median_of(few.map((one) => one.microseconds)).toFixed(2)} µs`,
+      result: `${show(more, 0)} %`,
+      target: "≤ 10 %",
+      met: more.median <= 10,
+      load: `${show_load(many, "requests")}; with 10: ${show_load(few, "requests")}`,
+    },
+  ];
+}
+
 async function added_latency(
   setting: Setting,
   what: string,
@@ -227,6 +254,7 @@ const ROWS: Row[] = [
   { name: "jwt", help: "the same with a JWT", control: true, measure: measure_jwt },
   { name: "stream", help: "CPU an event of a stream, with and without guard and limits", control: true, measure: measure_stream },
   { name: "portkey", help: "CPU a request against Portkey's gateway", control: false, measure: measure_portkey },
+  { name: "keys", help: "CPU a request with 100,000 API keys against 10", control: false, measure: measure_keys },
   { name: "latency", help: "added p99, one request at a time", control: true, measure: measure_latency },
   { name: "first-token", help: "added p99 of the time to the first token", control: true, measure: measure_first_token },
   { name: "lexicon", help: "compiling and mapping the list of words", control: false, measure: measure_lexicon },

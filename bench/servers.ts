@@ -2,6 +2,7 @@
  * What is measured and what it is measured against: the mock, the floor, the gateway and Portkey's gateway, on
  * free ports of 127.0.0.1.
  */
+import { createHash } from "node:crypto";
 import { execFileSync, type ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -121,36 +122,29 @@ function empty_logs_in(path: string): void {
   }
 }
 
-/**
- * The gateway itself, as its launcher starts it. `words_file`: what its guard looks for. `GATEWAY_LAUNCH` names
- * another launcher, so that two versions can be compared.
- */
-async function start_gateway(mock: Mock, public_key_file: string, words_file: string): Promise<Server> {
+/** Starts a gateway with a configuration of bench/, and values for it. */
+async function launch_gateway(name: string, config: string, mock: Mock, values: Record<string, string>): Promise<Server> {
   const [http = 0, https = 0, admin = 0] = await free_ports(3);
-  const path = own_directory("gateway");
-  const child = start("gateway", GATEWAY_CORE, [resolve(process.env.GATEWAY_LAUNCH ?? "nginx/launch")], {
+  const path = own_directory(name);
+  const child = start(name, GATEWAY_CORE, [resolve(process.env.GATEWAY_LAUNCH ?? "nginx/launch")], {
     NGINX,
-    CONFIG: join(BENCH, "sluice.yaml"),
+    CONFIG: join(BENCH, config),
     LISTEN: "127.0.0.1",
     HTTP_PORT: String(http),
     HTTPS_PORT: String(https),
     ADMIN_PORT: String(admin),
     RUN_DIR: join(path, "run"),
     WORKERS: "1",
-    BENCH_API_KEY: API_KEY,
-    BENCH_LIMITED_API_KEY: LIMITED_API_KEY,
-    BENCH_GUARDED_API_KEY: GUARDED_API_KEY,
-    BENCH_WORDS_FILE: words_file,
-    BENCH_PUBLIC_KEY_FILE: public_key_file,
+    ...values,
     BENCH_ANSWERS_PORT: String(mock.answers_port),
     BENCH_STREAMS_PORT: String(mock.streams_port),
     BENCH_FIRSTS_PORT: String(mock.firsts_port),
   });
-  await wait_for("gateway", child, `http://127.0.0.1:${admin}/healthz`);
+  await wait_for(name, child, `http://127.0.0.1:${admin}/healthz`);
   const base = `http://127.0.0.1:${http}`;
   return {
-    name: "sluice",
-    pid: the_worker("gateway", child),
+    name: `sluice (${name})`,
+    pid: the_worker(name, child),
     answers: base,
     streams: base,
     firsts: base,
@@ -158,6 +152,34 @@ async function start_gateway(mock: Mock, public_key_file: string, words_file: st
       empty_logs_in(path);
     },
   };
+}
+
+/**
+ * The gateway itself, as its launcher starts it. `words_file`: what its guard looks for. `GATEWAY_LAUNCH` names
+ * another launcher, so that two versions can be compared.
+ */
+async function start_gateway(mock: Mock, public_key_file: string, words_file: string): Promise<Server> {
+  return launch_gateway("gateway", "sluice.yaml", mock, {
+    BENCH_API_KEY: API_KEY,
+    BENCH_LIMITED_API_KEY: LIMITED_API_KEY,
+    BENCH_GUARDED_API_KEY: GUARDED_API_KEY,
+    BENCH_WORDS_FILE: words_file,
+    BENCH_PUBLIC_KEY_FILE: public_key_file,
+  });
+}
+
+/** What the keys of a gateway with many of them begin with; a number follows, from 1 on. */
+const NUMBERED_KEY = "sk-bench-numbered-key-";
+
+/** A gateway whose one tenant has so many API keys. */
+async function start_gateway_with_keys(mock: Mock, count: number): Promise<Server> {
+  const file = join(own_directory(`keys-${count}`), "api.keys");
+  const lines: string[] = [];
+  for (let number = 1; number <= count; number++) {
+    lines.push(`key-${number} ${createHash("sha256").update(`${NUMBERED_KEY}${number}`).digest("hex")}`);
+  }
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return launch_gateway(`gateway-with-${count}-keys`, "keys.yaml", mock, { BENCH_KEYS_FILE: file });
 }
 
 /** Portkey's gateway from npm, as its own start command runs it, without the page for people. */
@@ -187,9 +209,11 @@ export {
   GUARDED_API_KEY,
   LIMITED_API_KEY,
   NGINX,
+  NUMBERED_KEY,
   PORTKEY,
   start_floor,
   start_gateway,
+  start_gateway_with_keys,
   start_mock,
   start_portkey,
   type Mock,
