@@ -230,7 +230,7 @@ describe("a budget", () => {
 describe("an alert", () => {
   it("is sent once for each share, and again if it was not taken", async () => {
     // 200,000 nano-dollars: half of them after the third request, all after the fifth.
-    for (let count = 0; count < 6; count++) await ask("alerted");
+    for (let count = 0; count < 6; count++) await lineOf(await ask("alerted"));
     const received = await eventually("both alerts", () => (alerts.filter(({ taken }) => taken).length === 2 ? alerts : undefined), 10000);
     const taken = received.filter((alert) => alert.taken).map(({ body }) => JSON.parse(body) as Record<string, unknown>);
     taken.sort((left, right) => Number(left.share) - Number(right.share));

@@ -22,7 +22,7 @@ declare interface SharedDictionary {
 declare interface TcpSocket {
   connect(this: TcpSocket, host: string, port: number, options?: { pool?: string; pool_size?: number; backlog?: number }): LuaMultiReturn<[ok: 1 | undefined, reason: string | undefined]>;
   sslhandshake(this: TcpSocket, reused: boolean | undefined, server_name: string | undefined, verify: boolean): LuaMultiReturn<[session: unknown, reason: string | undefined]>;
-  send(this: TcpSocket, data: string): LuaMultiReturn<[sent: number | undefined, reason: string | undefined]>;
+  send(this: TcpSocket, data: string | string[]): LuaMultiReturn<[sent: number | undefined, reason: string | undefined]>;
   receive(this: TcpSocket, pattern?: string | number): LuaMultiReturn<[data: string | undefined, reason: string | undefined, partial: string | undefined]>;
   receiveany(this: TcpSocket, most: number): LuaMultiReturn<[data: string | undefined, reason: string | undefined]>;
   settimeouts(this: TcpSocket, connect_ms: number, send_ms: number, read_ms: number): void;
@@ -94,6 +94,7 @@ declare interface Ngx {
   encode_base64(data: string, no_padding?: boolean): string;
   decode_base64(data: string): string | undefined;
   md5(data: string): string;
+  sha1_bin(data: string): string;
   http_time(seconds: number): string;
   escape_uri(text: string): string;
   OK: 0;

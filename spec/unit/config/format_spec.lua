@@ -45,6 +45,14 @@ local CASES = {
         ["a\127"] = false, ["\xc3\xa9"] = false,
     },
     glob = { ["*"] = "*", ["gpt-*"] = "gpt-*", ["a b"] = false, [""] = false },
+    redis_url = {
+        ["redis://a"] = "redis://a", ["redis://a:6380/3"] = "redis://a:6380/3", ["redis://:p@a/"] = "redis://:p@a/",
+        ["rediss://u:p%40s@a.example:6379/0"] = "rediss://u:p%40s@a.example:6379/0", ["redis://[::1]:1"] = "redis://[::1]:1",
+        ["redis://10.0.0.1"] = "redis://10.0.0.1", ["redis://u:p:q@a"] = "redis://u:p:q@a", ["redis://u:p@q@a"] = "redis://u:p@q@a",
+        ["redis://"] = false, ["a"] = false, ["http://a"] = false, ["redis://a/x"] = false, ["redis://a/0/1"] = false, ["redis://a?b"] = false,
+        ["redis://a:0"] = false, ["redis://u@a"] = false, ["redis://:p%@a"] = false, ["rediss://10.0.0.1"] = false, ["redis://a b"] = false,
+        ["redis://a/123456"] = false, ["redis:/a"] = false, [""] = false,
+    },
     host_port = {
         ["a:1"] = "a:1", ["10.0.0.1:6379"] = "10.0.0.1:6379", ["[::1]:1"] = "[::1]:1",
         ["a"] = false, ["a:"] = false, [":1"] = false, ["a:65536"] = false, ["::1:1"] = false, ["a:1x"] = false,
@@ -81,6 +89,10 @@ end)
 
 describe("A URL's parts", function()
     it("are what an endpoint is reached by", function()
+        assert.same({ tls = true, host = "a.example", port = 6380, user = "u", password = "p@:%", database = 3 },
+            (format.split_redis_url("rediss://u:p%40%3a%25@A.example:6380/3")))
+        assert.same({ tls = false, host = "a", port = 6379, user = "", password = "p", database = 0 }, (format.split_redis_url("redis://:p@a")))
+        assert.same({ tls = false, host = "::1", port = 6379, user = "", password = "", database = 0 }, (format.split_redis_url("redis://[::1]")))
         assert.same({ scheme = "http", host = "a.example", port = 80, path = "" }, (format.split_url("HTTP://A.Example")))
         assert.same({ scheme = "https", host = "a", port = 443, path = "/b/c" }, (format.split_url("https://a/b/c///")))
         assert.same({ scheme = "http", host = "::1", port = 8000, path = "" }, (format.split_url("http://[::1]:8000/")))

@@ -10,6 +10,7 @@ describe("A configuration that is right", function()
         assert.is_truthy(digest:find("^%x+$"))
         assert.same({
             file = reading.FILE,
+            store = { kind = "memory" },
             auth = {},
             trusted_proxies = {},
             tenants = { { id = "acme", api_keys = { { id = "web", secret = "sk-test-web" } }, models = { "*" } } },

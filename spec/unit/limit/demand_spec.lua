@@ -4,7 +4,7 @@ local refusal = require("sluice.limit.refusal")
 local reservation = require("sluice.limit.reservation")
 
 local function asked(reading, most, at)
-    local made = reservation.take_reservation(nil, nil, 0)
+    local made = reservation.take_reservation({ budget = {} }, nil, 0)
     demand.set_demand(made, reading, most, at)
     return made
 end
@@ -24,7 +24,10 @@ describe("what a request may need", function()
         assert.equal(1100, tokens({ output_cap = 1000 }))
         assert.equal(150, tokens({}, 50))
         assert.equal(4196, tokens({}))
-        assert.equal(100, tokens({ output_cap = 0 }, 50))
+        -- Some servers take 0 for no cap at all.
+        assert.equal(150, tokens({ output_cap = 0 }, 50))
+        assert.equal(4196, tokens({ output_cap = 0 }))
+        assert.equal(1e12, tokens({ output_cap = 9007199254740992 }))
     end)
 
     it("is as much again for each answer that is asked for", function()
@@ -44,11 +47,14 @@ describe("what a request may need", function()
     it("is bounded by the money that was left", function()
         local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
         made.nano_usd = 52000
-        assert.equal(math.huge, demand.output_allowance(made, PRICE))
+        assert.equal(10, demand.output_allowance(made, PRICE))
         made.nano_usd = 51999
         assert.equal(9, demand.output_allowance(made, PRICE))
         made.nano_usd = 40000
         assert.equal(0, demand.output_allowance(made, PRICE))
+        made.tenant = nil
+        assert.equal(math.huge, demand.output_allowance(made, PRICE))
+        made.tenant = { budget = {} }
         assert.equal(math.huge, demand.output_allowance(made, nil))
         assert.equal(math.huge, demand.output_allowance(made, price.make_price({ input = 1, output = 0 })))
     end)

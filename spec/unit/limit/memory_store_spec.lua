@@ -1,3 +1,4 @@
+local leases = require("sluice.limit.leases")
 local counters = require("sluice.limit.counters")
 local memory_store = require("sluice.limit.memory_store")
 local reservation = require("sluice.limit.reservation")
@@ -114,7 +115,7 @@ describe("the store of one node", function()
         settle(at, second, 0, 0)
         settle(at, third, 0, 0)
         local now = memory_store.look_at(at, of.tenant, NOW)
-        assert.equal(0, counters.running(now))
+        assert.equal(0, leases.running(now))
         assert.equal(3, now.windows[0].current)
     end)
 
@@ -143,7 +144,7 @@ describe("the store of one node", function()
         settle(at, first, 10, 250)
         settle(at, second, 10, 400)
         local now = memory_store.look_at(at, of.tenant, NOW)
-        assert.same({ 650, 0 }, { now.spent, counters.reserved(now) })
+        assert.same({ 650, 0 }, { now.spent, leases.reserved(now) })
         assert.equal(350, assert(admit(at, of, 0, 9999, 350)).nano_usd)
     end)
 
@@ -154,7 +155,7 @@ describe("the store of one node", function()
         assert.equal(300, memory_store.look_at(at, of.tenant, NOW).spent)
         settle(at, old, 0, 500, NOW + 86400)
         local now = memory_store.look_at(at, of.tenant, NOW + 86400)
-        assert.same({ 0, 0 }, { now.spent, counters.reserved(now) })
+        assert.same({ 0, 0 }, { now.spent, leases.reserved(now) })
     end)
 
     it("says once in a period that an alert is due", function()
@@ -174,17 +175,78 @@ describe("the store of one node", function()
         assert(admit(at, changed, 100))
     end)
 
+    it("stops what costs anything when nothing is left, also if the prompt itself costs nothing", function()
+        local at, of = store(dictionary(100), 1), { tenant = tenant(nil, { usd = 0.000001, period = "day" }) }
+        settle(at, assert(admit(at, of, 0, 600, 0)), 0, 1000)
+        local _, reason = admit(at, of, 0, 600, 0)
+        assert.equal(REASON.budget, reason)
+        assert(admit(at, of, 0, 0, 0))
+    end)
+
+    it("reserves more for a request that goes on, as long as there is more", function()
+        local at, of = store(dictionary(100), 1), { tenant = tenant(nil, { usd = 0.000001, period = "day" }) }
+        local first, second = assert(admit(at, of, 0, 300, 1)), assert(admit(at, of, 0, 500, 1))
+        assert.equal(150, memory_store.extend(at, first, 150, NOW))
+        first.nano_usd = first.nano_usd + 150
+        assert.equal(50, memory_store.extend(at, first, 150, NOW))
+        first.nano_usd = first.nano_usd + 50
+        assert.equal(0, memory_store.extend(at, first, 150, NOW))
+        settle(at, first, 0, 500)
+        settle(at, second, 0, 100)
+        local now = memory_store.look_at(at, of.tenant, NOW)
+        assert.same({ 600, 0 }, { now.spent, leases.reserved(now) })
+    end)
+
+    it("forgets no money when the clock is set back over the beginning of a period", function()
+        local at, of = store(dictionary(100), 1), { tenant = tenant(nil, { usd = 1, period = "day" }) }
+        local midnight = 1700006400
+        local made = assert(admit(at, of, 0, 10, 1, midnight + 1))
+        made.arrived = midnight + 1
+        settle(at, made, 0, 7, midnight + 1)
+        assert.equal(7, memory_store.look_at(at, of.tenant, midnight - 1).spent)
+        assert(admit(at, of, 0, 10, 1, midnight - 1))
+        assert.equal(7, memory_store.look_at(at, of.tenant, midnight + 2).spent)
+    end)
+
+    it("forgets no money while requests of an old and a new period take turns", function()
+        local at = store(dictionary(100), 1)
+        local month, day = { tenant = tenant(nil, { usd = 1, period = "month" }) }, { tenant = tenant(nil, { usd = 1, period = "day" }) }
+        local old = assert(admit(at, month, 0, 10, 1))
+        settle(at, assert(admit(at, day, 0, 10, 1)), 0, 5)
+        settle(at, old, 0, 7)
+        assert.equal(12, memory_store.look_at(at, day.tenant, NOW).spent)
+    end)
+
+    it("forgets nothing while requests of an old and a new configuration take turns", function()
+        local at, old, new = store(dictionary(100), 1), { tenant = tenant({ requests_per_minute = 100 }) },
+            { tenant = tenant({ tokens_per_day = 1000, requests_per_hour = 100 }) }
+        local streams = {}
+        for number = 1, 5 do streams[number] = assert(admit(at, old, 10)) end
+        for number = 1, 5 do
+            settle(at, assert(admit(at, new, 100)), 50, 0)
+            settle(at, streams[number], 7, 0)
+        end
+        -- What began before the limit was there is corrected in it all the same: three tokens less for each.
+        local _, reason = admit(at, new, 1000 - 5 * 50 + 5 * 3 + 1)
+        assert.equal(REASON.tokens, reason)
+        local made = assert(admit(at, new, 1000 - 5 * 50 + 5 * 3))
+        assert.same({ 1000, 0 }, { made.tokens_standing.limit, made.tokens_standing.remaining })
+        local now = memory_store.look_at(at, old.tenant, NOW)
+        assert.equal(11, now.windows[0].current)
+    end)
+
     it("gives back what a killed worker had under way, and only that", function()
         local shared, alive = dictionary(100), {}
         local first, second = store(shared, 1, alive), store(shared, 2, alive)
-        local of = { tenant = tenant({ concurrent_requests = 5 }, { usd = 1, period = "day" }) }
-        for _ = 1, 3 do assert(admit(first, of, 0, 100, 1)) end
-        for _ = 1, 2 do assert(admit(second, of, 0, 10, 1)) end
+        local of = { tenant = tenant({ concurrent_requests = 5, tokens_per_day = 1000 }, { usd = 1, period = "day" }) }
+        for _ = 1, 3 do assert(admit(first, of, 30, 100, 1)) end
+        for _ = 1, 2 do assert(admit(second, of, 40, 10, 1)) end
         assert.is_nil(admit(second, of))
         alive[1] = false
         memory_store.sweep(second, of.tenant, NOW)
         local now = memory_store.look_at(second, of.tenant, NOW)
-        assert.same({ 2, 20 }, { counters.running(now), counters.reserved(now) })
+        assert.same({ 2, 20 }, { leases.running(now), leases.reserved(now) })
+        assert.equal(2 * 40, now.windows[0].current)
         assert(admit(second, of))
     end)
 
@@ -222,12 +284,13 @@ describe("the store of one node", function()
 
     it("takes nothing from the key if there is no room for the tenant", function()
         local shared = dictionary(2)
-        local at, of = store(shared, 1), { tenant = tenant({ requests_per_minute = 2 }), key = key({ concurrent_requests = 2 }) }
+        local at, of = store(shared, 1), { tenant = tenant({ requests_per_minute = 2 }), key = key({ concurrent_requests = 2, requests_per_minute = 9 }) }
         for _ = 1, 5 do
             local _, reason = admit(at, of, 10)
             assert.equal(REASON.crowded, reason)
         end
-        assert.equal(0, counters.running(memory_store.look_at(at, of.key, NOW)))
+        local now = memory_store.look_at(at, of.key, NOW)
+        assert.same({ 0, 0 }, { leases.running(now), now.windows[0].current })
     end)
 
     it("tells the client the limit of which least is left", function()
@@ -256,7 +319,7 @@ describe("the store of one node", function()
                     local most = math.random(0, 3000)
                     local least, wanted = math.random(0, most), math.random(0, 1500)
                     local left = 10000 - spent - reserved
-                    local fits = #open < 8 and tokens + wanted <= 5000 and (least == 0 or left >= least)
+                    local fits = #open < 8 and tokens + wanted <= 5000 and (most == 0 or (left > 0 and left >= least))
                     local owner = math.random(2)
                     local made = admit(workers[owner], of, wanted, most, least)
                     assert.equal(fits, made ~= nil)
@@ -274,7 +337,7 @@ describe("the store of one node", function()
                 end
                 local now = memory_store.look_at(workers[1], of.tenant, NOW)
                 assert.equal(tokens, now.windows[0].current)
-                assert.same({ spent, reserved, #open }, { now.spent, counters.reserved(now), counters.running(now) })
+                assert.same({ spent, reserved, #open }, { now.spent, leases.reserved(now), leases.running(now) })
             end
         end
     end)

@@ -50,6 +50,7 @@ describe("metrics catalogue and meters", function()
             sluice_cost_usd_total = "tenant,model",
             sluice_guard_hits_total = "guard,action,where",
             sluice_guard_held_seconds = "",
+            sluice_settlements_dropped_total = "", sluice_store_duration_seconds = "", sluice_store_up = "",
             sluice_config_last_reload_success = "",
             sluice_journal_lost_total = "",
             sluice_metrics_dropped_total = "",
@@ -62,7 +63,7 @@ describe("metrics catalogue and meters", function()
     end)
 
     it("shows nothing but zeros before the first request", function()
-        assert.same({ sluice_journal_lost_total = 0, sluice_metrics_dropped_total = 0 }, (scrape()))
+        assert.same({ sluice_journal_lost_total = 0, sluice_metrics_dropped_total = 0, sluice_settlements_dropped_total = 0 }, (scrape()))
     end)
 
     it("accounts for a request", function()

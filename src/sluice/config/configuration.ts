@@ -4,7 +4,8 @@ import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
 import { ALERTS_SCHEMA } from "../limit/alert";
 import type { AlertsConfiguration } from "../limit/alert";
-import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA } from "../limit/config";
+import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
+import type { StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
 import { models_schema } from "../route/config";
@@ -17,6 +18,7 @@ interface Configuration {
   /** The file it was read from, and the SHA-256 of that file. */
   file: string;
   digest: string;
+  store: StoreConfiguration;
   auth: AuthConfiguration;
   /** Networks whose X-Forwarded-For names the client. */
   trusted_proxies: string[];
@@ -32,6 +34,7 @@ const CONFIGURATION_SCHEMA: Schema = {
   type: "object",
   required: ["tenants", "models", "pools"],
   properties: {
+    store: STORE_SCHEMA,
     auth: AUTH_SCHEMA,
     trusted_proxies: {
       description: "Addresses or networks of the proxies before this gateway, whose X-Forwarded-For names the client.",

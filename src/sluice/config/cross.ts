@@ -4,6 +4,7 @@ import { split_url } from "./format";
 import type { GuardConfiguration } from "../guard/config";
 import { nearest } from "./near";
 import { shown } from "./problem";
+import type { StoreConfiguration } from "../limit/config";
 
 /**
  * What no single member can tell: names given twice, names that name nothing, endpoints that don't fit
@@ -115,8 +116,35 @@ function check_reference(name: string | undefined, known: LuaTable<string, numbe
   report(path, `expected the name of a ${what}, found ${shown(name)}${hint}`);
 }
 
+/** Checks that the store's members fit together. */
+function check_store(store: StoreConfiguration | undefined, report: Report): void {
+  if (store === undefined || store.kind !== "redis") {
+    return;
+  }
+  const { redis } = store;
+  if (redis === undefined) {
+    report("store.redis", "is missing; expected it, since kind is redis");
+    return;
+  }
+  if (redis.on_loss === "local" && redis.nodes === undefined) {
+    report("store.redis.nodes", "is missing; expected how many gateways there are, as on_loss is local and each goes by its share");
+  }
+  if (redis.url === undefined && redis.sentinels !== undefined && redis.master === undefined) {
+    report("store.redis.master", "is missing; expected what the Sentinels call the master");
+  }
+  for (const name of ["master", "user", "password", "database", "sentinel_password"] as const) {
+    if (redis.url !== undefined && redis.sentinels === undefined && redis[name] !== undefined) {
+      report(`store.redis.${name}`, name === "master" || name === "sentinel_password" ? "goes with sentinels, not with a url" : "goes into the url");
+    }
+  }
+  if (redis.user !== undefined && redis.password === undefined) {
+    report("store.redis.password", "is missing; expected the user's");
+  }
+}
+
 /** Checks how the sections fit together, and fills in defaults that depend on other members. */
 function check_across(configuration: Configuration, report: Report): void {
+  check_store(configuration.store, report);
   unique(configuration.tenants, "tenants", "id", (tenant) => tenant.id, report);
   unique(configuration.models, "models", "name", (model) => model.name, report);
   const pools = unique(configuration.pools, "pools", "name", (pool) => pool.name, report);

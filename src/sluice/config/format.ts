@@ -37,6 +37,17 @@ interface UrlParts {
   path: string;
 }
 
+/** A Redis URL in parts. */
+interface RedisUrlParts {
+  tls: boolean;
+  host: string;
+  port: number;
+  /** Empty if there is none. */
+  user: string;
+  password: string;
+  database: number;
+}
+
 function matches(text: string, pattern: string): boolean {
   const [at] = find(text, pattern);
   return at !== undefined;
@@ -129,6 +140,50 @@ function read_url(text: string): LuaMultiReturn<[string | undefined, string?]> {
   return $multi(parts === undefined || text.length > 2048 ? undefined : text, message);
 }
 
+/** Reads %XX as the byte it stands for; `undefined` if a % stands alone. */
+function decode_percent(text: string): string | undefined {
+  const [plain] = string.gsub(text, "%%%x%x", "");
+  if (matches(plain, "%%")) {
+    return undefined;
+  }
+  const [decoded] = string.gsub(text, "%%(%x%x)", (digits: string) => string.char(tonumber(digits, 16)!));
+  return decoded;
+}
+
+/** Splits `redis://[user][:password@]host:port/database`, or `rediss://…` for TLS; `undefined` if it is none. */
+function split_redis_url(text: string): LuaMultiReturn<[parts: RedisUrlParts | undefined, message?: string]> {
+  const [scheme, rest] = match(text, "^(rediss?)://([%w%p]+)$");
+  if (scheme === undefined || rest === undefined) {
+    return $multi(undefined);
+  }
+  const [credentials, place] = match(rest, "^(.*)@([^@]*)$");
+  const [authority, path] = match(place ?? rest, "^([^/?#]*)(.*)$");
+  const [host, port] = split_authority(authority ?? "");
+  const [database] = match(path ?? "", "^/?(%d*)$");
+  if (host === undefined || database === undefined || database.length > 5) {
+    return $multi(undefined);
+  }
+  const [user, password] = match(credentials ?? "", "^([^:]*):?(.*)$");
+  const plain_user = decode_percent(user ?? "");
+  const plain_password = decode_percent(password ?? "");
+  if (plain_user === undefined || plain_password === undefined) {
+    return $multi(undefined, "expected %25 for a % in a user name or password");
+  }
+  if (plain_user !== "" && plain_password === "") {
+    return $multi(undefined, "expected a password behind the user name, as in redis://user:password@host; or :password alone");
+  }
+  const tls = scheme === "rediss";
+  if (tls && is_address(host)) {
+    return $multi(undefined, "expected a name that the certificate bears, not an address");
+  }
+  return $multi({ tls, host, port: port ?? 6379, user: plain_user, password: plain_password, database: tonumber(database) ?? 0 });
+}
+
+function read_redis_url(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  const [parts, message] = split_redis_url(text);
+  return $multi(parts === undefined || text.length > 2048 ? undefined : text, message);
+}
+
 function read_host_port(text: string): LuaMultiReturn<[string | undefined]> {
   const [host, port] = split_authority(text);
   return $multi(host !== undefined && port !== undefined ? text : undefined);
@@ -197,7 +252,12 @@ const FORMATS: Record<FormatName, Format> = {
     pattern: "^[!-~]{1,4096}$",
     read: read_credential,
   },
+  redis_url: {
+    expected: "a URL such as redis://user:password@host:6379/0, or rediss:// for TLS",
+    pattern: "^rediss?://([^@]*@)?[^/?#@]+(/[0-9]{0,5})?$",
+    read: read_redis_url,
+  },
 };
 
-export { FORMATS, split_url };
-export type { Format, UrlParts };
+export { FORMATS, split_authority, split_redis_url, split_url };
+export type { Format, RedisUrlParts, UrlParts };

@@ -23,7 +23,8 @@ type FormatName =
   | "model_name"
   | "glob"
   | "host_port"
-  | "credential";
+  | "credential"
+  | "redis_url";
 
 type TypeName = "object" | "array" | "string" | "integer" | "number" | "boolean";
 

@@ -21,6 +21,8 @@ import { make_price } from "../ledger/price";
 import type { Scope } from "../limit/scope";
 import { assign_scopes } from "./scopes";
 import type { Problem, ProblemList } from "./problem";
+import { place_of } from "./store";
+import type { StorePlace } from "./store";
 import { line_at } from "./node";
 import type { Node } from "./node";
 
@@ -48,6 +50,8 @@ interface Snapshot {
   guards: LuaTable<string, Guard>;
   /** Everybody whose use is limited. */
   scopes: Scope[];
+  /** Where what they use is counted for all nodes; undefined: each node counts for itself. */
+  store: StorePlace | undefined;
   /** What the guards' lexicons are kept under. */
   lexicon_keys: string[];
   /** What there is to know of the files that were read, such as how many words a list has. */
@@ -178,6 +182,7 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     routes: build_routes(configuration.models, pools, make_price),
     guards: built.guards,
     scopes: assign_scopes(directory, configuration.tenants),
+    store: place_of(configuration.store),
     lexicon_keys: built.keys,
     notices: built.notices,
   };

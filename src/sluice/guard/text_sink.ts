@@ -145,6 +145,7 @@ function begin(this: void, text: Text, node: number, position: number): void {
   const kind = guarded.walk!.shape.kinds[node]!;
   const counting = kind > TextKind.Name || guarded.again ? guarded.scrap : guarded.estimate;
   counting.previous = 0;
+  counting.strings += 1;
   guarded.counting = counting;
   if (guarded.guarded) {
     guarded.ending = false;

@@ -1,4 +1,4 @@
-/** What tenants, API keys and models say of limits, budgets and prices. */
+/** What tenants, API keys and models say of limits, budgets and prices; and the section `store`: where what was used is counted. */
 
 import type { Schema } from "../config/schema";
 
@@ -65,4 +65,86 @@ const PRICE_SCHEMA: Schema = {
   },
 };
 
-export { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA };
+interface RedisConfiguration {
+  /** Of these two exactly one is there. */
+  url?: string;
+  sentinels?: string[];
+  master?: string;
+  user?: string;
+  password?: string;
+  database?: number;
+  sentinel_password?: string;
+  timeout_ms: number;
+  on_loss: "local" | "allow" | "deny";
+  nodes?: number;
+  lease_seconds: number;
+}
+
+interface StoreConfiguration {
+  kind: "memory" | "redis";
+  redis?: RedisConfiguration;
+}
+
+const REDIS_SCHEMA: Schema = {
+  description: "The Redis that several gateways share. Only read when `kind` is redis.",
+  type: "object",
+  oneOf: [{ required: ["url"] }, { required: ["sentinels"] }],
+  properties: {
+    url: {
+      description: "Where it is: redis://[user][:password@]host:port/database; rediss:// for TLS, verified.",
+      type: "string",
+      format: "redis_url",
+      writeOnly: true,
+    },
+    sentinels: {
+      description: "The Sentinels that know the master, asked in turn.",
+      type: "array",
+      minItems: 1,
+      maxItems: 16,
+      items: { description: "A Sentinel.", type: "string", format: "host_port" },
+      examples: [["10.0.0.21:26379", "10.0.0.22:26379", "10.0.0.23:26379"]],
+    },
+    master: { description: "What the Sentinels call the master.", type: "string", format: "identifier" },
+    user: { description: "The user to log in as, at a master that Sentinels name.", type: "string", minLength: 1, maxLength: 256 },
+    password: { description: "The password of the master that Sentinels name.", type: "string", minLength: 1, maxLength: 4096, writeOnly: true },
+    database: { description: "The number of the database, at a master that Sentinels name.", type: "integer", minimum: 0, maximum: 99999 },
+    sentinel_password: { description: "The password of the Sentinels themselves.", type: "string", minLength: 1, maxLength: 4096, writeOnly: true },
+    timeout_ms: {
+      description: "The longest that a request waits for Redis, in milliseconds: connecting, password and answer together.",
+      type: "integer",
+      minimum: 5,
+      maximum: 5000,
+      default: 50,
+    },
+    on_loss: {
+      description:
+        "What to do while Redis can't be reached: go by this node's share of the limits (local), admit everything (allow), or refuse everything that has limits (deny).",
+      type: "string",
+      enum: ["local", "allow", "deny"],
+      default: "local",
+    },
+    nodes: { description: "How many gateways share the limits; `on_loss: local` divides by it.", type: "integer", minimum: 1, maximum: 1000 },
+    lease_seconds: {
+      description:
+        "The longest that a request may take, in seconds. What a gateway had under way when it was killed counts for so long among the concurrent requests.",
+      type: "integer",
+      minimum: 1,
+      maximum: 86400,
+      default: 900,
+    },
+  },
+};
+
+/** The `store` section. */
+const STORE_SCHEMA: Schema = {
+  description: "Where what was used of limits and budgets is counted. A change is taken up by a restart.",
+  type: "object",
+  properties: {
+    kind: { description: "In this node's memory, or in a Redis that several nodes share.", type: "string", enum: ["memory", "redis"], default: "memory" },
+    redis: REDIS_SCHEMA,
+  },
+  default: {},
+};
+
+export { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
+export type { RedisConfiguration, StoreConfiguration };

@@ -7,6 +7,7 @@
  */
 
 import * as ffi from "ffi";
+import { find_lease, reserved, running } from "./leases";
 import { period_start } from "./period";
 import { correct, fits, roll, seconds_until } from "./window";
 import { Measure } from "./scope";
@@ -15,13 +16,13 @@ import type { Window } from "./window";
 
 const MOST_WINDOWS = 6;
 const MOST_LEASES = 256;
-const LEASES_AT_ONCE = 8;
+const LEASES_AT_ONCE = 32;
 /** Raised whenever the structure's meaning changes. */
-const VERSION = 1;
+const VERSION = 2;
 
 ffi.cdef(`
 typedef struct { int32_t measure, seconds; double start, current, previous; } sluice_window;
-typedef struct { int32_t process, running; double nano_usd; } sluice_lease;
+typedef struct { int32_t process, running; double nano_usd, tokens; } sluice_lease;
 typedef struct {
   int32_t change, version, window_count, lease_count, alerted, unused;
   double period, spent;
@@ -36,6 +37,8 @@ interface Lease {
   running: number;
   /** Money reserved by its requests, in nano-dollars. */
   nano_usd: number;
+  /** Tokens reserved by them. */
+  tokens: number;
 }
 
 interface Indexed<Item> {
@@ -117,12 +120,12 @@ function write_counters(counters: Counters): string {
   return ffi.string(counters, bytes_of(counters.lease_count));
 }
 
-/** Whether the windows are those that the scope asks for, in its order. */
+/** Whether the windows are those that the scope asks for, in its order; there may be others behind them. */
 function has_windows(counters: Counters, scope: Scope): boolean {
-  if (counters.window_count !== scope.windows.length) {
+  if (counters.window_count < scope.windows.length) {
     return false;
   }
-  for (const index of $range(0, counters.window_count - 1)) {
+  for (const index of $range(0, scope.windows.length - 1)) {
     const window = counters.windows[index]!;
     const wanted = scope.windows[index]!;
     if (window.measure !== (wanted.measure as number) || window.seconds !== wanted.seconds) {
@@ -134,27 +137,52 @@ function has_windows(counters: Counters, scope: Scope): boolean {
 
 const old_windows = ffi.new<Indexed<Window>>(`sluice_window[${MOST_WINDOWS}]`);
 
-/** Makes the windows those of the scope. Those that were there before keep their counts. */
+/** Puts a window into its place, with the count that an old one of its kind had. */
+function place_window(counters: Counters, index: number, measure: number, seconds: number, old_count: number): void {
+  const window = counters.windows[index]!;
+  window.measure = measure;
+  window.seconds = seconds;
+  window.start = 0;
+  window.current = 0;
+  window.previous = 0;
+  for (const at of $range(0, old_count - 1)) {
+    const old = old_windows[at]!;
+    if (old.measure === measure && old.seconds === seconds) {
+      window.start = old.start;
+      window.current = old.current;
+      window.previous = old.previous;
+    }
+  }
+}
+
+/** Whether a scope has a window of that kind. */
+function asks_for(scope: Scope, measure: number, seconds: number): boolean {
+  for (const wanted of scope.windows) {
+    if ((wanted.measure as number) === measure && wanted.seconds === seconds) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Puts the windows of the scope first. Others go on counting behind them: a request that began under another configuration may still be
+ * under way, and asks for those. There are no more kinds of windows than there is room for.
+ */
 function set_windows(counters: Counters, scope: Scope): void {
   const old_count = counters.window_count;
   ffi.copy(old_windows, counters.windows, ffi.sizeof("sluice_window") * MOST_WINDOWS);
   let index = 0;
   for (const wanted of scope.windows) {
-    const window = counters.windows[index]!;
-    window.measure = wanted.measure;
-    window.seconds = wanted.seconds;
-    window.start = 0;
-    window.current = 0;
-    window.previous = 0;
-    for (const at of $range(0, old_count - 1)) {
-      const old = old_windows[at]!;
-      if (old.measure === (wanted.measure as number) && old.seconds === wanted.seconds) {
-        window.start = old.start;
-        window.current = old.current;
-        window.previous = old.previous;
-      }
-    }
+    place_window(counters, index, wanted.measure, wanted.seconds, old_count);
     index += 1;
+  }
+  for (const at of $range(0, old_count - 1)) {
+    const { measure, seconds } = old_windows[at]!;
+    if (index < MOST_WINDOWS && !asks_for(scope, measure, seconds)) {
+      place_window(counters, index, measure, seconds, old_count);
+      index += 1;
+    }
   }
   counters.window_count = index;
 }
@@ -169,7 +197,8 @@ function bring_up(counters: Counters, scope: Scope, now: number): void {
   }
   if (scope.budget !== undefined) {
     const period = period_start(scope.budget.period, now);
-    if (period !== counters.period) {
+    // Only forward: a clock that is set back, or a request of an older configuration with another kind of period, forgets nothing.
+    if (period > counters.period) {
       counters.period = period;
       counters.spent = 0;
       counters.alerted = 0;
@@ -177,53 +206,34 @@ function bring_up(counters: Counters, scope: Scope, now: number): void {
   }
 }
 
-/** Requests under way. */
-function running(counters: Counters): number {
-  let sum = 0;
-  for (const index of $range(0, counters.lease_count - 1)) {
-    sum += counters.leases[index]!.running;
-  }
-  return sum;
-}
-
-/** Nano-dollars reserved by requests under way. */
-function reserved(counters: Counters): number {
-  let sum = 0;
-  for (const index of $range(0, counters.lease_count - 1)) {
-    sum += counters.leases[index]!.nano_usd;
-  }
-  return sum;
-}
-
-/** The place of a worker's lease; −1: it has none. */
-function find_lease(counters: Counters, process: number): number {
-  for (const index of $range(0, counters.lease_count - 1)) {
-    if (counters.leases[index]!.process === process) {
-      return index;
-    }
-  }
-  return -1;
-}
-
 /**
- * Whether a request of so many tokens, that costs at least `least_nano_usd`, may begin now. The counters must have been brought
+ * Whether a request of so many tokens, that costs at least and at most so much, may begin now. The counters must have been brought
  * up. Says into `verdict` why not, and what money is left in any case.
  */
-function check(counters: Counters, scope: Scope, now: number, process: number, tokens: number, least_nano_usd: number, verdict: Verdict): boolean {
+function check(
+  counters: Counters,
+  scope: Scope,
+  now: number,
+  process: number,
+  tokens: number,
+  least_nano_usd: number,
+  most_nano_usd: number,
+  verdict: Verdict,
+): boolean {
   verdict.reason = Reason.None;
   verdict.wait = 0;
   const { budget } = scope;
   verdict.left = math.huge;
   if (budget !== undefined) {
     verdict.left = budget.nano_usd - counters.spent - reserved(counters);
-    if (least_nano_usd > 0 && verdict.left < least_nano_usd) {
+    if (most_nano_usd > 0 && (verdict.left <= 0 || verdict.left < least_nano_usd)) {
       verdict.reason = Reason.Budget;
       verdict.limit = budget.nano_usd;
       verdict.wait = -1;
       return false;
     }
   }
-  for (const index of $range(0, counters.window_count - 1)) {
+  for (const index of $range(0, scope.windows.length - 1)) {
     const { limit, measure, seconds } = scope.windows[index]!;
     const window = counters.windows[index]!;
     const amount = measure === Measure.Requests ? 1 : tokens;
@@ -263,19 +273,21 @@ function take(counters: Counters, process: number, tokens: number, nano_usd: num
     added.process = process;
     added.running = 0;
     added.nano_usd = 0;
+    added.tokens = 0;
   }
   const lease = counters.leases[place]!;
   lease.running += 1;
   lease.nano_usd += nano_usd;
+  lease.tokens += tokens;
 }
 
-/** Gives back what a request had taken: its place among those under way, and its money. */
-function give_back(counters: Counters, process: number, nano_usd: number): void {
-  const place = find_lease(counters, process);
-  if (place >= 0) {
-    const lease = counters.leases[place]!;
-    lease.running = math.max(0, lease.running - 1);
-    lease.nano_usd = math.max(0, lease.nano_usd - nano_usd);
+/** Takes back that a request was counted. */
+function uncount_request(counters: Counters): void {
+  for (const index of $range(0, counters.window_count - 1)) {
+    const window = counters.windows[index]!;
+    if (window.measure === (Measure.Requests as number)) {
+      window.current -= 1;
+    }
   }
 }
 
@@ -295,7 +307,7 @@ function correct_tokens(counters: Counters, at: number, difference: number): voi
  */
 function spend(counters: Counters, scope: Scope, arrived: number, nano_usd: number): number {
   const { budget } = scope;
-  if (budget === undefined || period_start(budget.period, arrived) !== counters.period) {
+  if (budget === undefined || arrived < counters.period) {
     return 0;
   }
   counters.spent += nano_usd;
@@ -312,8 +324,9 @@ function spend(counters: Counters, scope: Scope, arrived: number, nano_usd: numb
 }
 
 /** Removes what workers had under way that are gone. Returns whether there were any. */
-function forget_dead(counters: Counters, is_alive: (this: void, process: number) => boolean): boolean {
+function forget_dead(counters: Counters, now: number, is_alive: (this: void, process: number) => boolean): boolean {
   let kept = 0;
+  let gone = 0;
   for (const index of $range(0, counters.lease_count - 1)) {
     const lease = counters.leases[index]!;
     if (is_alive(lease.process)) {
@@ -321,16 +334,19 @@ function forget_dead(counters: Counters, is_alive: (this: void, process: number)
       place.process = lease.process;
       place.running = lease.running;
       place.nano_usd = lease.nano_usd;
+      place.tokens = lease.tokens;
       kept += 1;
+    } else {
+      gone += lease.tokens;
     }
   }
   const found = kept < counters.lease_count;
   counters.lease_count = kept;
+  correct_tokens(counters, now, -gone);
   return found;
 }
 
 export {
-  Reason, bring_up, check, correct_tokens, forget_dead, give_back, new_counters, read_counters, reserved, running, spend, take,
-  write_counters,
+  Reason, bring_up, check, correct_tokens, forget_dead, new_counters, read_counters, spend, take, uncount_request, write_counters,
 };
 export type { Counters, Verdict };

@@ -9,14 +9,15 @@
  */
 
 import {
-  Reason, bring_up, check, correct_tokens, forget_dead, give_back, new_counters, read_counters, spend, take, write_counters,
+  Reason, bring_up, check, correct_tokens, forget_dead, new_counters, read_counters, spend, take, uncount_request, write_counters,
 } from "./counters";
-import { Measure } from "./scope";
-import { seconds_until_empty, used } from "./window";
+import { give_back, reserve_more, reserved, running } from "./leases";
+import { note_standings } from "./standing";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Counters, Verdict } from "./counters";
-import type { Reservation, Standing } from "./reservation";
+import type { Reservation } from "./reservation";
 import type { Scope } from "./scope";
+import type { LimitStore } from "./store";
 
 interface MemoryStore {
   dictionary: SharedStore;
@@ -100,8 +101,8 @@ function note_position(counters: Counters, file: number, offset: number): void {
     counters.files[0] = file;
     counters.offsets[0] = offset;
   }
-  const place = counters.files[0] === file ? 0 : 1;
-  counters.offsets[place] = math.max(offset, counters.offsets[place]!);
+  // Under the lock the end of a file only grows: if it is smaller, its inode has gone to another file.
+  counters.offsets[counters.files[0] === file ? 0 : 1] = offset;
 }
 
 /** Reads a scope's counters and brings them up to the time. */
@@ -120,29 +121,10 @@ function keep_counters(store: MemoryStore, counters: Counters, scope: Scope): bo
   return store.dictionary.set(scope.name, write_counters(counters)) === undefined;
 }
 
-/** Notes how a limit stands, if less is left of it than of the one that was noted before. */
-function note_standing(standing: Standing, limit: number, remaining: number, reset: number): void {
-  if (standing.limit < 0 || remaining < standing.remaining) {
-    standing.limit = limit;
-    standing.remaining = remaining;
-    standing.reset = reset;
-  }
-}
-
-function note_standings(reservation: Reservation, scope: Scope, counters: Counters, now: number): void {
-  for (const index of $range(0, counters.window_count - 1)) {
-    const window = counters.windows[index]!;
-    const { limit } = scope.windows[index]!;
-    const remaining = math.max(0, math.floor(limit - used(window, now)));
-    const standing = window.measure === (Measure.Requests as number) ? reservation.requests_standing : reservation.tokens_standing;
-    note_standing(standing, limit, remaining, seconds_until_empty(window, now));
-  }
-}
-
 /** Checks one scope. Returns whether the request may begin as far as it goes. */
 function check_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, now: number): boolean {
   open_counters(store, counters, scope, now);
-  return check(counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, verdict);
+  return check(counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, verdict);
 }
 
 /** Takes from both scopes what the request needs. Returns whether there was room in the dictionary. */
@@ -160,8 +142,9 @@ function take_both(store: MemoryStore, reservation: Reservation, now: number): b
     note_standings(reservation, tenant, tenant_counters, now);
     if (!keep_counters(store, tenant_counters, tenant)) {
       if (key !== undefined) {
-        give_back(key_counters, store.process, 0);
+        give_back(key_counters, store.process, reservation.tokens, 0);
         correct_tokens(key_counters, now, -reservation.tokens);
+        uncount_request(key_counters);
         keep_counters(store, key_counters, key);
       }
       return false;
@@ -209,6 +192,21 @@ function admit(store: MemoryStore, reservation: Reservation, now: number): Scope
   const refusing = decide(store, reservation, now);
   unlock(store, scope.owner);
   return refusing;
+}
+
+/** Reserves more money for a request that is under way, at most so much. Returns how much. */
+function extend(store: MemoryStore, reservation: Reservation, nano_usd: number, now: number): number {
+  const { tenant } = reservation;
+  if (tenant?.budget === undefined || !lock(store, tenant.owner)) {
+    return 0;
+  }
+  open_counters(store, tenant_counters, tenant, now);
+  const left = tenant.budget.nano_usd - tenant_counters.spent - reserved(tenant_counters);
+  const granted = math.max(0, math.min(nano_usd, left));
+  reserve_more(tenant_counters, store.process, granted);
+  keep_counters(store, tenant_counters, tenant);
+  unlock(store, tenant.owner);
+  return granted;
 }
 
 /** Why the last request was refused. Overwritten by the next. */
@@ -262,7 +260,7 @@ function begin_settlement(store: MemoryStore, reservation: Reservation): boolean
 function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
   open_counters(store, counters, scope, now);
   correct_tokens(counters, reservation.admitted, tokens - reservation.tokens);
-  give_back(counters, store.process, scope === reservation.tenant ? reservation.nano_usd : 0);
+  give_back(counters, store.process, reservation.tokens, scope === reservation.tenant ? reservation.nano_usd : 0);
   const due = spend(counters, scope, reservation.arrived, nano_usd);
   note_position(counters, file, offset);
   keep_counters(store, counters, scope);
@@ -294,7 +292,7 @@ function sweep(store: MemoryStore, scope: Scope, now: number): void {
   }
   if (store.dictionary.get(scope.name) !== undefined) {
     open_counters(store, tenant_counters, scope, now);
-    forget_dead(tenant_counters, store.is_alive);
+    forget_dead(tenant_counters, now, store.is_alive);
     keep_counters(store, tenant_counters, scope);
   }
   unlock(store, scope.owner);
@@ -307,5 +305,21 @@ function look_at(store: MemoryStore, scope: Scope, now: number): Counters {
   return tenant_counters;
 }
 
-export { admit, begin_settlement, change_scope, keep_scope, last_verdict, lock, look_at, note_position, open_scope, put_counters, settle, sweep, unlock };
+/** The store as the phases know it. */
+function memory_limits(store: MemoryStore): LimitStore {
+  return {
+    kind: "memory",
+    admit: (reservation, now) => admit(store, reservation, now),
+    last_verdict,
+    extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    begin_settlement: (reservation) => begin_settlement(store, reservation),
+    settle: (reservation, tokens, nano_usd, now, file, offset) => settle(store, reservation, tokens, nano_usd, now, file, offset),
+    look_at: (scope, now) => {
+      const counters = look_at(store, scope, now);
+      return { running: running(counters), reserved: reserved(counters), spent: counters.spent };
+    },
+  };
+}
+
+export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, lock, look_at, memory_limits, note_position, open_scope, put_counters, settle, sweep, unlock };
 export type { MemoryStore };

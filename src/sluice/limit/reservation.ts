@@ -12,6 +12,8 @@ interface Standing {
 }
 
 interface Reservation {
+  /** The request's id, where the store has to know it. */
+  id: string;
   tenant: Scope | undefined;
   key: Scope | undefined;
   /** When the request arrived, and when it was admitted, in seconds since 1970. */
@@ -24,10 +26,18 @@ interface Reservation {
   nano_usd: number;
   requests_standing: Standing;
   tokens_standing: Standing;
+  /** Another node may hold it: the store has been asked, whatever became of that; and it is known to have admitted it. */
+  asked: boolean;
+  admitted_elsewhere: boolean;
+  /** The request has not begun: what may have been taken for it is to be given back. */
+  cancelled: boolean;
+  /** What it takes of this node's share of the limits while the store can't be reached. */
+  share: Reservation | undefined;
 }
 
 function new_reservation(): Reservation {
   return {
+    id: "",
     tenant: undefined,
     key: undefined,
     arrived: 0,
@@ -38,6 +48,10 @@ function new_reservation(): Reservation {
     nano_usd: 0,
     requests_standing: { limit: -1, remaining: 0, reset: 0 },
     tokens_standing: { limit: -1, remaining: 0, reset: 0 },
+    asked: false,
+    admitted_elsewhere: false,
+    cancelled: false,
+    share: undefined,
   };
 }
 
@@ -57,12 +71,17 @@ function take_reservation(tenant: Scope | undefined, key: Scope | undefined, arr
   reservation.nano_usd = 0;
   reservation.requests_standing.limit = -1;
   reservation.tokens_standing.limit = -1;
+  reservation.asked = false;
+  reservation.admitted_elsewhere = false;
+  reservation.cancelled = false;
+  reservation.share = undefined;
   return reservation;
 }
 
 function return_reservation(reservation: Reservation): void {
   reservation.tenant = undefined;
   reservation.key = undefined;
+  reservation.share = undefined;
   if (idle.length < MOST_IDLE) {
     idle.push(reservation);
   }

@@ -28,21 +28,19 @@ function join_workers(store: MemoryStore): void {
   change_list(store, (process) => process !== store.process, `${store.process}`);
 }
 
-/** Says that this worker goes and has nothing under way. */
-function leave_workers(store: MemoryStore): void {
-  change_list(store, (process) => process !== store.process, "");
-}
-
-/** Whether workers have died that nobody has cleared up after yet. They are this worker's to clear up after then. */
+/** Whether workers have ended, killed or not, that nobody has cleared up after yet. */
 function find_dead(store: MemoryStore): boolean {
-  let found = false;
   for (const [process] of string.gmatch((store.dictionary.get(NAME) as string | undefined) ?? "", "%d+")) {
-    found = found || !store.is_alive(tonumber(process)!);
+    if (!store.is_alive(tonumber(process)!)) {
+      return true;
+    }
   }
-  if (found) {
-    change_list(store, (process) => store.is_alive(process), "");
-  }
-  return found;
+  return false;
 }
 
-export { find_dead, join_workers, leave_workers };
+/** Takes those that have ended off the list, when all that they had under way is given back. */
+function forget_workers(store: MemoryStore): void {
+  change_list(store, (process) => store.is_alive(process), "");
+}
+
+export { find_dead, forget_workers, join_workers };

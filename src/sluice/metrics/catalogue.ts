@@ -25,6 +25,9 @@ interface Catalogue {
   guard_held: Histogram;
   config_last_reload_success: Gauge;
   journal_lost: Counter;
+  settlements_dropped: Counter;
+  store_up: Gauge;
+  store_duration: Histogram;
   metrics_dropped: Counter;
   client_token_usage: Histogram;
   server_time_to_first_token: Histogram;
@@ -38,6 +41,9 @@ const FIRST_TOKEN_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 
 /** What the gateway itself takes: microseconds, unless a large body has to be read. */
 const OVERHEAD_SECONDS = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1];
+
+/** From a Redis beside the gateway to the longest that is waited for one. */
+const STORE_SECONDS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2];
 
 /** From the time between two tokens of a fast model to one that has stopped to think. */
 const HELD_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
@@ -76,6 +82,11 @@ function declare_all(most_series?: number): Catalogue {
     config_last_reload_success: registry.gauge(
       "sluice_config_last_reload_success", "1 if every worker took the last configuration it saw, 0 if one rejected it.", [], "min"),
     journal_lost: registry.counter("sluice_journal_lost_total", "Lines that could not be written to the usage journal."),
+    settlements_dropped: registry.counter(
+      "sluice_settlements_dropped_total", "Settlements that found no room in memory while Redis was lost; they are read from the usage journal."),
+    store_up: registry.gauge("sluice_store_up", "1 if every worker reaches what limits are counted in, 0 if one does not.", [], "min"),
+    store_duration: registry.histogram(
+      "sluice_store_duration_seconds", "Exchanges with the Redis that limits are counted in, failed ones included.", [], STORE_SECONDS),
     metrics_dropped: registry.counter(
       "sluice_metrics_dropped_total", "Updates that found no room: the metrics dictionary or a metric's bound of series was full."),
     client_token_usage: registry.histogram(

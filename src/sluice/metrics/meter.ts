@@ -45,6 +45,7 @@ interface Meters {
   truncated: LuaTable<string, Family>;
   overhead: LuaTable<string, Distribution>;
   held: Distribution;
+  store: Distribution;
 }
 
 function create_meters(catalogue: Catalogue): Meters {
@@ -56,6 +57,7 @@ function create_meters(catalogue: Catalogue): Meters {
     truncated: new LuaTable(),
     overhead: new LuaTable(),
     held: catalogue.guard_held.with([]),
+    store: catalogue.store_duration.with([]),
   };
 }
 
@@ -173,6 +175,11 @@ function observe_held(meters: Meters, seconds: number): void {
   observe(meters.held, seconds);
 }
 
+/** Counts an exchange with the store that several nodes share, in seconds. */
+function observe_store(meters: Meters, seconds: number): void {
+  observe(meters.store, seconds);
+}
+
 /** Counts the seconds that the gateway took in an nginx phase, such as `access`. */
 function count_overhead(meters: Meters, phase: string, seconds: number): void {
   let series = meters.overhead.get(phase);
@@ -212,6 +219,6 @@ function end_attempt(meter: EndpointMeter, status: number): void {
 
 export {
   begin_attempt, count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
-  create_meters, end_attempt, endpoint_meter, observe_held, request_meter,
+  create_meters, end_attempt, endpoint_meter, observe_held, observe_store, request_meter,
 };
 export type { EndpointMeter, Meter, Meters };

@@ -167,12 +167,12 @@ function admit(state: RequestState): Refusal | undefined {
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
-  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state) ?? begin(state);
+  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
   if (refusal === undefined) {
     edit_request(state, body);
   }
   close_body(body);
-  return refusal;
+  return refusal ?? begin(state);
 }
 
 /** access_by_lua */
@@ -180,7 +180,9 @@ function access(this: void): void {
   const began = monotonic();
   const id = new_request_id();
   announce_request_id(id);
-  const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, realtime());
+  // To the millisecond, as the journal has it: a request must not be of another day there.
+  const arrived = math.floor(realtime() * 1000) / 1000;
+  const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, arrived);
   ngx.ctx = state;
   const refusal = admit(state);
   state.overhead += monotonic() - began;

@@ -15,6 +15,7 @@ import { counted_output, drop_held, end_body, end_stream, has_text, read_body, r
 import { closing_events } from "../wire/closing";
 import { error_events, refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedBody } from "../guard/body";
 import type { GuardedStream } from "../guard/stream";
@@ -99,7 +100,16 @@ function block(state: RequestState, answer: AnswerReader, stream: GuardedStream,
 
 /** Whether the stream has used up what the tenant's budget is enough for. */
 function is_spent(state: RequestState, answer: AnswerReader): boolean {
-  return state.output_allowance !== math.huge && !answer.complete && counted_output(answer) > state.output_allowance;
+  if (state.output_allowance === math.huge || answer.complete) {
+    return false;
+  }
+  const output = counted_output(answer);
+  while (output > state.output_allowance) {
+    if (!extend_reservation(state)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /** The upstream's connection broke: reset, closed early, or silent for too long. */

@@ -11,6 +11,8 @@ import type { LexiconStore } from "../guard/store";
 import type { Names, Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
+import type { LimitStore } from "../limit/store";
+import type { Shared } from "./shared_store";
 import type { Environment } from "../config/environment";
 import type { Watch } from "../config/watch";
 import type { Snapshot } from "../config/snapshot";
@@ -27,7 +29,13 @@ interface Gateway {
   aggregate: Aggregate | undefined;
   journal: AppendFile | undefined;
   /** Undefined: nginx.conf has no dictionary for it, and nothing is limited. */
-  store: MemoryStore | undefined;
+  store: LimitStore | undefined;
+  /** How often nginx has read its configuration since it was started. */
+  generation: number;
+  /** This node's own counters: the store itself, or what takes its place while it is lost. */
+  memory: MemoryStore | undefined;
+  /** The store that several nodes share, if there is one. */
+  shared: Shared | undefined;
   names: Names;
   resolve: Resolve;
   slots: Slots;

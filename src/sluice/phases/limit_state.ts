@@ -22,17 +22,24 @@ const FILE = "limits";
 const NOTHING: StateHead = { time: 0, file: 0, offset: 0 };
 /** In the dictionary: it has been filled from the state. */
 const RESTORED = "restored";
+/** In the dictionary: how often nginx has read its configuration. */
+const GENERATION = "generation";
 
 function journal_path(): string {
   return `${gateway().run_directory}/logs/usage.jsonl`;
 }
 
-/** Up to where of a journal file a scope's counters have counted; −1: they know nothing of that file. */
-function counted_up_to(counters: Counters, inode: number): number {
-  if (counters.files[0] === inode) {
-    return counters.offsets[0]!;
+/**
+ * Up to where of a journal file a scope's counters have counted; −1: they know nothing of that file. `size`: a file that is shorter than
+ * what was counted of it has only inherited the inode.
+ */
+function counted_up_to(counters: Counters, inode: number, size: number): number {
+  for (const index of $range(0, 1)) {
+    if (counters.files[index] === inode) {
+      return counters.offsets[index]! <= size ? counters.offsets[index]! : 0;
+    }
   }
-  return counters.files[1] === inode ? counters.offsets[1]! : -1;
+  return -1;
 }
 
 /** Whether a line is of a scope's owner. */
@@ -58,8 +65,8 @@ function complete_scope(this: void, scope: Scope, counters: Counters): void {
   const now = realtime();
   const complaint = each_log_line(
     journal_path(),
-    (inode, _, at_path) => {
-      const counted = counted_up_to(counters, inode);
+    (inode, size, at_path) => {
+      const counted = counted_up_to(counters, inode, size);
       return counted >= 0 ? counted : at_path ? 0 : undefined;
     },
     (text) => {
@@ -141,10 +148,10 @@ function read_state(scopes: Scope[], path: string): LuaTable<string, Restored> {
 }
 
 /** The first place of a journal file that some scope has not counted. */
-function first_uncounted(restored: LuaTable<string, Restored>, inode: number, at_path: boolean): number | undefined {
+function first_uncounted(restored: LuaTable<string, Restored>, inode: number, size: number, at_path: boolean): number | undefined {
   let first: number | undefined;
   for (const [, { counters }] of restored) {
-    const counted = counted_up_to(counters, inode);
+    const counted = counted_up_to(counters, inode, size);
     if (counted >= 0 && (first === undefined || counted < first)) {
       first = counted;
     }
@@ -156,14 +163,14 @@ function first_uncounted(restored: LuaTable<string, Restored>, inode: number, at
 }
 
 /** Counts a line for one scope, if it has not. */
-function replay_for(known: Restored | undefined, line: ReplayedLine, inode: number, end: number, now: number): void {
-  if (known === undefined || end <= counted_up_to(known.counters, inode)) {
+function replay_for(known: Restored | undefined, line: ReplayedLine, inode: number, size: number, end: number, now: number): void {
+  if (known === undefined || end <= counted_up_to(known.counters, inode, size)) {
     return;
   }
-  if (line.time > known.time) {
+  if (!known.known || line.time > known.time) {
     replay(known.counters, known.scope, line, now);
     known.used = true;
-  } else if (known.known) {
+  } else {
     // It had been admitted: the counters have what it reserved.
     complete(known.counters, known.scope, line, now);
   }
@@ -171,6 +178,9 @@ function replay_for(known: Restored | undefined, line: ReplayedLine, inode: numb
 
 /** Fills an empty dictionary with what was used before: the state as it was written last, and the journal from there on. */
 function restore_limits(store: MemoryStore): void {
+  const generation = ((store.dictionary.get(GENERATION) as number | undefined) ?? 0) + 1;
+  store.dictionary.set(GENERATION, generation);
+  gateway().generation = generation;
   if (store.dictionary.get(RESTORED) !== undefined) {
     return;
   }
@@ -181,14 +191,18 @@ function restore_limits(store: MemoryStore): void {
   }
   const restored = read_state(snapshot.scopes, `${run_directory}/state/${FILE}`);
   const now = realtime();
+  const sizes = new LuaTable<number, number>();
   const complaint = each_log_line(
     journal_path(),
-    (inode, _, at_path) => first_uncounted(restored, inode, at_path),
+    (inode, size, at_path) => {
+      sizes.set(inode, size);
+      return first_uncounted(restored, inode, size, at_path);
+    },
     (text, inode, end) => {
       const line = read_line(text);
       if (line !== undefined) {
-        replay_for(restored.get(`tenant:${line.tenant}`), line, inode, end, now);
-        replay_for(restored.get(`key:${line.tenant}/${line.key}`), line, inode, end, now);
+        replay_for(restored.get(`tenant:${line.tenant}`), line, inode, sizes.get(inode), end, now);
+        replay_for(restored.get(`key:${line.tenant}/${line.key}`), line, inode, sizes.get(inode), end, now);
       }
     },
   );
@@ -207,6 +221,10 @@ function restore_limits(store: MemoryStore): void {
 
 /** Writes the state, if nobody has within the last seconds. `now` is true at exit, when it is written in any case. */
 function save_limits(store: MemoryStore, at_exit: boolean, rest: ((this: void) => void) | undefined): void {
+  if (at_exit && store.dictionary.get(GENERATION) !== gateway().generation) {
+    // After a reload this worker may not know everybody: the new ones write the state.
+    return;
+  }
   if (!at_exit && store.dictionary.add("saving", store.process, SAVE_SECONDS - 0.5) !== undefined) {
     return;
   }

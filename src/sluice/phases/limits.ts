@@ -5,14 +5,14 @@ import { realtime } from "../edge/clock";
 import { output_allowance, set_demand } from "../limit/demand";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
-import { reserved, running } from "../limit/counters";
-import { admit, begin_settlement, last_verdict, look_at, settle, sweep } from "../limit/memory_store";
+import { sweep } from "../limit/memory_store";
 import { duration, refuse_limit } from "../limit/refusal";
 import { return_reservation, take_reservation } from "../limit/reservation";
-import { find_dead } from "../limit/workers";
+import { waiting } from "../limit/settlement_queue";
+import { find_dead, forget_workers } from "../limit/workers";
 import { gateway } from "./gateway";
 import type { AppendFile } from "../edge/append_file";
-import type { MemoryStore } from "../limit/memory_store";
+import type { LimitStore } from "../limit/store";
 import type { Scope } from "../limit/scope";
 import type { Reservation, Standing } from "../limit/reservation";
 import type { Refusal } from "../wire/refusal";
@@ -35,15 +35,20 @@ function reserve(state: RequestState): Refusal | undefined {
   }
   const model = state.model!;
   const reservation = take_reservation(tenant, key, state.arrived);
+  reservation.id = state.id;
   set_demand(reservation, reading, model.max_output_tokens, model.price);
-  const refusing = admit(store, reservation, realtime());
+  // It is known to the log phase from here on: the client may leave while another machine is asked.
+  state.reservation = reservation;
+  const refusing = store.admit(reservation, realtime());
   if (refusing !== undefined) {
-    const refusal = refuse_limit(refusing, last_verdict(), reservation.tokens);
+    const refusal = refuse_limit(refusing, store.last_verdict(), reservation.tokens);
     write_standings(reservation);
-    return_reservation(reservation);
+    if (!reservation.asked) {
+      state.reservation = undefined;
+      return_reservation(reservation);
+    }
     return refusal;
   }
-  state.reservation = reservation;
   state.output_allowance = output_allowance(reservation, model.price);
   return undefined;
 }
@@ -67,16 +72,16 @@ function write_standings(reservation: Reservation): void {
  * Writes the request's line into the journal and settles what it had reserved. `tokens`: what it has used; `nano_usd`: what it
  * costs. Returns a bit for each alert of the tenant's budget that is due.
  */
-function write_and_settle(store: MemoryStore, journal: AppendFile | undefined, line: string, state: RequestState, tokens: number, nano_usd: number): number {
+function write_and_settle(store: LimitStore, journal: AppendFile | undefined, line: string, state: RequestState, tokens: number, nano_usd: number): number {
   const reservation = state.reservation!;
-  const held = begin_settlement(store, reservation);
+  const held = store.begin_settlement(reservation);
   if (journal !== undefined) {
     append(journal, line);
   }
   let due = 0;
   if (held) {
     const end = journal !== undefined ? end_of(journal) : 0;
-    due = settle(store, reservation, tokens, nano_usd, realtime(), end > 0 ? journal!.inode : 0, end);
+    due = store.settle(reservation, tokens, nano_usd, realtime(), end > 0 ? journal!.inode : 0, end);
   }
   state.reservation = undefined;
   return_reservation(reservation);
@@ -85,20 +90,42 @@ function write_and_settle(store: MemoryStore, journal: AppendFile | undefined, l
 
 /** Removes what workers had under way that are dead, if there are any. `rest` is called between scopes. */
 function sweep_limits(rest: (this: void) => void): void {
-  const { snapshot, store } = gateway();
-  if (store === undefined || !find_dead(store)) {
+  const { memory, snapshot } = gateway();
+  if (memory === undefined || !find_dead(memory)) {
     return;
   }
-  ngx.log(ngx.WARN, "sluice: a worker has died; what it had under way is given back");
+  let swept = 0;
   for (const scope of snapshot.scopes) {
-    sweep(store, scope, realtime());
-    rest();
+    sweep(memory, scope, realtime());
+    swept += 1;
+    if (swept % 100 === 0) {
+      rest();
+    }
   }
+  forget_workers(memory);
 }
 
-/** What a scope has spent in the present period, in nano-dollars. */
-function spent_by(store: MemoryStore, scope: Scope): number {
-  return look_at(store, scope, realtime()).spent;
+/** Tokens of output that are paid for at a time, when a stream has used up what was reserved for it. */
+const MORE_TOKENS = 1024;
+
+/** A stream has used up what was reserved for it: reserves more, if the budget has it. Returns whether it may go on. */
+function extend_reservation(state: RequestState): boolean {
+  const { model, reservation } = state;
+  const { store } = gateway();
+  if (reservation === undefined || store === undefined) {
+    return false;
+  }
+  const granted = store.extend(reservation, math.ceil(MORE_TOKENS * model!.price!.output), realtime());
+  reservation.nano_usd += granted;
+  const before = state.output_allowance;
+  state.output_allowance = output_allowance(reservation, model!.price);
+  return state.output_allowance > before;
+}
+
+/** What a scope has spent in the present period, in nano-dollars. May wait, if the store is elsewhere. */
+function spent_by(store: LimitStore, scope: Scope): number {
+  const usage = store.look_at(scope, realtime());
+  return usage !== undefined ? usage.spent : 0;
 }
 
 /** The share of its budget that each tenant has spent, for Prometheus. `rest` is called between them. */
@@ -111,12 +138,28 @@ function budget_metrics(rest: (this: void) => void): string {
   for (const scope of snapshot.scopes) {
     const { budget, owner } = scope;
     if (store !== undefined && budget !== undefined && budget.nano_usd > 0) {
-      const ratio = look_at(store, scope, realtime()).spent / budget.nano_usd;
-      parts.push(`sluice_budget_used_ratio{tenant="${owner}"} ${string.format("%.9g", ratio)}\n`);
+      const usage = store.look_at(scope, realtime());
+      if (usage !== undefined) {
+        parts.push(`sluice_budget_used_ratio{tenant="${owner}"} ${string.format("%.9g", usage.spent / budget.nano_usd)}\n`);
+      }
       rest();
     }
   }
   return parts.length === 2 ? "" : parts.join("");
+}
+
+/** A whole number as JSON; `null` if it is not known. */
+function number_text(number: number | undefined): string {
+  return number !== undefined ? string.format("%.0f", number) : "null";
+}
+
+/** The store, as JSON. */
+function store_status(): string {
+  const { shared, store } = gateway();
+  if (shared === undefined) {
+    return `{"kind":"${store !== undefined ? store.kind : "none"}"}`;
+  }
+  return `{"kind":"redis","up":${!shared.breaker.open},"on_loss":"${shared.store.on_loss}","settlements_waiting":${number_text(waiting(shared.queue))}}`;
 }
 
 /** What tenants have used, as JSON: an array of objects. `rest` is called between them. */
@@ -125,11 +168,11 @@ function limits_status(rest: (this: void) => void): string {
   const parts: string[] = [];
   for (const scope of snapshot.scopes) {
     if (store !== undefined && string.sub(scope.name, 1, 7) === "tenant:") {
-      const counters = look_at(store, scope, realtime());
+      const usage = store.look_at(scope, realtime());
       const budget = scope.budget !== undefined ? string.format("%d", scope.budget.nano_usd) : "null";
       parts.push(
-        `{"tenant":${encode_string(scope.owner)},"running":${running(counters)},"reserved_nano_usd":${string.format("%d", reserved(counters))},` +
-          `"spent_nano_usd":${string.format("%d", counters.spent)},"budget_nano_usd":${budget}}`,
+        `{"tenant":${encode_string(scope.owner)},"running":${number_text(usage?.running)},` +
+          `"reserved_nano_usd":${number_text(usage?.reserved)},"spent_nano_usd":${number_text(usage?.spent)},"budget_nano_usd":${budget}}`,
       );
       rest();
     }
@@ -137,4 +180,4 @@ function limits_status(rest: (this: void) => void): string {
   return `[${parts.join(",")}]`;
 }
 
-export { budget_metrics, limits_status, reserve, spent_by, sweep_limits, write_and_settle, write_standings };
+export { budget_metrics, extend_reservation, limits_status, reserve, spent_by, store_status, sweep_limits, write_and_settle, write_standings };

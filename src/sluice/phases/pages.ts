@@ -11,7 +11,7 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
-import { budget_metrics, limits_status } from "./limits";
+import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
 import type { Principal } from "../auth/principal";
 import type { Pool } from "../pool/pools";
@@ -144,7 +144,7 @@ function status(this: void): void {
   }
   send(200, JSON_TYPE, [
     `{"configuration":{"path":${encode_string(configuration_path)},"version":"${snapshot.version}"},`,
-    `"store":{"kind":"memory"},"worker":{"pid":${ngx.worker.pid()},"count":${ngx.worker.count()}},`,
+    `"store":${store_status()},"worker":{"pid":${ngx.worker.pid()},"count":${ngx.worker.count()}},`,
     `"models":${list(names)},"pools":${list(pools)},"limits":${limits_status(rest)}}`,
   ]);
 }

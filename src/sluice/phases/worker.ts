@@ -8,7 +8,8 @@ import { stamp } from "../edge/file";
 import { is_worker_alive } from "../edge/process";
 import { begin_request_ids, rest } from "../edge/request";
 import { open_dictionary } from "../edge/shared_dictionary";
-import { join_workers, leave_workers } from "../limit/workers";
+import { memory_limits } from "../limit/memory_store";
+import { join_workers } from "../limit/workers";
 import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
@@ -16,9 +17,20 @@ import { gateway } from "./gateway";
 import { journal_end, mend, save_limits } from "./limit_state";
 import { sweep_limits } from "./limits";
 import { load_snapshot, log_notices, log_problems } from "./load";
+import { save_place } from "./settled_place";
+import { tend_settlements, wake } from "./settlements";
+import { open_shared_store } from "./shared_store";
+import { encode } from "cjson.safe";
+import type { Snapshot } from "../config/snapshot";
 
 /** Seconds between two looks at the configuration's files, and two flushes of the metrics. */
 const TICK = 1;
+
+/** Where what was used is counted, in a form that can be compared. */
+function store_text(snapshot: Snapshot): string {
+  const { kind, redis } = snapshot.configuration.store;
+  return `${kind} ${encode(redis)[0]}`;
+}
 
 /** Takes a new configuration if its files have changed; keeps the old one if the new one is wrong. */
 function reload_if_changed(): void {
@@ -43,6 +55,9 @@ function reload_if_changed(): void {
     ngx.log(ngx.ERR, "sluice: the new configuration is rejected; version ", held.snapshot.version, " stays in force");
     set(held.catalogue.config_last_reload_success.with([]), 0);
     return;
+  }
+  if (store_text(snapshot) !== store_text(held.snapshot)) {
+    ngx.log(ngx.WARN, "sluice: the section store has changed, which is taken up by a restart only");
   }
   held.snapshot = snapshot;
   log_notices(snapshot.notices);
@@ -78,9 +93,11 @@ function tend(): void {
     flush(aggregate, rest);
   }
   sweep_limits(rest);
-  const { store } = gateway();
-  if (store !== undefined) {
-    save_limits(store, false, rest);
+  const { memory, shared } = gateway();
+  if (shared !== undefined) {
+    tend_settlements();
+  } else if (memory !== undefined) {
+    save_limits(memory, false, rest);
   }
   reload_if_changed();
 }
@@ -113,6 +130,31 @@ function tend_while_draining(now: number): void {
   }
 }
 
+/** Opens the store: this node's memory, or the Redis that the configuration names. */
+function open_store(): void {
+  const held = gateway();
+  const [limits, no_limits] = open_dictionary("sluice_limits");
+  if (limits === undefined) {
+    ngx.log(ngx.ALERT, "sluice: no limits: ", no_limits);
+    return;
+  }
+  const process = ngx.worker.pid();
+  if (held.snapshot.store === undefined) {
+    held.memory = { dictionary: limits, process, is_alive: is_worker_alive, mend, journal_end };
+    held.store = memory_limits(held.memory);
+  } else {
+    // The journal says what was charged everywhere; here only the share counts that was used while Redis was lost.
+    held.memory = { dictionary: limits, process, is_alive: is_worker_alive, mend: () => {}, journal_end: () => $multi(0, 0) };
+    const [settlements, missing] = open_dictionary("sluice_settlements");
+    const [store, reason] = open_shared_store(held.memory, settlements, wake);
+    if (store === undefined) {
+      ngx.log(ngx.ALERT, "sluice: no limits: ", reason ?? missing);
+    }
+    held.store = store;
+  }
+  join_workers(held.memory);
+}
+
 /** init_worker_by_lua */
 function init_worker(this: void): void {
   const held = gateway();
@@ -128,13 +170,7 @@ function init_worker(this: void): void {
   } else {
     held.aggregate = join(held.catalogue.registry, store, ngx.worker.pid(), held.catalogue.metrics_dropped.with([]));
   }
-  const [limits, no_limits] = open_dictionary("sluice_limits");
-  if (limits === undefined) {
-    ngx.log(ngx.ALERT, "sluice: no limits: ", no_limits);
-  } else {
-    held.store = { dictionary: limits, process: ngx.worker.pid(), is_alive: is_worker_alive, mend, journal_end };
-    join_workers(held.store);
-  }
+  open_store();
   set(held.catalogue.config_last_reload_success.with([]), 1);
   for (const [, pool] of held.snapshot.pools) {
     // Each worker begins its turns elsewhere, so that together they spread a few requests too.
@@ -151,10 +187,13 @@ function init_worker(this: void): void {
 
 /** exit_worker_by_lua */
 function exit_worker(this: void): void {
-  const { aggregate, journal, store } = gateway();
-  if (store !== undefined) {
-    save_limits(store, true, undefined);
-    leave_workers(store);
+  const { aggregate, journal, memory, shared } = gateway();
+  if (memory !== undefined) {
+    if (shared !== undefined) {
+      save_place(shared, true);
+    } else {
+      save_limits(memory, true, undefined);
+    }
   }
   if (journal !== undefined) {
     tend_journal();

@@ -24,7 +24,7 @@ const enum Class {
 
 const UNITS_A_TOKEN = 32;
 
-ffi.cdef("typedef struct { int32_t cost, previous, characters; } sluice_estimate;");
+ffi.cdef("typedef struct { int32_t cost, previous, characters, strings; } sluice_estimate;");
 
 interface Estimate {
   /** In 1/32 of a token. */
@@ -32,6 +32,8 @@ interface Estimate {
   /** The class of the character before, times 8; 0 at the beginning of a string. */
   previous: number;
   characters: number;
+  /** How many strings of text there were. */
+  strings: number;
 }
 
 const ASCII_CLASS = ffi.new<Int32Buffer>("int32_t[128]");
@@ -70,6 +72,7 @@ function wide_class(code_point: number): Class {
 
 function begin(this: void, estimate: Estimate): void {
   estimate.previous = 0;
+  estimate.strings += 1;
 }
 
 /** Adds a character. */
@@ -100,6 +103,7 @@ function clear(estimate: Estimate): void {
   estimate.cost = 0;
   estimate.previous = 0;
   estimate.characters = 0;
+  estimate.strings = 0;
 }
 
 /** Whole tokens: at least 1 for any text at all. */

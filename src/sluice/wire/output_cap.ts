@@ -76,12 +76,15 @@ function odd_cap(reader: RequestReader, caps: OutputCap[]): string | undefined {
   return is_odd(reader, reader.max_tokens, has_cap(reader, caps, reader.max_tokens)) ? "max_tokens" : undefined;
 }
 
+/** More answers to one prompt no API allows. */
+const MOST_ANSWERS = 128;
+
 /** The member among those that say how many answers there are that is no whole number. */
 function odd_count(reader: RequestReader, choices: number | undefined, best_of: number | undefined): string | undefined {
-  if (is_odd(reader, reader.n, choices !== undefined)) {
+  if (is_odd(reader, reader.n, choices !== undefined && choices > 0 && choices <= MOST_ANSWERS)) {
     return "n";
   }
-  return is_odd(reader, reader.best_of, best_of !== undefined) ? "best_of" : undefined;
+  return is_odd(reader, reader.best_of, best_of !== undefined && best_of <= MOST_ANSWERS) ? "best_of" : undefined;
 }
 
 /** The client's caps on output tokens. */
@@ -96,5 +99,25 @@ function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: 
   return caps;
 }
 
-export { odd_cap, odd_count, read_caps, whole };
+/** How many prompts there may be at most: each is answered by itself. Strings of other members count too, where several are allowed. */
+function prompt_count(reader: RequestReader): number {
+  const kind = reader.prompt === 0 ? Kind.Absent : reader.walk.state.kinds[reader.prompt]!;
+  return kind === Kind.Array ? math.max(1, reader.text.estimate.strings) : 1;
+}
+
+/** How far the second bracket of an array of arrays may lie behind the first. */
+const MOST_SPACE = 4096;
+
+/** `prompt`, if it is an array of arrays of token ids: how many there are is not counted. */
+function odd_prompt<Source>(reader: RequestReader, range: Range<Source>, source: Source): string | undefined {
+  const { kinds, starts, ends, number_count } = reader.walk.state;
+  const slot = reader.prompt;
+  if (slot === 0 || kinds[slot] !== Kind.Array || number_count === 0) {
+    return undefined;
+  }
+  const head = range(source, starts[slot]! + 1, math.min(ends[slot]!, starts[slot]! + MOST_SPACE));
+  return string.match(head, "^%s*[^%s%[]")[0] === undefined ? "prompt" : undefined;
+}
+
+export { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole };
 export type { OutputCap };

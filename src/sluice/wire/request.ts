@@ -13,7 +13,7 @@ import type { Walk } from "./json";
 import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, read_caps, whole } from "./output_cap";
+import { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole } from "./output_cap";
 import { no_edits, replace } from "./splice";
 import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
@@ -43,6 +43,7 @@ interface RequestReader {
   max_tokens: number;
   n: number;
   best_of: number;
+  prompt: number;
   body: number;
 }
 
@@ -67,7 +68,7 @@ interface RequestReading {
   odd_cap: string | undefined;
   /** How many answers are asked for. */
   choices: number;
-  /** How many are written for that: more than are asked for, if the best of them are to be chosen. */
+  /** How many are written for that, at least: more than are asked for, if the best are to be chosen, and as many for each of several prompts. */
   written: number;
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
@@ -101,6 +102,7 @@ function new_reader(api: ApiName): RequestReader {
     max_tokens: slot("max_tokens"),
     n: slot("n"),
     best_of: slot("best_of"),
+    prompt: slot("prompt"),
     body: slot("body"),
   };
 }
@@ -239,9 +241,9 @@ function conclude<Source>(
     usage_text: "",
     output_cap,
     caps,
-    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of),
+    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
     choices: choices ?? 1,
-    written: math.max(choices ?? 1, best_of ?? 1),
+    written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };
@@ -255,16 +257,26 @@ function conclude<Source>(
 function cap_output(edits: Edits, reading: RequestReading, most: number): void {
   const text = string.format("%d", most);
   for (const cap of reading.caps) {
-    if (cap.tokens > most) {
+    if (cap.tokens > most || cap.tokens === 0) {
       replace(edits, cap.start, cap.end, text);
     }
   }
 }
 
+/** Whether a cap of the body allows more output than the model may have: it is larger, or 0, which some servers take for none. */
+function needs_cap(reading: RequestReading, most: number): boolean {
+  for (const cap of reading.caps) {
+    if (cap.tokens > most || cap.tokens === 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /** The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. */
 function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined): Edits | undefined {
   const same_model = upstream_model === reading.model;
-  const capped = most_output !== undefined && (reading.output_cap ?? 0) > most_output;
+  const capped = most_output !== undefined && needs_cap(reading, most_output);
   if (same_model && reading.usage_start === undefined && !capped) {
     return undefined;
   }

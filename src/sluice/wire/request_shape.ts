@@ -119,6 +119,8 @@ const TOOLS: Place = text_or(
 /** Strings, token ids, or arrays of either. */
 const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
 PROMPT.items = PROMPT;
+/** The same of completions, where each is answered by itself. */
+const PROMPTS: Place = { slot: "prompt", text: true, count_numbers: true, others: TEXT, key_text: true, items: PROMPT };
 
 /** Members whose names are the API's own and whose values are no text. */
 const SETTINGS = [
@@ -175,7 +177,7 @@ const SHAPES = {
       max_tokens: { slot: "output_cap" },
       n: { slot: "n" },
       best_of: { slot: "best_of" },
-      prompt: PROMPT,
+      prompt: PROMPTS,
     }),
   ),
   embeddings: compile(common({ input: PROMPT, encoding_format: SETTING })),

@@ -26,6 +26,7 @@ interface TextSink {
 
 function begin(this: void, text: Text): void {
   text.estimate.previous = 0;
+  text.estimate.strings += 1;
 }
 
 function character(this: void, text: Text, code_point: number): void {

@@ -1,0 +1,308 @@
+-- The scripts of Redis, run on a model of it: what one node's memory decides, they decide.
+
+local memory_store = require("sluice.limit.memory_store")
+local redis_keys = require("sluice.limit.redis_keys")
+local redis_model = require("spec.unit.limit.redis_model")
+local redis_scripts = require("sluice.limit.redis_scripts")
+local redis_store = require("sluice.limit.redis_store")
+local reservations = require("sluice.limit.reservation")
+local scopes = require("sluice.limit.scope")
+local settlement = require("sluice.limit.settlement")
+local settlement_queue = require("sluice.limit.settlement_queue")
+
+local NOW = 1700000010
+local BIG = 1e15
+
+local function dictionary()
+    local entries = {}
+    return {
+        entries = entries,
+        get = function(key) return entries[key] end,
+        add = function(key, value)
+            if entries[key] ~= nil then return "exists" end
+            entries[key] = value
+        end,
+        set = function(key, value) entries[key] = value end,
+        increase = function(key, by)
+            entries[key] = entries[key] + by
+            return entries[key]
+        end,
+        remove = function(key) entries[key] = nil end,
+    }
+end
+
+local function memory(shared)
+    return {
+        dictionary = shared, process = 1, is_alive = function() return true end, mend = function() end,
+        journal_end = function() return 0, 0 end,
+    }
+end
+
+--- A node's store over a Redis, which may be `lost`: nothing comes back, and what is asked may have been done.
+local function node(redis, options)
+    local here = { lost = nil, woken = 0 }
+    local shared = dictionary()
+    settlement_queue.create_queue(shared)
+    here.queue = { dictionary = shared, process = 1, is_alive = function() return true end }
+    here.memory = memory(dictionary())
+    here.store = redis_store.redis_limits({
+        on_loss = options and options.on_loss or "deny", nodes = options and options.nodes or 1, lease_seconds = 900,
+        memory = here.memory, queue = here.queue, lockable = memory(shared),
+        run = function(script, parts)
+            if here.lost == "before" then return nil, "refused", false end
+            local answer = redis.run(script, parts)
+            if here.lost == "after" then return nil, "timeout", true end
+            return answer, nil, true
+        end,
+        wake = function() here.woken = here.woken + 1 end,
+    })
+    return here
+end
+
+local function by_name(...)
+    local named = {}
+    for _, scope in ipairs({ ... }) do named[scope.name] = scope end
+    return named
+end
+
+local function ask(of, id, tokens, money, least, now)
+    local made = reservations.take_reservation(of.tenant, of.key, now or NOW)
+    made.id, made.tokens, made.most_nano_usd, made.least_nano_usd = id, tokens or 0, money or 0, least or 0
+    return made
+end
+
+--- Takes all that waits to Redis.
+local function drain(here, redis, named)
+    local results = {}
+    for _, text in ipairs(settlement_queue.first_settlements(here.queue, 1000)) do
+        local read = settlement.read_settlement(text)
+        results[#results + 1] = { settlement.read_settled(redis.run(redis_scripts.SETTLE, settlement.settle_parts(read, named))) }
+    end
+    settlement_queue.confirm_settlements(here.queue, #results, 0, 0)
+    return results
+end
+
+local function settle(here, made, tokens, money, now)
+    assert.is_true(here.store.begin_settlement(made))
+    here.store.settle(made, tokens, money, now or NOW, 0, 0)
+end
+
+local function tenant(limits, budget) return scopes.make_scope("tenant:acme", "tenant acme", "acme", limits, budget) end
+local function key(limits) return scopes.make_scope("key:acme/web", "API key web", "acme", limits) end
+
+describe("the store of many nodes", function()
+    it("decides as one node's memory does, whatever comes", function()
+        local seed = tonumber(os.getenv("SLUICE_SPEC_SEED")) or os.time() % 1000000
+        io.write("the store of many nodes: SLUICE_SPEC_SEED=", seed, "\n")
+        math.randomseed(seed)
+        for round = 1, 60 do
+            local function maybe(value) return math.random(2) == 1 and value or nil end
+            local of = {
+                tenant = tenant({
+                    requests_per_minute = maybe(math.random(1, 30)), tokens_per_minute = maybe(math.random(100, 3000)),
+                    tokens_per_hour = maybe(math.random(1000, 30000)), concurrent_requests = maybe(math.random(1, 8)),
+                }, maybe({ usd = math.random(1, 400) / 1e7, period = ({ "day", "week", "month" })[math.random(3)], alert_at = { 0.5, 1 } })),
+                key = maybe(key({ requests_per_minute = maybe(math.random(1, 20)), concurrent_requests = maybe(math.random(1, 4)) })),
+            }
+            local redis, one = redis_model.new(), memory(dictionary())
+            local here, open, now = node(redis), {}, NOW + math.random(0, 86400 * 40)
+            local named = by_name(of.tenant, of.key)
+            for step = 1, 200 do
+                local where = ("seed %d, round %d, step %d"):format(seed, round, step)
+                now = now + math.random(0, 60000) / 10000
+                now = math.floor(now) + math.floor(now % 1 * 1e6) / 1e6
+                redis.now = now
+                if math.random(3) > 1 then
+                    local tokens, money = math.random(1, 400), math.random(0, 3) * 5000
+                    local left, right = ask(of, ("%x"):format(step), tokens, money, math.floor(money / 4), now),
+                        ask(of, "", tokens, money, math.floor(money / 4), now)
+                    local refused, refused_here = here.store.admit(left, now), memory_store.admit(one, right, now)
+                    assert.equal(refused_here and refused_here.name, refused and refused.name, where)
+                    if refused then
+                        assert.same(memory_store.last_verdict(), here.store.last_verdict(), where)
+                    else
+                        assert.equal(right.nano_usd, left.nano_usd, where)
+                        open[#open + 1] = { left, right }
+                    end
+                    assert.same(right.requests_standing, left.requests_standing, where)
+                    assert.same(right.tokens_standing, left.tokens_standing, where)
+                elseif #open > 0 then
+                    local left, right = unpack(table.remove(open, math.random(#open)))
+                    local tokens, money = math.random(0, left.tokens), math.random(0, 20000)
+                    settle(here, left, tokens, money, now)
+                    memory_store.begin_settlement(one, right)
+                    local due = memory_store.settle(one, right, tokens, money, now, 0, 0)
+                    assert.same({ due }, { drain(here, redis, named)[1][1] }, where)
+                end
+                local usage, seen = here.store.look_at(of.tenant, now), memory_store.memory_limits(one).look_at(of.tenant, now)
+                assert.equal(seen.running, usage.running, where)
+                if of.tenant.budget then assert.same({ seen.reserved, seen.spent }, { usage.reserved, usage.spent }, where) end
+            end
+        end
+    end)
+
+    it("counts money exactly, far beyond what a number's usual text shows", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local here, of = node(redis), { tenant = tenant(nil, { usd = 1000000, period = "month" }) }
+        for number = 1, 9 do
+            local made = ask(of, tostring(number), 1, 111111111111111, 1)
+            assert.is_nil(here.store.admit(made, NOW))
+            assert.equal(111111111111111, made.nano_usd)
+        end
+        -- 999999999999999 of 10^15 are reserved: one is left.
+        local last = ask(of, "last", 1, 5, 1)
+        assert.is_nil(here.store.admit(last, NOW))
+        assert.equal(1, last.nano_usd)
+        assert.equal(BIG, here.store.look_at(of.tenant, NOW).reserved)
+        settle(here, last, 1, 123456789012345)
+        drain(here, redis, by_name(of.tenant))
+        local usage = here.store.look_at(of.tenant, NOW)
+        assert.same({ 999999999999999, 123456789012345 }, { usage.reserved, usage.spent })
+    end)
+
+    it("admits and settles a request once, however often it is told", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { tenant = tenant({ requests_per_minute = 10, tokens_per_minute = 1000, concurrent_requests = 1 }, { usd = 1, period = "day" }) }
+        local here, made = node(redis), ask(of, "a", 100, 5000, 1)
+        for _ = 1, 3 do
+            assert.is_nil(here.store.admit(made, NOW))
+            assert.equal(9, made.requests_standing.remaining)
+        end
+        for _ = 1, 3 do settle(here, made, 40, 3000) end
+        assert.same({ { 0, 3000 }, { nil, 0 }, { nil, 0 } }, drain(here, redis, by_name(of.tenant)))
+        -- What comes late finds it settled, and is not counted.
+        here.lost = "after"
+        assert.equal(of.tenant, here.store.admit(made, NOW))
+        here.lost = nil
+        local other = ask(of, "b", 1)
+        assert.is_nil(here.store.admit(other, NOW))
+        assert.same({ 8, 959 }, { other.requests_standing.remaining, other.tokens_standing.remaining })
+    end)
+
+    it("ends the leases of what was killed, with their money", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { tenant = tenant({ concurrent_requests = 2 }, { usd = 0.00001, period = "day" }), key = key({ concurrent_requests = 2 }) }
+        local here = node(redis)
+        assert.is_nil(here.store.admit(ask(of, "a", 1, 4000, 1), NOW))
+        assert.is_nil(here.store.admit(ask(of, "b", 1, 4000, 1), NOW))
+        assert.equal(of.tenant, here.store.admit(ask(of, "c", 1, 4000, 1), NOW))
+        redis.now = NOW + 901
+        assert.same({ running = 0, reserved = 0, spent = 0 }, here.store.look_at(of.tenant, redis.now))
+        assert.is_nil(here.store.admit(ask(of, "d", 1, 4000, 1), redis.now))
+        assert.equal(1, here.store.look_at(of.tenant, redis.now).running)
+    end)
+
+    it("charges in full what it never admitted, in the period in which it arrived", function()
+        local redis = redis_model.new()
+        redis.now = NOW + 86400
+        local of = { tenant = tenant({ requests_per_day = 100, tokens_per_day = 1000 }, { usd = 1, period = "day" }) }
+        of.key = key({ requests_per_day = 10 })
+        local here = node(redis, { on_loss = "allow" })
+        here.lost = "before"
+        local late, today = ask(of, "a", 500, 9000, 1, NOW), ask(of, "b", 500, 9000, 1, NOW + 86400)
+        assert.is_nil(here.store.admit(late, NOW))
+        assert.is_nil(here.store.admit(today, NOW + 86400))
+        assert.equal(9000, today.nano_usd)
+        settle(here, late, 30, 700)
+        settle(here, today, 50, 800)
+        here.lost = nil
+        drain(here, redis, by_name(of.tenant, of.key))
+        assert.equal(800, here.store.look_at(of.tenant, NOW + 86400).spent)
+        assert.equal(700, here.store.look_at(of.tenant, NOW).spent)
+        local made = ask(of, "c", 1, 0, 0, NOW + 86400)
+        assert.is_nil(here.store.admit(made, NOW + 86400))
+        assert.equal(math.floor(1000 - 50 - 1 - 30 * (1 - (redis.now % 86400) / 86400)), made.tokens_standing.remaining)
+    end)
+
+    it("gives back what it took for a request that was turned away meanwhile, before or after", function()
+        for _, late in ipairs({ false, true }) do
+            local redis = redis_model.new()
+            redis.now = NOW
+            local limits = { requests_per_minute = 10, tokens_per_minute = 1000, concurrent_requests = 5 }
+            local of = { tenant = tenant(limits, { usd = 1, period = "day" }) }
+            local here = node(redis)
+            local made = ask(of, "a", 100, 5000, 1)
+            local asked
+            if late then
+                -- The question lies in a socket while Redis is stopped.
+                local run = redis.run
+                redis.run = function(script, parts) asked = { script, parts } end
+                here.lost = "after"
+                assert.equal(of.tenant, here.store.admit(made, NOW))
+                redis.run = run
+            else
+                here.lost = "after"
+                assert.equal(of.tenant, here.store.admit(made, NOW))
+            end
+            here.lost = nil
+            assert.is_true(made.asked)
+            assert.is_true(made.cancelled)
+            settle(here, made, 0, 0)
+            drain(here, redis, by_name(of.tenant))
+            if late then assert.equal("settled", redis.run(unpack(asked))) end
+            assert.same({ running = 0, reserved = 0, spent = 0 }, here.store.look_at(of.tenant, NOW))
+            local other = ask(of, "b", 1)
+            assert.is_nil(here.store.admit(other, NOW))
+            assert.same({ 9, 999 }, { other.requests_standing.remaining, other.tokens_standing.remaining })
+        end
+    end)
+
+    it("goes by this node's share while it is lost, and settles that too", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { tenant = tenant({ requests_per_minute = 10, concurrent_requests = 1 }, { usd = 0.00001, period = "day" }) }
+        of.key = key({ tokens_per_minute = 90 })
+        local here = node(redis, { on_loss = "local", nodes = 2 })
+        local first = ask(of, "first", 1, 2000, 1)
+        assert.is_nil(here.store.admit(first, NOW))
+        settle(here, first, 1, 2000)
+        drain(here, redis, by_name(of.tenant, of.key))
+        assert.is_nil(here.store.admit(ask(of, "seen", 1), NOW))
+        here.lost = "before"
+        local made = ask(of, "a", 40, 9000, 1)
+        assert.is_nil(here.store.admit(made, NOW))
+        -- Half of the 8000 that were left.
+        assert.equal(4000, made.nano_usd)
+        assert.equal(5, made.requests_standing.limit)
+        local second = ask(of, "b", 1)
+        assert.equal(of.tenant, here.store.admit(second, NOW))
+        assert.same({ false, 3 }, { second.asked, here.store.last_verdict().reason })
+        settle(here, made, 40, 4000)
+        assert.equal(of.key, here.store.admit(ask(of, "c", 60), NOW))
+        assert.same({ 2, 1 }, { here.store.last_verdict().reason, here.store.last_verdict().wait })
+        here.lost = nil
+        assert.same({ { 0, 6000 } }, drain(here, redis, by_name(of.tenant, of.key)))
+        assert.equal(0, require("sluice.limit.leases").running(memory_store.look_at(here.memory, of.tenant, NOW)))
+    end)
+
+    it("gives each key in Redis a life, and the tenant's name as hash tag", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { tenant = tenant({ requests_per_minute = 10 }, { usd = 1, period = "day" }), key = key({ requests_per_minute = 10 }) }
+        local here, made = node(redis), ask(of, "a", 100, 5000, 1)
+        assert.is_nil(here.store.admit(made, NOW))
+        assert.is_nil(here.store.admit(ask(of, "b", 100, 5000, 1), NOW))
+        settle(here, made, 40, 3000)
+        drain(here, redis, by_name(of.tenant, of.key))
+        local count = 0
+        for name in pairs(redis.keys) do
+            assert.truthy(name:find("^sluice:{acme}:"))
+            assert.is_true((redis.lives[name] or 0) > 0, name)
+            count = count + 1
+        end
+        assert.equal(6, count)
+        assert.equal(7, #redis_keys.redis_keys("acme", of.tenant, of.key, 0, 0))
+    end)
+
+    it("does not take a broken answer for a decision", function()
+        for _, answer in ipairs({ "", "settled", "1 2 3", "1 a b c d e f g h" }) do
+            local here = node({ run = function() return answer end })
+            local of = { tenant = tenant({ requests_per_minute = 10 }) }
+            assert.equal(of.tenant, here.store.admit(ask(of, "a", 1), NOW))
+            assert.equal(5, here.store.last_verdict().reason)
+        end
+    end)
+end)

@@ -1,0 +1,162 @@
+local queue_module = require("sluice.limit.settlement_queue")
+local settled_file = require("sluice.limit.settled_file")
+local settlement = require("sluice.limit.settlement")
+
+-- A dictionary with room for so many entries.
+local function dictionary(room)
+    local entries, count = {}, 0
+    local function put(key, value)
+        if entries[key] == nil then
+            if count == room then return "no memory" end
+            count = count + 1
+        end
+        entries[key] = value
+    end
+    return {
+        get = function(key) return entries[key] end,
+        add = function(key, value)
+            if entries[key] ~= nil then return "exists" end
+            return put(key, value)
+        end,
+        set = put,
+        increase = function(key, by)
+            entries[key] = entries[key] + by
+            return entries[key]
+        end,
+        remove = function(key)
+            if entries[key] ~= nil then entries[key], count = nil, count - 1 end
+        end,
+    }
+end
+
+local function queue(shared, process, dead)
+    return { dictionary = shared, process = process or 1, is_alive = function(other) return other ~= dead end }
+end
+
+describe("the list of settlements", function()
+    local shared, here
+
+    before_each(function()
+        shared = dictionary(1000)
+        assert.is_true(queue_module.create_queue(shared))
+        here = queue(shared)
+    end)
+
+    it("gives settlements in their order until they are confirmed", function()
+        for number = 1, 5 do assert.is_true(queue_module.add_settlement(here, "s" .. number, 7, number * 100)) end
+        assert.same({ "s1", "s2", "s3" }, queue_module.first_settlements(here, 3))
+        assert.same({ "s1", "s2", "s3" }, queue_module.first_settlements(here, 3))
+        queue_module.confirm_settlements(here, 2, 7, 200)
+        assert.same({ "s3", "s4", "s5" }, queue_module.first_settlements(here, 10))
+        assert.equal(3, queue_module.waiting(here))
+        assert.same({ { file = 7, offset = 200 }, 0 }, { queue_module.settled_place(here) })
+        queue_module.confirm_settlements(here, 3, 7, 500)
+        assert.same({}, queue_module.first_settlements(here, 10))
+        assert.equal(0, queue_module.waiting(here))
+        assert.is_nil(shared.get("3"))
+    end)
+
+    it("is made once, and kept over a reload", function()
+        queue_module.add_settlement(here, "s1", 7, 100)
+        assert.is_false(queue_module.create_queue(shared))
+        assert.equal(1, queue_module.waiting(here))
+    end)
+
+    it("has what found no room read from the journal, from the first place on", function()
+        shared = dictionary(12)
+        queue_module.create_queue(shared)
+        here = queue(shared)
+        assert.is_true(queue_module.add_settlement(here, "s1", 7, 100))
+        assert.is_true(queue_module.add_settlement(here, "s2", 7, 200))
+        assert.is_false(queue_module.add_settlement(here, "s3", 7, 300))
+        assert.is_false(queue_module.add_settlement(here, "s4", 8, 50))
+        assert.same({ file = 7, offset = 200 }, queue_module.missed_place(here))
+        assert.equal(2, queue_module.take_dropped(here))
+        assert.equal(0, queue_module.take_dropped(here))
+        queue_module.confirm_settlements(here, 2, 7, 200)
+        -- There is room again, and what comes then waits; but nothing behind the place is taken for settled.
+        assert.is_true(queue_module.add_settlement(here, "s5", 8, 100))
+        queue_module.confirm_settlements(here, 1, 8, 100)
+        assert.same({ file = 7, offset = 200 }, (queue_module.settled_place(here)))
+        queue_module.move_missed(here, 8, 50)
+        assert.same({ file = 8, offset = 50 }, (queue_module.settled_place(here)))
+        queue_module.end_missed(here)
+        assert.is_nil(queue_module.missed_place(here))
+        assert.same({ file = 8, offset = 100 }, (queue_module.settled_place(here)))
+    end)
+
+    it("passes over what a killed worker had removed already", function()
+        for number = 1, 3 do queue_module.add_settlement(here, "s" .. number, 7, number * 100) end
+        shared.remove("1")
+        assert.same({ "", "s2", "s3" }, queue_module.first_settlements(here, 10))
+    end)
+
+    it("is drained by one worker at a time, and by another when that one is dead", function()
+        local second, third = queue(shared, 2), queue(shared, 3, 1)
+        assert.is_true(queue_module.begin_drain(here))
+        assert.is_false(queue_module.begin_drain(here))
+        assert.is_false(queue_module.begin_drain(second))
+        assert.is_true(queue_module.begin_drain(third))
+        queue_module.keep_draining(third)
+        queue_module.end_drain(third)
+        assert.is_true(queue_module.begin_drain(second))
+    end)
+
+    it("knows its place over a restart", function()
+        local text = settled_file.place_text({ file = 123456789012, offset = 9876543210 }, 1700000000.5)
+        local place, time = settled_file.read_place(text)
+        assert.same({ { file = 123456789012, offset = 9876543210 }, 1700000000.5 }, { place, time })
+        queue_module.restore_place(here, place, time)
+        assert.same({ place, time }, { queue_module.settled_place(here) })
+        assert.same(place, queue_module.added_place(here))
+        queue_module.note_all_settled(here, 5, 6, 1700000001)
+        assert.same({ { file = 5, offset = 6 }, 1700000001 }, { queue_module.settled_place(here) })
+        for _, broken in ipairs({ "", text:sub(1, -2), "x" .. text, text .. text, "sluice settled 2 1 2 3.0\n" }) do
+            assert.is_nil((settled_file.read_place(broken)))
+        end
+    end)
+end)
+
+describe("a settlement", function()
+    local LINE = '{"id":"0af3","time":"2026-11-21T18:00:01.250Z","tenant":"acme","key":"web","model":"chat","pool":"gpu",'
+        .. '"endpoint":"e","attempts":1,"status":200,"ending":"finished","input_tokens":10,"cached_input_tokens":4,"output_tokens":20,'
+        .. '"usage_from":"upstream","reserved_tokens":110,"cost_nano_usd":48000,"first_token_ms":null,"duration_ms":2000.5,"held_ms":0,"guard":null}'
+
+    it("is read from the journal's line as it was written down", function()
+        local read = settlement.settlement_of_line(LINE, 0, 7, 400)
+        assert.same({ "0af3", "unknown", "acme", "tenant:acme", "key:acme/web" }, { read.id, read.known, read.owner, read.tenant, read.key })
+        assert.same({ "1795284001.250000|110|30|48000", 7, 400 }, { read.amounts, read.file, read.offset })
+        assert.equal(1795284001250, read.arrived)
+        assert.is_nil(settlement.settlement_of_line(LINE:gsub("110", "null"), 0, 7, 400))
+        assert.is_nil(settlement.settlement_of_line("broken" .. LINE, 0, 7, 400))
+    end)
+
+    it("is passed over if its request had ended before", function()
+        assert.truthy(settlement.settlement_of_line(LINE, 1795284003, 7, 400))
+        assert.is_nil(settlement.settlement_of_line(LINE, 1795284003.3, 7, 400))
+    end)
+
+    it("survives being written down", function()
+        local made = require("sluice.limit.reservation").take_reservation(
+            require("sluice.limit.scope").make_scope("tenant:acme", "tenant acme", "acme", { requests_per_day = 1 }), nil, 1795284001.2504)
+        made.id, made.tokens, made.admitted = "0af3", 110, 1795284001.251234
+        local read = settlement.read_settlement(settlement.settlement_text(made, 30, 123456789012345, 7, 400))
+        assert.same({
+            id = "0af3", known = "unknown", owner = "acme", tenant = "tenant:acme", key = "-", arrived = 1795284001250,
+            amounts = "1795284001.251234|110|30|123456789012345", file = 7, offset = 400,
+        }, read)
+        made.admitted_elsewhere = true
+        assert.equal("admitted", settlement.read_settlement(settlement.settlement_text(made, 30, 1, 7, 400)).known)
+        made.cancelled = true
+        assert.equal("cancelled", settlement.read_settlement(settlement.settlement_text(made, 30, 1, 7, 400)).known)
+        for _, broken in ipairs({ "", "a", "a b c d e f", (settlement.settlement_text(made, 1, 1, 1, 1):gsub("|1 ", " ")) }) do
+            assert.is_nil(settlement.read_settlement(broken))
+        end
+    end)
+
+    it("tells what Redis answered", function()
+        assert.same({ 2, 48000 }, { settlement.read_settled("2 48000") })
+        assert.same({ nil, 0 }, { settlement.read_settled("-1 0") })
+        assert.same({ nil, 0 }, { settlement.read_settled("something else") })
+    end)
+end)

@@ -1,0 +1,130 @@
+/** How a tenant's scopes are called in Redis, and how the scripts are told what they may use. */
+
+import { period_start } from "./period";
+import { Measure } from "./scope";
+import type { Scope } from "./scope";
+
+const format = string.format;
+
+/** What is worked out once for a scope. */
+interface ScopeNames {
+  state: string;
+  running: string;
+  specification: string;
+  /** Nano-dollars at which somebody is told. */
+  marks: string;
+  /** The name of the budget's period that was asked for last, and when that began. */
+  budget: string;
+  budget_start: number;
+}
+
+/** Scopes are made anew with each configuration; the old ones go with what was worked out for them. */
+const known = setmetatable(new LuaTable<Scope, ScopeNames>(), { __mode: "k" });
+
+function specification_of(scope: Scope): string {
+  const parts: string[] = [format("%d %.0f", scope.concurrent, scope.budget !== undefined ? scope.budget.nano_usd : -1)];
+  for (const { limit, measure, seconds } of scope.windows) {
+    parts.push(format("%s%d=%.0f", measure === Measure.Requests ? "r" : "t", seconds, limit));
+  }
+  return parts.join(" ");
+}
+
+/** The names of a scope: that of a tenant, or of a key, which is called `key:tenant/key`. */
+function names_of(scope: Scope): ScopeNames {
+  const found = known.get(scope) as ScopeNames | undefined;
+  if (found !== undefined) {
+    return found;
+  }
+  const [key] = string.match(scope.name, "^key:[^/]*/(.*)$");
+  const name = key !== undefined ? `sluice:{${scope.owner}}:key:${key}` : `sluice:{${scope.owner}}:tenant`;
+  const marks: string[] = [];
+  if (scope.budget !== undefined) {
+    for (const share of scope.budget.alert_at) {
+      marks.push(format("%.17g", share * scope.budget.nano_usd));
+    }
+  }
+  const names: ScopeNames = {
+    state: name,
+    running: key !== undefined ? `${name}:running` : `sluice:{${scope.owner}}:running`,
+    specification: specification_of(scope),
+    marks: marks.join(" "),
+    budget: "",
+    budget_start: -1,
+  };
+  known.set(scope, names);
+  return names;
+}
+
+/** A time in whole milliseconds, as the journal writes it: what is read from there must come to the same. */
+function milliseconds_of(time: number): number {
+  return math.floor(time * 1000 + 0.5);
+}
+
+/** What the money of the period is kept under that a time lies in, in milliseconds. */
+function budget_name(scope: Scope, milliseconds: number): string {
+  const { period } = scope.budget!;
+  const start = period_start(period, milliseconds / 1000);
+  const names = names_of(scope);
+  if (names.budget_start !== start) {
+    names.budget_start = start;
+    names.budget = format("sluice:{%s}:budget:%s:%.0f", scope.owner, period, start);
+  }
+  return names.budget;
+}
+
+/** What is worked out once for a tenant. */
+interface OwnerNames {
+  prefix: string;
+  running: string;
+  leases: string;
+  tenant: string;
+  budget: string;
+  key: string;
+  key_running: string;
+}
+
+/** There are as many as the configuration ever had tenants. */
+const owners = new LuaTable<string, OwnerNames>();
+
+function owner_names(owner: string): OwnerNames {
+  let names = owners.get(owner) as OwnerNames | undefined;
+  if (names === undefined) {
+    const prefix = `sluice:{${owner}}:`;
+    names = {
+      prefix, running: `${prefix}running`, leases: `${prefix}leases`, tenant: `${prefix}tenant`, budget: `${prefix}budget`, key: `${prefix}key:`,
+      key_running: `${prefix}key::running`,
+    };
+    owners.set(owner, names);
+  }
+  return names;
+}
+
+/**
+ * The keys for a script, in its order. `arrived`: when the request came, in milliseconds since 1970. `paid`: the time that lies in the
+ * budget's period.
+ */
+function redis_keys(owner: string, tenant: Scope | undefined, key: Scope | undefined, arrived: number, paid: number): string[] {
+  const names = owner_names(owner);
+  const of_key = key !== undefined ? names_of(key) : undefined;
+  return [
+    `${names.prefix}settled:${math.floor(arrived / 60000)}`,
+    names.running,
+    names.leases,
+    names.tenant,
+    tenant !== undefined && tenant.budget !== undefined ? budget_name(tenant, paid) : names.budget,
+    of_key !== undefined ? of_key.state : names.key,
+    of_key !== undefined ? of_key.running : names.key_running,
+  ];
+}
+
+/** What a script is told of a scope; empty for none. */
+function specification(scope: Scope | undefined): string {
+  return scope !== undefined ? names_of(scope).specification : "";
+}
+
+/** The nano-dollars at which somebody is told of a tenant. */
+function alert_marks(scope: Scope | undefined): string {
+  return scope !== undefined ? names_of(scope).marks : "";
+}
+
+export { alert_marks, budget_name, milliseconds_of, redis_keys, specification };

@@ -1,0 +1,297 @@
+/**
+ * The store of many nodes: one Redis that counts for all of them. Each request is one round trip when it is admitted; it is
+ * settled behind the client's back (`settlement_queue.ts`).
+ *
+ * A Redis that is lost must not cost more than the configured milliseconds, nor must it be asked again and again: see `breaker.ts`.
+ * What happens meanwhile is the operator's choice: this node's share of the limits, everything, or nothing. In the first two cases
+ * the requests are settled in Redis when it is back.
+ *
+ * An admission that brought no answer may still reach Redis, even after its request has ended: its settlement says so, and the
+ * script then refuses to admit what is settled.
+ */
+
+import { Reason, check, new_counters } from "./counters";
+import { admit as admit_here, begin_settlement as begin_here, last_verdict as verdict_here, lock, settle as settle_here, unlock } from "./memory_store";
+import { budget_name, milliseconds_of, redis_keys, specification } from "./redis_keys";
+import { ADMIT, LOOK } from "./redis_scripts";
+import { return_reservation, take_reservation } from "./reservation";
+import { settlement_text } from "./settlement";
+import { add_settlement, added_place, note_missed } from "./settlement_queue";
+import { share_of } from "./share";
+import { copy_standings, note_standings } from "./standing";
+import type { Counters, Verdict } from "./counters";
+import type { MemoryStore } from "./memory_store";
+import type { RedisScript } from "./redis_scripts";
+import type { Reservation } from "./reservation";
+import type { Scope } from "./scope";
+import type { SettlementQueue } from "./settlement_queue";
+import type { LimitStore, Usage } from "./store";
+
+/** What to do with a request while Redis is lost. */
+type OnLoss = "local" | "allow" | "deny";
+
+/**
+ * Runs a script in Redis within the configured time. `parts` are its seven keys and its arguments. Returns the answer; or the reason
+ * why there is none. `asked`: Redis may have run the script, or may yet.
+ */
+type RunScript = (
+  this: void,
+  script: RedisScript,
+  parts: string[],
+) => LuaMultiReturn<[answer: string | undefined, reason: string | undefined, asked: boolean]>;
+
+interface RedisStore {
+  on_loss: OnLoss;
+  nodes: number;
+  lease_seconds: number;
+  run: RunScript;
+  /** For this node's share of the limits, and for what was last heard of budgets. */
+  memory: MemoryStore;
+  queue: SettlementQueue;
+  /** `queue`, as what can be locked. */
+  lockable: MemoryStore;
+  /** Called when there is something to be settled. */
+  wake: (this: void) => void;
+}
+
+/** What the list of settlements is locked by. */
+const QUEUE = "settlements";
+/** What was heard of a budget is of use for as long as its period lasts. */
+const HEARD_SECONDS = 3024000;
+
+const tenant_counters = new_counters();
+const key_counters = new_counters();
+const verdict: Verdict = { reason: Reason.None, wait: 0, limit: 0, seconds: 0, left: 0 };
+
+/** Keeps what all nodes together have spent, should Redis be lost. */
+function note_spent(store: RedisStore, tenant: Scope, milliseconds: number, spent: number): void {
+  if (tenant.budget !== undefined) {
+    const name = `spent:${budget_name(tenant, milliseconds)}`;
+    const { dictionary } = store.memory;
+    if (dictionary.get(name) !== spent) {
+      dictionary.set(name, spent, HEARD_SECONDS);
+    }
+  }
+}
+
+/** What all nodes together were last known to have spent in the present period. */
+function heard_spent(store: RedisStore, tenant: Scope, now: number): number {
+  return tenant.budget !== undefined
+    ? ((store.memory.dictionary.get(`spent:${budget_name(tenant, milliseconds_of(now))}`) as number | undefined) ?? 0)
+    : 0;
+}
+
+function refuse_uncounted(reservation: Reservation): Scope {
+  verdict.reason = Reason.Crowded;
+  verdict.wait = 1;
+  return (reservation.tenant ?? reservation.key)!;
+}
+
+/** Admits a request by this node's share of the limits. */
+function admit_by_share(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
+  const { key, tenant } = reservation;
+  const { nodes } = store;
+  const share = take_reservation(
+    tenant !== undefined ? share_of(tenant, nodes, heard_spent(store, tenant, now)) : undefined,
+    key !== undefined ? share_of(key, nodes, 0) : undefined,
+    reservation.arrived,
+  );
+  share.tokens = reservation.tokens;
+  share.most_nano_usd = reservation.most_nano_usd;
+  share.least_nano_usd = reservation.least_nano_usd;
+  const refusing = admit_here(store.memory, share, now);
+  copy_standings(share, reservation);
+  if (refusing === undefined) {
+    reservation.nano_usd = share.nano_usd;
+    reservation.share = share;
+    return undefined;
+  }
+  const here = verdict_here();
+  verdict.reason = here.reason;
+  // What is more than the share may fit when Redis is back.
+  verdict.wait = here.wait < 0 && here.reason !== Reason.Budget ? 1 : here.wait;
+  verdict.limit = here.limit;
+  verdict.seconds = here.seconds;
+  const by_key = key !== undefined && refusing === share.key;
+  return_reservation(share);
+  return by_key ? key : tenant;
+}
+
+/** Redis is lost: admits a request or not, as the operator has chosen. */
+function admit_without(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
+  reservation.admitted = now;
+  reservation.nano_usd = reservation.most_nano_usd;
+  if (store.on_loss === "deny") {
+    return refuse_uncounted(reservation);
+  }
+  const refusing = store.on_loss === "local" ? admit_by_share(store, reservation, now) : undefined;
+  reservation.cancelled = refusing !== undefined;
+  return refusing;
+}
+
+/** Fills counters with what Redis says of a scope, from the `at`-th number on. Returns where the next scope's numbers begin. */
+function fill_counters(counters: Counters, scope: Scope, numbers: number[], at: number, running: number, reserved: number, spent: number): number {
+  let place = at;
+  let index = 0;
+  for (const { measure, seconds } of scope.windows) {
+    const window = counters.windows[index]!;
+    window.measure = measure;
+    window.seconds = seconds;
+    window.start = numbers[place] ?? 0;
+    window.current = numbers[place + 1] ?? 0;
+    window.previous = numbers[place + 2] ?? 0;
+    place += 3;
+    index += 1;
+  }
+  counters.window_count = index;
+  counters.spent = spent;
+  counters.lease_count = 1;
+  const lease = counters.leases[0]!;
+  lease.process = 0;
+  lease.running = running;
+  lease.nano_usd = reserved;
+  return place;
+}
+
+/** Why a scope refuses: worked out from the same numbers by the same rules. */
+function explain(reservation: Reservation, scope: Scope, counters: Counters, now: number): Scope {
+  note_standings(reservation, scope, counters, now);
+  if (check(counters, scope, now, 0, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, verdict)) {
+    // A matter of the last digit: the client may try again at once.
+    verdict.reason = Reason.Concurrency;
+    verdict.wait = 1;
+    verdict.limit = scope.concurrent;
+  }
+  return scope;
+}
+
+/** Reads what Redis answered to an admission: undefined if it is none. */
+function read_numbers(answer: string): number[] | undefined {
+  const numbers: number[] = [];
+  for (const [text] of string.gmatch(answer, "%S+")) {
+    const number = tonumber(text);
+    if (number === undefined) {
+      return undefined;
+    }
+    numbers.push(number);
+  }
+  return numbers.length >= 8 ? numbers : undefined;
+}
+
+/** Takes what Redis decided. Returns the scope that refuses. */
+function take_decision(store: RedisStore, reservation: Reservation, numbers: number[], paid: number): Scope | undefined {
+  const { key, tenant } = reservation;
+  const [decision, seconds, grant, spent, reserved, running, key_running] = numbers;
+  const now = seconds! + numbers[numbers.length - 1]! / 1000000;
+  let at = 7;
+  if (tenant !== undefined) {
+    at = fill_counters(tenant_counters, tenant, numbers, at, running!, reserved!, spent!);
+    note_spent(store, tenant, paid, spent!);
+  }
+  if (key !== undefined) {
+    fill_counters(key_counters, key, numbers, at, key_running!, 0, 0);
+  }
+  if (decision === 2) {
+    return explain(reservation, tenant!, tenant_counters, now);
+  }
+  if (decision === 3) {
+    return explain(reservation, key!, key_counters, now);
+  }
+  if (key !== undefined) {
+    note_standings(reservation, key, key_counters, now);
+  }
+  if (tenant !== undefined) {
+    note_standings(reservation, tenant, tenant_counters, now);
+  }
+  reservation.admitted = now;
+  reservation.nano_usd = grant!;
+  reservation.admitted_elsewhere = true;
+  reservation.cancelled = false;
+  return undefined;
+}
+
+function admit(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
+  const { key, tenant } = reservation;
+  const paid = milliseconds_of(now);
+  const parts = redis_keys((tenant ?? key)!.owner, tenant, key, milliseconds_of(reservation.arrived), paid);
+  parts.push(string.format("%.0f", reservation.tokens));
+  parts.push(string.format("%.0f", reservation.most_nano_usd));
+  parts.push(string.format("%.0f", reservation.least_nano_usd));
+  parts.push(string.format("%.0f", store.lease_seconds));
+  parts.push(specification(tenant));
+  parts.push(specification(key));
+  parts.push(reservation.id);
+  // Should the client leave while Redis is asked, this is all that the log phase gets to know.
+  reservation.asked = true;
+  reservation.cancelled = true;
+  const [answer, , asked] = store.run(ADMIT, parts);
+  const numbers = answer !== undefined ? read_numbers(answer) : undefined;
+  if (numbers === undefined) {
+    reservation.asked = asked;
+    return admit_without(store, reservation, now);
+  }
+  const refusing = take_decision(store, reservation, numbers, paid);
+  reservation.asked = refusing === undefined;
+  return refusing;
+}
+
+function begin_settlement(store: RedisStore): boolean {
+  if (lock(store.lockable, QUEUE)) {
+    return true;
+  }
+  const { file, offset } = added_place(store.queue);
+  note_missed(store.queue, file, offset);
+  return false;
+}
+
+function settle(store: RedisStore, reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
+  add_settlement(store.queue, settlement_text(reservation, tokens, nano_usd, file, offset), file, offset);
+  unlock(store.lockable, QUEUE);
+  const { share } = reservation;
+  if (share !== undefined) {
+    if (begin_here(store.memory, share)) {
+      settle_here(store.memory, share, tokens, nano_usd, now, 0, 0);
+    }
+    return_reservation(share);
+  }
+  store.wake();
+  return 0;
+}
+
+function look_at(store: RedisStore, scope: Scope, now: number): Usage | undefined {
+  const milliseconds = milliseconds_of(now);
+  const parts = redis_keys(scope.owner, scope, undefined, milliseconds, milliseconds);
+  parts.push(specification(scope));
+  const [answer] = store.run(LOOK, parts);
+  const [running, reserved, spent] = string.match(answer ?? "", "^(%d+) (%-?%d+) (%d+)$");
+  if (spent === undefined) {
+    return undefined;
+  }
+  return { running: tonumber(running)!, reserved: tonumber(reserved)!, spent: tonumber(spent)! };
+}
+
+/** More money for a request that is under way, by what was last heard of the budget. It is not reserved, and charged in the end. */
+function extend(store: RedisStore, reservation: Reservation, nano_usd: number, now: number): number {
+  const { tenant } = reservation;
+  if (tenant?.budget === undefined) {
+    return 0;
+  }
+  const left = tenant.budget.nano_usd - heard_spent(store, tenant, now) - reservation.nano_usd;
+  return math.max(0, math.min(nano_usd, left));
+}
+
+/** The store as the phases know it. */
+function redis_limits(store: RedisStore): LimitStore {
+  return {
+    kind: "redis",
+    admit: (reservation, now) => admit(store, reservation, now),
+    last_verdict: () => verdict,
+    extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    begin_settlement: () => begin_settlement(store),
+    settle: (reservation, tokens, nano_usd, now, file, offset) => settle(store, reservation, tokens, nano_usd, now, file, offset),
+    look_at: (scope, now) => look_at(store, scope, now),
+  };
+}
+
+export { QUEUE, note_spent, redis_limits };
+export type { OnLoss, RedisStore };

@@ -1,0 +1,115 @@
+/**
+ * What is to be settled elsewhere: how a request is written down until the store has confirmed it, and how it is told to Redis.
+ */
+
+import { alert_marks, milliseconds_of, redis_keys, specification } from "./redis_keys";
+import { read_line } from "./replay";
+import type { Reservation } from "./reservation";
+import type { Scope } from "./scope";
+
+const format = string.format;
+const match = string.match;
+
+/** Whether the store is known to have admitted the request; it may not know it at all; the request never began. */
+type Known = "admitted" | "unknown" | "cancelled";
+
+interface Settlement {
+  id: string;
+  known: Known;
+  owner: string;
+  /** The names of its scopes; `-` for none. */
+  tenant: string;
+  key: string;
+  /** When the request arrived, in milliseconds since 1970. */
+  arrived: number;
+  /**
+   * As the script wants them, with | between them: when the request was admitted, in seconds; tokens that were reserved, and that
+   * were used; what it cost, in nano-dollars.
+   */
+  amounts: string;
+  /** The journal's inode, and where the request's line ends; 0 if it has none. */
+  file: number;
+  offset: number;
+}
+
+const NONE = "-";
+
+function known_of(reservation: Reservation): Known {
+  if (reservation.cancelled) {
+    return "cancelled";
+  }
+  return reservation.admitted_elsewhere ? "admitted" : "unknown";
+}
+
+/** A settlement as a text, without spaces but between its parts. The id stands at the end: LuaJIT tells long texts apart by that. */
+function settlement_text(reservation: Reservation, tokens: number, nano_usd: number, file: number, offset: number): string {
+  const { id, admitted, arrived, key, tenant } = reservation;
+  return format(
+    "%s %s %s %s %.0f %.0f %.0f %.6f|%.0f|%.0f|%.0f %s",
+    known_of(reservation), (tenant ?? key)!.owner, tenant !== undefined ? tenant.name : NONE, key !== undefined ? key.name : NONE,
+    milliseconds_of(arrived), file, offset, admitted, reservation.tokens, tokens, nano_usd, id,
+  );
+}
+
+/** Reads a settlement; undefined if the text is none. */
+function read_settlement(text: string): Settlement | undefined {
+  const [known, owner, tenant, key, arrived, file, offset, amounts, id] = match(
+    text, "^(%l+) (%S+) (%S+) (%S+) (%d+) (%d+) (%d+) ([%d.]+|%d+|%d+|%d+) (%S+)$");
+  if (id === undefined) {
+    return undefined;
+  }
+  return {
+    id, known: known as Known, owner: owner!, tenant: tenant!, key: key!, arrived: tonumber(arrived)!, amounts: amounts!,
+    file: tonumber(file)!, offset: tonumber(offset)!,
+  };
+}
+
+/**
+ * The settlement of a request of which there is only the journal's line; undefined if nothing was reserved for it. Requests that
+ * ended before `since`, in seconds since 1970, are passed over.
+ */
+function settlement_of_line(text: string, since: number, file: number, offset: number): Settlement | undefined {
+  const line = read_line(text);
+  if (line === undefined) {
+    return undefined;
+  }
+  const [id] = match(text, '^{"id":"(%x+)"');
+  const [duration] = match(text, ',"duration_ms":(%d+%.?%d*)');
+  if (line.time + (tonumber(duration) ?? 0) / 1000 < since) {
+    return undefined;
+  }
+  const { tenant, key } = line;
+  return {
+    id: id!, known: "unknown", owner: tenant, tenant: `tenant:${tenant}`, key: `key:${tenant}/${key}`,
+    arrived: milliseconds_of(line.time), amounts: format("%.6f|%.0f|%.0f|%.0f", line.time, line.reserved, line.tokens, line.nano_usd),
+    file, offset,
+  };
+}
+
+/** What Redis is told: the script's keys and arguments. `scopes`: those of the configuration, by name. */
+function settle_parts(settlement: Settlement, scopes: LuaTable<string, Scope>): string[] {
+  const { id, known, owner, arrived, amounts } = settlement;
+  const tenant = scopes.get(settlement.tenant) as Scope | undefined;
+  const key = scopes.get(settlement.key) as Scope | undefined;
+  const parts = redis_keys(owner, tenant, key, arrived, arrived);
+  parts.push(known);
+  parts.push(amounts);
+  parts.push(specification(tenant));
+  parts.push(specification(key));
+  parts.push(alert_marks(tenant));
+  parts.push(id);
+  return parts;
+}
+
+/** What Redis answered: a bit for each alert that is due, and what was spent; undefined if it had been settled before. */
+function read_settled(answer: string): LuaMultiReturn<[due: number | undefined, spent: number]> {
+  const [due, spent] = match(answer, "^(%-?%d+) (%d+)$");
+  const bits = tonumber(due);
+  if (bits === undefined || bits < 0) {
+    return $multi(undefined, 0);
+  }
+  return $multi(bits, tonumber(spent)!);
+}
+
+export { read_settled, read_settlement, settle_parts, settlement_of_line, settlement_text };
+export type { Settlement };

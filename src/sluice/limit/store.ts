@@ -1,0 +1,46 @@
+/**
+ * What the phases need of a store, be it this node's own memory or a Redis that several nodes share.
+ *
+ * A request's life: `admit`; when it has ended `begin_settlement`, then its line is written to the journal, then `settle`.
+ */
+
+import type { Verdict } from "./counters";
+import type { Reservation } from "./reservation";
+import type { Scope } from "./scope";
+
+/** How a tenant stands. */
+interface Usage {
+  /** Requests under way. */
+  running: number;
+  /** In nano-dollars: by those under way, and in the present period. */
+  reserved: number;
+  spent: number;
+}
+
+/** @noSelf */
+interface LimitStore {
+  kind: "memory" | "redis";
+  /**
+   * Admits a request against all limits of its tenant and key, or refuses it. May wait, if the store is elsewhere. Returns undefined,
+   * or the scope that refuses; `last_verdict` then says why.
+   */
+  admit(reservation: Reservation, now: number): Scope | undefined;
+  /**
+   * Reserves more money for a request that is under way, at most so much. Returns how much; 0: nothing is left. Never waits, so a store
+   * that is elsewhere goes by what it last heard.
+   */
+  extend(reservation: Reservation, nano_usd: number, now: number): number;
+  last_verdict(): Verdict;
+  /** What is written to the journal from here to `settle` belongs to the same change. Returns whether `settle` may be called. */
+  begin_settlement(reservation: Reservation): boolean;
+  /**
+   * Settles a request: it has used so many tokens and cost so much. `file` and `offset`: the journal's inode, and where it ends
+   * behind the request's line; 0 if there is none. Returns a bit for each of the tenant's alerts that is due, as far as that is
+   * known at once.
+   */
+  settle(reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number;
+  /** How a tenant stands; undefined if the store can't be reached. May wait. */
+  look_at(scope: Scope, now: number): Usage | undefined;
+}
+
+export type { LimitStore, Usage };

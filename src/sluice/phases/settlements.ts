@@ -1,0 +1,224 @@
+/** Takes what waits to be settled to the Redis that several nodes share, behind the clients' backs. */
+
+import { monotonic } from "../edge/clock";
+import { read_slice } from "../edge/log_slice";
+import { is_final, run_scripts } from "../edge/redis";
+import { lock, unlock } from "../limit/memory_store";
+import { SETTLE } from "../limit/redis_scripts";
+import { QUEUE, note_spent } from "../limit/redis_store";
+import { read_settled, read_settlement, settle_parts, settlement_of_line } from "../limit/settlement";
+import {
+  begin_drain, confirm_settlements, end_drain, end_missed, first_settlements, keep_draining, missed_place, move_missed, settled_place,
+  take_dropped, waiting,
+} from "../limit/settlement_queue";
+import { observe_store } from "../metrics/meter";
+import { add } from "../metrics/registry";
+import { give_alerts } from "./alerts";
+import { gateway } from "./gateway";
+import { journal_path, note_settled, save_place } from "./settled_place";
+import { failed, succeeded, tend_store } from "./shared_store";
+import type { Scope } from "../limit/scope";
+import type { Settlement } from "../limit/settlement";
+import type { Shared } from "./shared_store";
+
+/** How many settlements go to Redis at once, and how long it may take over them. */
+const BATCH = 100;
+const BATCH_MS = 2000;
+/** Settlements wait for others, so that they travel together. */
+const PAUSE_SECONDS = 0.002;
+/** Clocks jump, and a line is written after its request has ended: so many seconds are read twice rather than not at all. */
+const SLACK_SECONDS = 60;
+
+/** The configuration's scopes by their names; made once for each configuration. */
+const by_name: { scopes: Scope[] | undefined; names: LuaTable<string, Scope> } = { scopes: undefined, names: new LuaTable() };
+
+function scopes_by_name(): LuaTable<string, Scope> {
+  const { scopes } = gateway().snapshot;
+  if (by_name.scopes !== scopes) {
+    by_name.scopes = scopes;
+    by_name.names = new LuaTable();
+    for (const scope of scopes) {
+      by_name.names.set(scope.name, scope);
+    }
+  }
+  return by_name.names;
+}
+
+/** Takes settlements to Redis. Returns how many of the first are done with. */
+function settle_all(shared: Shared, settlements: Settlement[]): number {
+  const scopes = scopes_by_name();
+  const lists: string[][] = [];
+  for (const settlement of settlements) {
+    lists.push(settle_parts(settlement, scopes));
+  }
+  const began = monotonic();
+  const [answers, reason] = run_scripts(shared.client, SETTLE.text, lists, BATCH_MS);
+  observe_store(gateway().meters, monotonic() - began);
+  if (answers === undefined) {
+    failed(shared, reason);
+    return 0;
+  }
+  let done = 0;
+  for (const settlement of settlements) {
+    const { text, error: complaint } = answers[done]!;
+    if (text !== undefined) {
+      const [due, spent] = read_settled(text);
+      const tenant = scopes.get(settlement.tenant) as Scope | undefined;
+      if (due !== undefined && tenant !== undefined && tenant.budget !== undefined) {
+        note_spent(shared.store, tenant, settlement.arrived, spent);
+        give_alerts(tenant, due, spent, settlement.id);
+      }
+    } else {
+      if (!is_final(complaint ?? "")) {
+        failed(shared, complaint);
+        return done;
+      }
+      // It would stand in the way of all others for ever.
+      ngx.log(ngx.ALERT, "sluice: Redis can't settle ", settlement.id, ", which is only in the journal: ", complaint);
+    }
+    done += 1;
+  }
+  succeeded(shared);
+  return done;
+}
+
+/** Takes the first settlements of the list to Redis. Returns whether that succeeded. */
+function drain_batch(shared: Shared): boolean {
+  const { queue } = shared;
+  const settlements: Settlement[] = [];
+  const places: number[] = [];
+  const texts = first_settlements(queue, BATCH);
+  let place = 0;
+  for (const text of texts) {
+    const settlement = read_settlement(text);
+    if (settlement !== undefined) {
+      settlements.push(settlement);
+      places.push(place);
+    }
+    place += 1;
+  }
+  const done = settlements.length > 0 ? settle_all(shared, settlements) : 0;
+  let file = 0;
+  let offset = 0;
+  for (const index of $range(0, done - 1)) {
+    if (settlements[index]!.file !== 0) {
+      file = settlements[index]!.file;
+      offset = settlements[index]!.offset;
+    }
+  }
+  const whole = done === settlements.length;
+  confirm_settlements(queue, whole ? texts.length : places[done]!, file, offset);
+  return whole;
+}
+
+/** Reads a part of the journal from a place on. */
+function read_journal(file: number, offset: number, since: number): LuaMultiReturn<[found: Settlement[], file: number, offset: number, ended: boolean]> {
+  const found: Settlement[] = [];
+  const [end, complaint] = read_slice(journal_path(), file, offset, since, (line, inode, line_end) => {
+    const settlement = settlement_of_line(line, since, inode, line_end);
+    if (settlement !== undefined) {
+      found.push(settlement);
+    }
+  });
+  if (complaint !== undefined) {
+    ngx.log(ngx.ERR, "sluice: the usage journal can't be read: ", complaint);
+  }
+  return $multi(found, end.file, end.offset, end.ended);
+}
+
+/** Settles what is in a part of the journal. Returns whether that succeeded. */
+function settle_found(shared: Shared, found: Settlement[]): boolean {
+  for (const first of $range(0, found.length - 1, BATCH)) {
+    const some: Settlement[] = [];
+    for (const index of $range(first, math.min(first + BATCH, found.length) - 1)) {
+      some.push(found[index]!);
+    }
+    keep_draining(shared.queue);
+    if (settle_all(shared, some) < some.length) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Settles a part of what the journal says was missed. Returns whether that succeeded. */
+function catch_up(shared: Shared): boolean {
+  const { queue, store } = shared;
+  const missed = missed_place(queue)!;
+  const [, time] = settled_place(queue);
+  const since = time - SLACK_SECONDS;
+  const [found, file, offset, ended] = read_journal(missed.file, missed.offset, since);
+  if (!settle_found(shared, found)) {
+    return false;
+  }
+  if (found.length > 0) {
+    ngx.log(ngx.NOTICE, "sluice: took ", found.length, " requests of the usage journal to Redis");
+  }
+  move_missed(queue, file, offset);
+  if (ended && lock(store.lockable, QUEUE)) {
+    // Nobody adds anything now that would have to be read.
+    const [more, , , all] = read_journal(file, offset, since);
+    if (more.length === 0 && all) {
+      end_missed(queue);
+    }
+    unlock(store.lockable, QUEUE);
+  }
+  return true;
+}
+
+/** Takes to Redis what waits, until nothing does or Redis fails. */
+function drain(this: void, shared: Shared): void {
+  const { breaker, queue } = shared;
+  let going = true;
+  while (going && !breaker.open && (waiting(queue) > 0 || missed_place(queue) !== undefined)) {
+    keep_draining(queue);
+    going = waiting(queue) === 0 || drain_batch(shared);
+    if (going && missed_place(queue) !== undefined) {
+      going = catch_up(shared);
+    }
+  }
+  note_settled(shared);
+  save_place(shared, false);
+}
+
+/** Drains, if no other worker does. */
+function run_drain(this: void, _: boolean, shared: Shared): void {
+  // What another worker adds while this one is ending is this one's.
+  let again = true;
+  while (again && begin_drain(shared.queue)) {
+    const [done, reason] = pcall(drain, shared);
+    end_drain(shared.queue);
+    if (!done) {
+      ngx.log(ngx.ERR, "sluice: settling failed: ", reason);
+    }
+    again = done && !shared.breaker.open && shared.breaker.failures === 0 && waiting(shared.queue) > 0;
+  }
+  shared.busy = false;
+}
+
+/** There is something to be settled. */
+function wake(shared: Shared): void {
+  if (shared.busy || shared.breaker.open) {
+    return;
+  }
+  // A worker that ends takes no timer but one that is due.
+  const [started] = ngx.timer.at(ngx.worker.exiting() ? 0 : PAUSE_SECONDS, run_drain, shared);
+  shared.busy = started !== undefined;
+}
+
+/** What is done every second: see whether Redis is back, and settle what waits. */
+function tend_settlements(): void {
+  const { catalogue, shared } = gateway();
+  if (shared === undefined) {
+    return;
+  }
+  const dropped = take_dropped(shared.queue);
+  if (dropped > 0) {
+    add(catalogue.settlements_dropped.with([]), dropped);
+    ngx.log(ngx.ALERT, "sluice: sluice_settlements is full; ", dropped, " requests will be read from the usage journal when Redis is back");
+  }
+  tend_store(shared);
+  wake(shared);
+}
+
+export { tend_settlements, wake };
