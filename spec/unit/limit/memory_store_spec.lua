@@ -1,5 +1,4 @@
 local leases = require("sluice.limit.leases")
-local counters = require("sluice.limit.counters")
 local memory_store = require("sluice.limit.memory_store")
 local reservation = require("sluice.limit.reservation")
 local scope = require("sluice.limit.scope")
@@ -210,7 +209,8 @@ describe("the store of one node", function()
 
     it("forgets no money while requests of an old and a new period take turns", function()
         local at = store(dictionary(100), 1)
-        local month, day = { tenant = tenant(nil, { usd = 1, period = "month" }) }, { tenant = tenant(nil, { usd = 1, period = "day" }) }
+        local month, day = { tenant = tenant(nil, { usd = 1, period = "month" }) },
+            { tenant = tenant(nil, { usd = 1, period = "day" }) }
         local old = assert(admit(at, month, 0, 10, 1))
         settle(at, assert(admit(at, day, 0, 10, 1)), 0, 5)
         settle(at, old, 0, 7)
@@ -284,7 +284,8 @@ describe("the store of one node", function()
 
     it("takes nothing from the key if there is no room for the tenant", function()
         local shared = dictionary(2)
-        local at, of = store(shared, 1), { tenant = tenant({ requests_per_minute = 2 }), key = key({ concurrent_requests = 2, requests_per_minute = 9 }) }
+        local at, of = store(shared, 1), { tenant = tenant({ requests_per_minute = 2 }),
+            key = key({ concurrent_requests = 2, requests_per_minute = 9 }) }
         for _ = 1, 5 do
             local _, reason = admit(at, of, 10)
             assert.equal(REASON.crowded, reason)
