@@ -22,6 +22,11 @@ const FILE = "limits";
 const NOTHING: StateHead = { time: 0, file: 0, offset: 0 };
 /** In the dictionary: it has been filled from the state. */
 const RESTORED = "restored";
+/**
+ * A dictionary that is full has room for a lock only where entries of its size lie already. So some do, of each size that a lock's
+ * name may take, which no tenant has.
+ */
+const LOCK_LENGTHS = [1, 30, 60, 100];
 /** In the dictionary: how often nginx has read its configuration. */
 const GENERATION = "generation";
 
@@ -181,6 +186,9 @@ function restore_limits(store: MemoryStore): void {
   const generation = ((store.dictionary.get(GENERATION) as number | undefined) ?? 0) + 1;
   store.dictionary.set(GENERATION, generation);
   gateway().generation = generation;
+  for (const length of LOCK_LENGTHS) {
+    store.dictionary.set(`lock:${string.rep("-", length)}`, 0);
+  }
   if (store.dictionary.get(RESTORED) !== undefined) {
     return;
   }
