@@ -13,12 +13,7 @@
  */
 
 import * as ffi from "ffi";
-
-interface Statx {
-  inode: number;
-  device_major: number;
-  device_minor: number;
-}
+import { descriptor_status, new_status, path_status } from "./file_status";
 
 /** @noSelf */
 interface FileLibrary {
@@ -26,7 +21,6 @@ interface FileLibrary {
   sluice_write(descriptor: number, data: string, length: number): number;
   sluice_close(descriptor: number): number;
   sluice_seek(descriptor: number, offset: number, whence: number): number;
-  sluice_statx(folder: number, path: string, flags: number, mask: number, result: Statx): number;
   sluice_strerror(code: number): unknown;
 }
 
@@ -45,37 +39,24 @@ interface AppendFile {
   checked: number;
 }
 
-// struct statx is the same on every architecture, unlike struct stat.
 ffi.cdef(`
-typedef struct {
-  uint8_t skipped_1[32];
-  uint64_t inode;
-  uint8_t skipped_2[96];
-  uint32_t device_major;
-  uint32_t device_minor;
-  uint8_t skipped_3[112];
-} sluice_statx_result;
 int sluice_open(const char *path, int flags, ...) __asm__("open");
 ssize_t sluice_write(int descriptor, const char *data, size_t length) __asm__("write");
 int sluice_close(int descriptor) __asm__("close");
 int64_t sluice_seek(int descriptor, int64_t offset, int whence) __asm__("lseek");
-int sluice_statx(int folder, const char *path, int flags, unsigned int mask, sluice_statx_result *result) __asm__("statx");
 char *sluice_strerror(int code) __asm__("strerror");
 `);
 
 /** O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, as Linux has them on x86-64 and arm64. */
 const FLAGS = 0x1 + 0x40 + 0x400 + 0x80000;
-const AT_FDCWD = -100;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_INO = 0x100;
 const SEEK_END = 2;
 
 /** Seconds between two looks at the path. */
 const CHECK_INTERVAL = 1;
 
 const library = ffi.C as FileLibrary;
-const of_path = ffi.new<Statx>("sluice_statx_result");
-const of_descriptor = ffi.new<Statx>("sluice_statx_result");
+const of_path = new_status();
+const of_descriptor = new_status();
 
 function open_path(path: string, mode: number): LuaMultiReturn<[descriptor: number, reason: string | undefined]> {
   const descriptor = library.sluice_open(path, FLAGS, ffi.cast("int", mode));
@@ -85,7 +66,7 @@ function open_path(path: string, mode: number): LuaMultiReturn<[descriptor: numb
 
 /** The number of an open file in its file system; 0 if it can't be found out. */
 function inode_of(descriptor: number): number {
-  if (descriptor < 0 || library.sluice_statx(descriptor, "", AT_EMPTY_PATH, STATX_INO, of_descriptor) !== 0) return 0;
+  if (descriptor < 0 || !descriptor_status(descriptor, of_descriptor)) return 0;
   return tonumber(of_descriptor.inode)!;
 }
 
@@ -119,8 +100,8 @@ function append(file: AppendFile, line: string): boolean {
 
 function same_file(file: AppendFile): boolean {
   if (file.descriptor < 0) return false;
-  if (library.sluice_statx(AT_FDCWD, file.path, 0, STATX_INO, of_path) !== 0) return false;
-  if (library.sluice_statx(file.descriptor, "", AT_EMPTY_PATH, STATX_INO, of_descriptor) !== 0) return false;
+  if (!path_status(file.path, of_path)) return false;
+  if (!descriptor_status(file.descriptor, of_descriptor)) return false;
   return of_path.inode === of_descriptor.inode
     && of_path.device_major === of_descriptor.device_major
     && of_path.device_minor === of_descriptor.device_minor;

@@ -7,24 +7,14 @@
  * again. A file that is removed or replaced stays in memory as it was until nobody maps it.
  */
 
-import * as bits from "bit";
 import * as ffi from "ffi";
-
-const band = bits.band;
-
-interface FileStatus {
-  owner: number;
-  group: number;
-  mode: number;
-  size: number;
-}
+import { descriptor_status, is_regular, new_status, path_status } from "./file_status";
 
 /** @noSelf */
 interface MapLibrary {
   sluice_map_open(path: string, flags: number, mode: unknown): number;
   sluice_map_write(descriptor: number, data: unknown, length: number): number;
   sluice_map_close(descriptor: number): number;
-  sluice_map_status(folder: number, path: string, flags: number, wanted: number, result: FileStatus): number;
   sluice_map_own(descriptor: number, owner: number, group: number): number;
   sluice_mmap(address: unknown, length: number, protection: number, flags: number, descriptor: number, offset: number): unknown;
   sluice_munmap(address: unknown, length: number): number;
@@ -37,20 +27,9 @@ interface MapLibrary {
 }
 
 ffi.cdef(`
-typedef struct {
-  uint8_t before_owner[20];
-  uint32_t owner;
-  uint32_t group;
-  uint16_t mode;
-  uint8_t before_size[10];
-  uint64_t size;
-  uint8_t rest[208];
-} sluice_map_status_result;
 int sluice_map_open(const char *path, int flags, ...) __asm__("open");
 ssize_t sluice_map_write(int descriptor, const void *data, size_t length) __asm__("write");
 int sluice_map_close(int descriptor) __asm__("close");
-int sluice_map_status(int folder, const char *path, int flags, unsigned int wanted, sluice_map_status_result *result)
-  __asm__("statx");
 int sluice_map_own(int descriptor, unsigned int owner, unsigned int group) __asm__("fchown");
 void *sluice_mmap(void *address, size_t length, int protection, int flags, int descriptor, long offset) __asm__("mmap");
 int sluice_munmap(void *address, size_t length) __asm__("munmap");
@@ -63,14 +42,8 @@ char *sluice_map_error(int code) __asm__("strerror");
 `);
 
 const library = ffi.C as MapLibrary;
-const status = ffi.new<FileStatus>("sluice_map_status_result");
+const status = new_status();
 
-const HERE = -100;
-const EMPTY_PATH = 0x1000;
-/** STATX_TYPE, _UID, _GID, _SIZE. */
-const WANTED = 0x219;
-const TYPE_BITS = 0xf000;
-const REGULAR = 0x8000;
 /** ENOENT and ENOTDIR. */
 const NOT_FOUND = 2;
 const NOT_A_FOLDER = 20;
@@ -110,16 +83,16 @@ function is_ours(owner: number, path: string): boolean {
   if (owner === user || owner === 0) {
     return true;
   }
-  return user === 0 && library.sluice_map_status(HERE, folder_of(path), 0, WANTED, status) === 0 && status.owner === owner;
+  return user === 0 && path_status(folder_of(path), status) && status.owner === owner;
 }
 
 /** Why an open file must not be mapped, or its size in bytes. */
 function check_file(descriptor: number, path: string): LuaMultiReturn<[bytes: number, reason: string | undefined]> {
-  if (library.sluice_map_status(descriptor, "", EMPTY_PATH, WANTED, status) !== 0) {
+  if (!descriptor_status(descriptor, status)) {
     return $multi(0, system_reason());
   }
   const bytes = tonumber(status.size)!;
-  if (band(status.mode, TYPE_BITS) !== REGULAR) {
+  if (!is_regular(status)) {
     return $multi(0, "it is not a regular file");
   }
   if (!is_ours(status.owner, path)) {
@@ -177,7 +150,7 @@ function write_all(descriptor: number, data: unknown, count: number): string | u
 /** Root gives what it wrote to the user that the folder belongs to: a worker may be the next to want it. */
 function hand_over(descriptor: number, folder: string): void {
   const user = library.sluice_map_user();
-  if (user === 0 && library.sluice_map_status(HERE, folder, 0, WANTED, status) === 0 && status.owner !== 0) {
+  if (user === 0 && path_status(folder, status) && status.owner !== 0) {
     library.sluice_map_own(descriptor, status.owner, status.group);
   }
 }

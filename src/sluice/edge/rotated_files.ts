@@ -6,6 +6,7 @@
  */
 
 import * as ffi from "ffi";
+import { descriptor_status, is_regular, new_status, path_status } from "./file_status";
 import { list_folder } from "./folder";
 
 interface LogFile {
@@ -27,19 +28,8 @@ interface LogFiles {
   compressed: LogFile[];
 }
 
-interface Status {
-  mode: number;
-  inode: unknown;
-  size: number;
-  changed_seconds: number;
-  changed_nanoseconds: number;
-  modified_seconds: number;
-  modified_nanoseconds: number;
-}
-
 /** @noSelf */
 interface LogLibrary {
-  sluice_log_status(folder: number, path: string, flags: number, wanted: number, result: Status): number;
   sluice_log_open(path: string, flags: number): number;
   sluice_log_read(descriptor: number, target: Bytes, length: number, offset: number): number;
   sluice_log_close(descriptor: number): number;
@@ -47,43 +37,21 @@ interface LogLibrary {
 }
 
 ffi.cdef(`
-typedef struct {
-  uint8_t before_mode[28];
-  uint16_t mode;
-  uint8_t before_inode[2];
-  uint64_t inode;
-  uint64_t size;
-  uint8_t before_change[48];
-  int64_t changed_seconds;
-  uint32_t changed_nanoseconds;
-  uint32_t after_change;
-  int64_t modified_seconds;
-  uint32_t modified_nanoseconds;
-  uint8_t rest[132];
-} sluice_log_status_result;
-int sluice_log_status(int folder, const char *path, int flags, unsigned int wanted, sluice_log_status_result *result)
-  __asm__("statx");
 int sluice_log_open(const char *path, int flags, ...) __asm__("open");
 ssize_t sluice_log_read(int descriptor, uint8_t *target, size_t length, int64_t offset) __asm__("pread");
 int sluice_log_close(int descriptor) __asm__("close");
 char *sluice_log_reason(int code) __asm__("strerror");
 `);
 
-/** AT_FDCWD, AT_EMPTY_PATH; O_RDONLY | O_NONBLOCK | O_CLOEXEC. */
-const HERE = -100;
-const OF_DESCRIPTOR = 0x1000;
+/** O_RDONLY | O_NONBLOCK | O_CLOEXEC. */
 const READ_FLAGS = 0x80800;
-/** Type, times, inode and size (STATX_TYPE, _MTIME, _CTIME, _INO, _SIZE). */
-const WANTED = 0x3c1;
-const TYPE_BITS = 0xf000;
-const REGULAR = 0x8000;
 /** ENOENT. */
 const NO_SUCH_FILE = 2;
 
 const COMPRESSED = [".gz", ".xz", ".zst", ".bz2", ".lz4"];
 
 const library = ffi.C as LogLibrary;
-const status = ffi.new<Status>("sluice_log_status_result");
+const status = new_status();
 
 function inode_text(): string {
   const [text] = string.gsub(tostring(status.inode), "%a+$", "");
@@ -92,7 +60,7 @@ function inode_text(): string {
 
 /** What the path leads to, if it is a regular file. */
 function status_of(path: string, at_path: boolean): LogFile | undefined {
-  if (library.sluice_log_status(HERE, path, 0, WANTED, status) !== 0 || (status.mode & TYPE_BITS) !== REGULAR) {
+  if (!path_status(path, status) || !is_regular(status)) {
     return undefined;
   }
   return {
@@ -175,7 +143,7 @@ function read_log(
   }
   let bytes = -1;
   let reason: string | undefined;
-  if (library.sluice_log_status(descriptor, "", OF_DESCRIPTOR, WANTED, status) === 0 && inode_text() === file.inode) {
+  if (descriptor_status(descriptor, status) && inode_text() === file.inode) {
     bytes = tonumber(library.sluice_log_read(descriptor, target, length, offset))!;
     if (bytes < 0) {
       reason = `${file.path}: can't be read: ${ffi.string(library.sluice_log_reason(ffi.errno()))}`;
