@@ -167,9 +167,9 @@ describe("append file", function()
         end
         local before = descriptors()
         local file = open(path)
-        for now = 1, 50 do
+        for second = 1, 50 do
             os.remove(path)
-            check(file, now)
+            check(file, second)
         end
         close(file)
         close(file)

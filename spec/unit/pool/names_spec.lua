@@ -118,8 +118,8 @@ describe("a name", function()
         local resolve = resolver({ addresses = { "1.1.1.1", "2.2.2.2", "3.3.3.3" }, seconds = 10 }, { addresses = { "4.4.4.4" }, seconds = 10 })
         address_of(names, "gpu", 0, resolve)
         address_of(names, "gpu", 1, resolve)
-        for now = 10, 15 do
-            assert.equal("4.4.4.4", address_of(names, "gpu", now, resolve))
+        for second = 10, 15 do
+            assert.equal("4.4.4.4", address_of(names, "gpu", second, resolve))
         end
     end)
 

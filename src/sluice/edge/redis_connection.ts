@@ -35,7 +35,7 @@ interface RedisOptions {
 
 interface RedisClient {
   options: RedisOptions;
-  library: RedisLibrary;
+  driver: RedisLibrary;
   /** Where the master is, as far as is known. */
   place: RedisPlace | undefined;
   /** What the pool of its connections is called, but for the place. */
@@ -75,7 +75,7 @@ function redis_client(options: RedisOptions): LuaMultiReturn<[client: RedisClien
   }
   const { database, password, tls, user } = options;
   const pool = ngx.md5(`${tls} ${database} ${user.length} ${user} ${password}`);
-  return $multi({ options, library, place: options.place, pool, digests: new LuaTable() }, undefined);
+  return $multi({ options, driver: library, place: options.place, pool, digests: new LuaTable() }, undefined);
 }
 
 /** Leaves until the deadline for the next step. Returns false if nothing is left. */
@@ -105,7 +105,7 @@ function connect(
   if (address === undefined) {
     return $multi(undefined, unknown, false);
   }
-  const [connection, impossible] = client.library.new();
+  const [connection, impossible] = client.driver.new();
   if (connection === undefined) {
     return $multi(undefined, impossible, false);
   }
