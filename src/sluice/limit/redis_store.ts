@@ -11,7 +11,7 @@
  */
 
 import { Reason, check, new_counters } from "./counters";
-import { admit as admit_here, begin_settlement as begin_here, last_verdict as verdict_here, lock, settle as settle_here, unlock } from "./memory_store";
+import { admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, lock, settle as settle_here, unlock } from "./memory_store";
 import { budget_name, milliseconds_of, redis_keys, specification } from "./redis_keys";
 import { ADMIT, LOOK } from "./redis_scripts";
 import { return_reservation, take_reservation } from "./reservation";
@@ -270,13 +270,22 @@ function look_at(store: RedisStore, scope: Scope, now: number): Usage | undefine
   return { running: tonumber(running)!, reserved: tonumber(reserved)!, spent: tonumber(spent)! };
 }
 
-/** More money for a request that is under way, by what was last heard of the budget. It is not reserved, and charged in the end. */
+/**
+ * More money for a request that is under way. One that goes by this node's share gets it from there, one that was let in whatever it
+ * costs gets it in any case, and one that Redis admitted by what was last heard of the budget: then it is not reserved, only
+ * charged in the end.
+ */
 function extend(store: RedisStore, reservation: Reservation, nano_usd: number, now: number): number {
-  const { tenant } = reservation;
-  if (tenant?.budget === undefined) {
-    return 0;
+  const { share, tenant } = reservation;
+  if (share !== undefined) {
+    const granted = extend_here(store.memory, share, nano_usd, now);
+    share.nano_usd += granted;
+    return granted;
   }
-  const left = tenant.budget.nano_usd - heard_spent(store, tenant, now) - reservation.nano_usd;
+  if (!reservation.admitted_elsewhere) {
+    return nano_usd;
+  }
+  const left = tenant?.budget !== undefined ? tenant.budget.nano_usd - heard_spent(store, tenant, now) - reservation.nano_usd : 0;
   return math.max(0, math.min(nano_usd, left));
 }
 

@@ -23,8 +23,8 @@ const NOTHING: StateHead = { time: 0, file: 0, offset: 0 };
 /** In the dictionary: it has been filled from the state. */
 const RESTORED = "restored";
 /**
- * A dictionary that is full has room for a lock only where entries of its size lie already. So some do, of each size that a lock's
- * name may take, which no tenant has.
+ * A dictionary that is full has room for a lock only where entries of its size lie already. So some do, of each size that a lock may
+ * have. No tenant's name has a space.
  */
 const LOCK_LENGTHS = [1, 30, 60, 100];
 /** In the dictionary: how often nginx has read its configuration. */
@@ -187,7 +187,7 @@ function restore_limits(store: MemoryStore): void {
   store.dictionary.set(GENERATION, generation);
   gateway().generation = generation;
   for (const length of LOCK_LENGTHS) {
-    store.dictionary.set(`lock:${string.rep("-", length)}`, 0);
+    store.dictionary.set(`lock: ${string.rep("-", length)}`, 0);
   }
   if (store.dictionary.get(RESTORED) !== undefined) {
     return;

@@ -4,6 +4,7 @@ import { append, end_of } from "../edge/append_file";
 import { realtime } from "../edge/clock";
 import { output_allowance, set_demand } from "../limit/demand";
 import { encode_string } from "../wire/json";
+import { expected_of } from "../wire/output_cap";
 import { refuse } from "../wire/refusal";
 import { sweep } from "../limit/memory_store";
 import { duration, refuse_limit } from "../limit/refusal";
@@ -28,7 +29,7 @@ function reserve(state: RequestState): Refusal | undefined {
   }
   const reading = state.reading!;
   if (reading.odd_cap !== undefined) {
-    return refuse(400, "invalid_request_error", "invalid_type", `\`${reading.odd_cap}\` must be a whole number that is not negative.`, reading.odd_cap);
+    return refuse(400, "invalid_request_error", "invalid_type", `\`${reading.odd_cap}\` ${expected_of(reading.odd_cap)}.`, reading.odd_cap);
   }
   if (store === undefined) {
     return refuse(503, "overloaded_error", "store_unavailable", "The gateway can't count this request now.");

@@ -84,7 +84,7 @@ function odd_count(reader: RequestReader, choices: number | undefined, best_of: 
   if (is_odd(reader, reader.n, choices !== undefined && choices > 0 && choices <= MOST_ANSWERS)) {
     return "n";
   }
-  return is_odd(reader, reader.best_of, best_of !== undefined && best_of <= MOST_ANSWERS) ? "best_of" : undefined;
+  return is_odd(reader, reader.best_of, best_of !== undefined && best_of > 0 && best_of <= MOST_ANSWERS) ? "best_of" : undefined;
 }
 
 /** The client's caps on output tokens. */
@@ -108,6 +108,14 @@ function prompt_count(reader: RequestReader): number {
 /** How far the second bracket of an array of arrays may lie behind the first. */
 const MOST_SPACE = 4096;
 
+/** What is expected of a member that `odd_cap` and its like name. */
+function expected_of(member: string): string {
+  if (member === "prompt") {
+    return "must not be an array of arrays: how many prompts there are can't be counted";
+  }
+  return member === "n" || member === "best_of" ? `must be a whole number from 1 to ${MOST_ANSWERS}` : "must be a whole number that is not negative";
+}
+
 /** `prompt`, if it is an array of arrays of token ids: how many there are is not counted. */
 function odd_prompt<Source>(reader: RequestReader, range: Range<Source>, source: Source): string | undefined {
   const { kinds, starts, ends, number_count } = reader.walk.state;
@@ -119,5 +127,5 @@ function odd_prompt<Source>(reader: RequestReader, range: Range<Source>, source:
   return string.match(head, "^%s*[^%s%[]")[0] === undefined ? "prompt" : undefined;
 }
 
-export { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole };
+export { expected_of, odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole };
 export type { OutputCap };

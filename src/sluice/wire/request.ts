@@ -64,7 +64,7 @@ interface RequestReading {
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
-  /** The member that should cap the output, or say how many answers there are, and is no whole number; undefined: there is none. */
+  /** The member that keeps from counting how much may be written at most: see `expected_of`. Undefined: there is none. */
   odd_cap: string | undefined;
   /** How many answers are asked for. */
   choices: number;
