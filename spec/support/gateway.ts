@@ -23,6 +23,7 @@ interface JournalLine {
   usage_from: string;
   reserved_tokens: number | null;
   cost_nano_usd: number;
+  free_units: number;
   first_token_ms: number | null;
   duration_ms: number;
   held_ms: number;

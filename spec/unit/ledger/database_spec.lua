@@ -2,7 +2,7 @@ local connection_module = require("sluice.ledger.connection")
 local database = require("sluice.ledger.database")
 
 local NOW = "2026-11-21T10:00:00.000Z"
-local ROW = '["%s","2026-11-21T10:00:00.000Z","t",null,null,null,null,1,200,"finished",1,0,2,null,null,5,null,null,null,null]'
+local ROW = '["%s","2026-11-21T10:00:00.000Z","t",null,null,null,null,1,200,"finished",1,0,2,null,null,5,0,null,null,null,null]'
 
 local function position(offset) return { fingerprint = "5:abc", inode = "18446744073709551615", offset = offset, current = true } end
 
@@ -88,12 +88,12 @@ describe("ledger database", function()
         database.disconnect(open())
         connection = open(false)
         assert.equal("0", requests(connection))
-        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (2)", {})
+        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (3)", {})
         database.disconnect(connection)
         connection, reason, hopeless = open()
         assert.is_nil(connection)
         assert.is_true(hopeless)
-        assert.equal("the database has version 2 of the ledger, this program knows 1 and older: use a newer sluice", reason)
+        assert.equal("the database has version 3 of the ledger, this program knows 2 and older: use a newer sluice", reason)
     end)
 
     it("brings the tables up to date in order, each version whole or not at all", function()
@@ -101,14 +101,29 @@ describe("ledger database", function()
         local newer = {}
         for name, value in pairs(dialect) do newer[name] = value end
         newer.migrations = {
-            dialect.migrations[1], { "CREATE TABLE second (x)" }, { "CREATE TABLE third (x)", "INSERT INTO second VALUES (1)", "wrong" },
+            dialect.migrations[1], dialect.migrations[2], { "CREATE TABLE second (x)" },
+            { "CREATE TABLE third (x)", "INSERT INTO second VALUES (1)", "wrong" },
         }
         local _, reason = database.open_ledger(dbi, newer, path, true)
         assert.is_truthy(reason:find('^the ledger\'s tables could not be made: .*"wrong": syntax error'), reason)
-        newer.migrations[3][3] = "INSERT INTO second VALUES (2)"
+        newer.migrations[4][3] = "INSERT INTO second VALUES (2)"
         local connection = database.open_ledger(dbi, newer, path, true)
         assert.same({ { "1" }, { "2" } }, (connection_module.query(connection, "SELECT CAST(x AS TEXT) FROM second ORDER BY x", {})))
-        assert.same({ { "3" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
+        assert.same({ { "4" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
+        database.disconnect(connection)
+    end)
+
+    it("keeps what an older program has loaded", function()
+        local older = {}
+        for name, value in pairs(dialect) do older[name] = value end
+        older.migrations = { dialect.migrations[1] }
+        local connection = database.open_ledger(dbi, older, path, true)
+        connection_module.execute(connection, "INSERT INTO usage_requests (id, source, time, tenant, ending, input_tokens, "
+            .. "cached_input_tokens, output_tokens, cost_nano_usd) VALUES ('old', 's', '2026', 't', 'finished', 1, 2, 3, 4)", {})
+        database.disconnect(connection)
+        connection = open()
+        assert.same({ { "old", "4", "0" } }, (connection_module.query(connection,
+            "SELECT id, CAST(cost_nano_usd AS TEXT), CAST(free_units AS TEXT) FROM usage_requests", {})))
         database.disconnect(connection)
     end)
 

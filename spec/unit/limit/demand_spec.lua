@@ -4,7 +4,7 @@ local refusal = require("sluice.limit.refusal")
 local reservation = require("sluice.limit.reservation")
 
 local function asked(reading, most, at)
-    local made = reservation.take_reservation({ budget = {} }, nil, 0)
+    local made = reservation.take_reservation({ budget = {} }, nil, nil, 0)
     demand.set_demand(made, reading, most, at)
     return made
 end
@@ -47,28 +47,30 @@ describe("what a request may need", function()
     it("is bounded by the money that was left", function()
         local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
         made.nano_usd = 52000
-        assert.equal(10, demand.output_allowance(made, PRICE))
+        assert.equal(10, demand.output_allowance(made))
         made.nano_usd = 51999
-        assert.equal(9, demand.output_allowance(made, PRICE))
+        assert.equal(9, demand.output_allowance(made))
         made.nano_usd = 40000
-        assert.equal(0, demand.output_allowance(made, PRICE))
+        assert.equal(0, demand.output_allowance(made))
         made.tenant = nil
-        assert.equal(math.huge, demand.output_allowance(made, PRICE))
+        assert.equal(math.huge, demand.output_allowance(made))
         made.tenant = { budget = {} }
-        assert.equal(math.huge, demand.output_allowance(made, nil))
-        assert.equal(math.huge, demand.output_allowance(made, price.make_price({ input = 1, output = 0 })))
+        made.price = price.make_price({ input = 1, output = 0 })
+        assert.equal(math.huge, demand.output_allowance(made))
+        made.price = nil
+        assert.equal(math.huge, demand.output_allowance(made))
     end)
 end)
 
 describe("a price", function()
     it("is in nano-dollars by the token, rounded at the end", function()
-        assert.equal(0, price.cost(nil, 1000, 0, 1000))
-        assert.equal(40000 + 12000, price.cost(PRICE, 100, 0, 10))
-        assert.equal(60 * 400 + 40 * 100 + 12000, price.cost(PRICE, 100, 40, 10))
-        assert.equal(100 * 100, price.cost(PRICE, 100, 1000, 0))
-        assert.equal(38, price.cost(price.make_price({ input = 0.0375, output = 0 }), 1, 0, 0))
-        assert.equal(375, price.cost(price.make_price({ input = 0.0375, output = 0 }), 10, 0, 0))
-        assert.equal(2000, price.cost(price.make_price({ input = 2, output = 0 }), 1, 1, 0))
+        assert.equal(0, price.cost(nil, 1000, 0, 1000, 0))
+        assert.equal(40000 + 12000, price.cost(PRICE, 100, 0, 10, 0))
+        assert.equal(60 * 400 + 40 * 100 + 12000, price.cost(PRICE, 100, 40, 10, 0))
+        assert.equal(100 * 100, price.cost(PRICE, 100, 1000, 0, 0))
+        assert.equal(38, price.cost(price.make_price({ input = 0.0375, output = 0 }), 1, 0, 0, 0))
+        assert.equal(375, price.cost(price.make_price({ input = 0.0375, output = 0 }), 10, 0, 0, 0))
+        assert.equal(2000, price.cost(price.make_price({ input = 2, output = 0 }), 1, 1, 0, 0))
     end)
 end)
 

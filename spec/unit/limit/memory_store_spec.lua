@@ -1,33 +1,10 @@
+local dictionary = require("spec.unit.limit.dictionary_model").new
 local leases = require("sluice.limit.leases")
 local memory_store = require("sluice.limit.memory_store")
 local reservation = require("sluice.limit.reservation")
 local scope = require("sluice.limit.scope")
 
 local NOW = 1700000010
-
--- A dictionary as nginx has it, with room for so many entries.
-local function dictionary(room)
-    local entries, count = {}, 0
-    return {
-        entries = entries,
-        get = function(key) return entries[key] end,
-        add = function(key, value)
-            if entries[key] ~= nil then return "exists" end
-            if count == room then return "no memory" end
-            entries[key], count = value, count + 1
-        end,
-        set = function(key, value)
-            if entries[key] == nil then
-                if count == room then return "no memory" end
-                count = count + 1
-            end
-            entries[key] = value
-        end,
-        remove = function(key)
-            if entries[key] ~= nil then entries[key], count = nil, count - 1 end
-        end,
-    }
-end
 
 local function store(shared, process, alive)
     local mended = {}
@@ -48,7 +25,7 @@ local function key(limits)
 end
 
 local function ask(of, tokens, money, least)
-    local made = reservation.take_reservation(of.tenant, of.key, NOW)
+    local made = reservation.take_reservation(of.tenant, of.key, of.free, NOW)
     made.tokens, made.most_nano_usd, made.least_nano_usd = tokens or 0, money or 0, least or 0
     return made
 end
@@ -62,7 +39,8 @@ end
 
 local function settle(at, made, tokens, money, now)
     assert.is_true(memory_store.begin_settlement(at, made))
-    return memory_store.settle(at, made, tokens, money, now or NOW, 0, 0)
+    made.used_tokens, made.cost_nano_usd = tokens, money
+    return memory_store.settle(at, made, now or NOW, 0, 0)
 end
 
 local REASON = { requests = 1, tokens = 2, concurrency = 3, budget = 4, crowded = 5 }

@@ -9,7 +9,8 @@ local function sorted_keys(of)
     return keys
 end
 
---- An empty Redis. `now` is its time in seconds, `keys` what it holds, `lives` the seconds that each key was last given.
+--- An empty Redis. `now` is its time in seconds, `keys` what it holds, `lives` the seconds that each key was last given,
+--- `forbidden` a command that it refuses.
 function redis_model.new()
     local model = { keys = {}, lives = {}, now = 0, written = 0 }
     local commands = {}
@@ -34,6 +35,10 @@ function redis_model.new()
         local added = members[member] == nil and 1 or 0
         members[member] = true
         return added
+    end
+    function commands.SREM(key, member)
+        value_of(key)[member] = nil
+        tidy(key)
     end
     function commands.SCARD(key) return #sorted_keys(value_of(key)) end
     function commands.HGET(key, field) return value_of(key)[field] or false end
@@ -77,6 +82,15 @@ function redis_model.new()
         if model.keys[key] then model.lives[key] = seconds end
     end
 
+    local function call(command, ...)
+        if model.forbidden == command then error("ERR can't run this command", 0) end
+        return assert(commands[command], command)(...)
+    end
+    local function protected(...)
+        local done, result = pcall(call, ...)
+        return done and result or { err = result }
+    end
+
     --- Runs a script with its seven keys and its arguments, as the client gives them.
     function model.run(script, parts)
         local keys = {}
@@ -85,9 +99,7 @@ function redis_model.new()
         setfenv(chunk, setmetatable({
             KEYS = keys,
             ARGV = { table.concat(parts, "|", 8) },
-            redis = { call = function(command, ...)
-                return assert(commands[command], command)(...)
-            end },
+            redis = { call = call, pcall = protected },
         }, { __index = _G }))
         return chunk()
     end

@@ -1,6 +1,10 @@
 -- The scripts of Redis, run on a model of it: what one node's memory decides, they decide.
 
+local allowance = require("sluice.limit.allowance")
+local dictionary = require("spec.unit.limit.dictionary_model").new
+local demand = require("sluice.limit.demand")
 local memory_store = require("sluice.limit.memory_store")
+local price = require("sluice.ledger.price")
 local redis_keys = require("sluice.limit.redis_keys")
 local redis_model = require("spec.unit.limit.redis_model")
 local redis_scripts = require("sluice.limit.redis_scripts")
@@ -12,24 +16,7 @@ local settlement_queue = require("sluice.limit.settlement_queue")
 
 local NOW = 1700000010
 local BIG = 1e15
-
-local function dictionary()
-    local entries = {}
-    return {
-        entries = entries,
-        get = function(key) return entries[key] end,
-        add = function(key, value)
-            if entries[key] ~= nil then return "exists" end
-            entries[key] = value
-        end,
-        set = function(key, value) entries[key] = value end,
-        increase = function(key, by)
-            entries[key] = entries[key] + by
-            return entries[key]
-        end,
-        remove = function(key) entries[key] = nil end,
-    }
-end
+local PRICE = price.make_price({ input = 0.3, output = 1.7 })
 
 local function memory(shared)
     return {
@@ -61,13 +48,18 @@ end
 
 local function by_name(...)
     local named = {}
-    for _, scope in ipairs({ ... }) do named[scope.name] = scope end
+    for _, scope in pairs({ ... }) do named[scope.name] = scope end
     return named
 end
 
 local function ask(of, id, tokens, money, least, now)
-    local made = reservations.take_reservation(of.tenant, of.key, now or NOW)
+    local made = reservations.take_reservation(of.tenant, of.key, of.free, now or NOW)
     made.id, made.tokens, made.most_nano_usd, made.least_nano_usd = id, tokens or 0, money or 0, least or 0
+    if of.free then
+        made.price, made.prompt_tokens = PRICE, math.floor(made.tokens / 4)
+        made.output_tokens = made.tokens - made.prompt_tokens
+        demand.set_money(made)
+    end
     return made
 end
 
@@ -84,10 +76,12 @@ end
 
 local function settle(here, made, tokens, money, now)
     assert.is_true(here.store.begin_settlement(made))
-    here.store.settle(made, tokens, money, now or NOW, 0, 0)
+    made.used_tokens, made.cost_nano_usd, made.free_used = tokens, money, allowance.used_free(made, tokens)
+    here.store.settle(made, now or NOW, 0, 0)
 end
 
 local function tenant(limits, budget) return scopes.make_scope("tenant:acme", "tenant acme", "acme", limits, budget) end
+local function free(what) return scopes.make_allowance("acme", "a|b%c", what) end
 local function key(limits) return scopes.make_scope("key:acme/web", "API key web", "acme", limits) end
 
 describe("the store of many nodes", function()
@@ -103,10 +97,13 @@ describe("the store of many nodes", function()
                     tokens_per_hour = maybe(math.random(1000, 30000)), concurrent_requests = maybe(math.random(1, 8)),
                 }, maybe({ usd = math.random(1, 400) / 1e7, period = ({ "day", "week", "month" })[math.random(3)], alert_at = { 0.5, 1 } })),
                 key = maybe(key({ requests_per_minute = maybe(math.random(1, 20)), concurrent_requests = maybe(math.random(1, 4)) })),
+                free = maybe(free({
+                    [({ "tokens", "requests" })[math.random(2)]] = math.random(1, 4000), period = ({ "day", "week", "month" })[math.random(3)],
+                })),
             }
             local redis, one = redis_model.new(), memory(dictionary())
             local here, open, now = node(redis), {}, NOW + math.random(0, 86400 * 40)
-            local named = by_name(of.tenant, of.key)
+            local named = by_name(of.tenant, of.key, of.free)
             for step = 1, 200 do
                 local where = ("seed %d, round %d, step %d"):format(seed, round, step)
                 now = now + math.random(0, 60000) / 10000
@@ -121,7 +118,7 @@ describe("the store of many nodes", function()
                     if refused then
                         assert.same(memory_store.last_verdict(), here.store.last_verdict(), where)
                     else
-                        assert.equal(right.nano_usd, left.nano_usd, where)
+                        assert.same({ right.nano_usd, right.free }, { left.nano_usd, left.free }, where)
                         open[#open + 1] = { left, right }
                     end
                     assert.same(right.requests_standing, left.requests_standing, where)
@@ -131,7 +128,8 @@ describe("the store of many nodes", function()
                     local tokens, money = math.random(0, left.tokens), math.random(0, 20000)
                     settle(here, left, tokens, money, now)
                     memory_store.begin_settlement(one, right)
-                    local due = memory_store.settle(one, right, tokens, money, now, 0, 0)
+                    right.used_tokens, right.cost_nano_usd, right.free_used = tokens, money, left.free_used
+                    local due = memory_store.settle(one, right, now, 0, 0)
                     assert.same({ due }, { drain(here, redis, named)[1][1] }, where)
                 end
                 local usage, seen = here.store.look_at(of.tenant, now), memory_store.memory_limits(one).look_at(of.tenant, now)
@@ -171,7 +169,7 @@ describe("the store of many nodes", function()
             assert.equal(9, made.requests_standing.remaining)
         end
         for _ = 1, 3 do settle(here, made, 40, 3000) end
-        assert.same({ { 0, 3000 }, { nil, 0 }, { nil, 0 } }, drain(here, redis, by_name(of.tenant)))
+        assert.same({ { 0, 3000, 0 }, { 0, 3000, 0 }, { 0, 3000, 0 } }, drain(here, redis, by_name(of.tenant)))
         -- What comes late finds it settled, and is not counted.
         here.lost = "after"
         assert.equal(of.tenant, here.store.admit(made, NOW))
@@ -274,8 +272,113 @@ describe("the store of many nodes", function()
         assert.equal(of.key, here.store.admit(ask(of, "c", 60), NOW))
         assert.same({ 2, 1 }, { here.store.last_verdict().reason, here.store.last_verdict().wait })
         here.lost = nil
-        assert.same({ { 0, 6000 } }, drain(here, redis, by_name(of.tenant, of.key)))
+        assert.same({ { 0, 6000, 0 } }, drain(here, redis, by_name(of.tenant, of.key)))
         assert.equal(0, require("sluice.limit.leases").running(memory_store.look_at(here.memory, of.tenant, NOW)))
+    end)
+
+    it("adds the money before it says that a request is settled, and answers again what was not heard", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { tenant = tenant({ requests_per_minute = 100 }, { usd = 0.00001, period = "day", alert_at = { 0.2, 0.5, 0.9 } }) }
+        local here, named, made = node(redis), by_name(of.tenant), {}
+        for _, id in ipairs({ "a", "b", "c" }) do
+            made[id] = ask(of, id, 10, 3000, 1)
+            assert.is_nil(here.store.admit(made[id], NOW))
+        end
+        local function told(id, money)
+            made[id].used_tokens, made[id].cost_nano_usd = 10, money
+            local text = settlement.settlement_text(made[id], 0, 0)
+            return redis.run(redis_scripts.SETTLE, settlement.settle_parts(settlement.read_settlement(text), named))
+        end
+        redis.forbidden = "HINCRBY"
+        assert.truthy(told("a", 6000).err)
+        assert.truthy(told("a", 6000).err)
+        redis.forbidden = nil
+        -- Both alerts were given by this request, however often it is asked; the others give none of them.
+        assert.equal("3 6000 6000", told("a", 6000))
+        assert.equal("3 6000 6000", told("a", 6000))
+        assert.equal("0 7000 3000", told("b", 1000))
+        assert.equal("4 9500 0", told("c", 2500))
+        assert.equal("3 9500 0", told("a", 6000))
+        assert.equal("0 9500 0", told("b", 1000))
+    end)
+
+    it("gives this node's streams no more together than was left, when they go on", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of, open = { tenant = tenant(nil, { usd = 0.0001, period = "day" }) }, {}
+        local here = node(redis)
+        for number = 1, 20 do
+            open[number] = ask(of, tostring(number), 1, 1000, 1)
+            assert.is_nil(here.store.admit(open[number], NOW))
+        end
+        local granted = 0
+        for _ = 1, 5 do
+            for _, made in ipairs(open) do
+                local more = here.store.extend(made, 3000, NOW)
+                made.nano_usd = made.nano_usd + more
+                granted = granted + more
+            end
+        end
+        assert.equal(100000 - 20000, granted)
+        -- One that ends with less than it had gives the others the rest, as soon as Redis knows.
+        settle(here, open[1], 1, 500)
+        drain(here, redis, by_name(of.tenant))
+        assert.is_nil(here.store.admit(ask(of, "seen", 1, 1, 1), NOW))
+        local first = open[1].nano_usd
+        assert.equal(first - 500 - 1, here.store.extend(open[2], 99999, NOW))
+        for number = 2, 20 do settle(here, open[number], 1, 0) end
+        local rest = memory_store.look_at(here.memory, { name = "more:tenant:acme", owner = "acme", windows = {}, concurrent = 0 }, NOW)
+        assert.same({ 0, 0 }, { require("sluice.limit.leases").reserved(rest), require("sluice.limit.leases").running(rest) })
+    end)
+
+    it("takes back what a killed gateway had of what is free", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { free = free({ tokens = 350, period = "month" }) }
+        local here = node(redis)
+        for number, expected in ipairs({ 145, 145, 60, 0 }) do
+            local killed = ask(of, tostring(number), 40)
+            assert.is_nil(here.store.admit(killed, NOW))
+            assert.equal(expected, killed.free)
+        end
+        redis.now = NOW + 901
+        local made = ask(of, "later", 500)
+        assert.is_nil(here.store.admit(made, redis.now))
+        assert.equal(350, made.free)
+        settle(here, made, 30, 0)
+        assert.equal(30, made.free_used)
+        drain(here, redis, by_name(of.free))
+        made = ask(of, "last", 500)
+        assert.is_nil(here.store.admit(made, redis.now))
+        assert.equal(320, made.free)
+    end)
+
+    it("has this node's share of what is free while it is lost, and nothing free where all are let in", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local of = { free = free({ tokens = 1000, period = "month" }) }
+        local here, seen = node(redis, { on_loss = "local", nodes = 2 }), ask(of, "seen", 20)
+        assert.is_nil(here.store.admit(seen, NOW))
+        settle(here, seen, 20, 0)
+        drain(here, redis, by_name(of.free))
+        assert.is_nil(here.store.admit(ask(of, "again", 0), NOW))
+        here.lost = "before"
+        local made = ask(of, "a", 600)
+        assert.is_nil(here.store.admit(made, NOW))
+        assert.equal(490, made.free)
+        settle(here, made, 600, 20)
+        here.lost = nil
+        drain(here, redis, by_name(of.free))
+        local next_one = ask(of, "b", 1000)
+        assert.is_nil(here.store.admit(next_one, NOW))
+        -- A hundred are still reserved.
+        assert.equal(390, next_one.free)
+        here = node(redis, { on_loss = "allow" })
+        here.lost = "before"
+        made = ask(of, "c", 60)
+        assert.is_nil(here.store.admit(made, NOW))
+        assert.equal(0, made.free)
     end)
 
     it("gives each key in Redis a life, and the tenant's name as hash tag", function()

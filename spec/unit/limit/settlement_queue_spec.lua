@@ -1,33 +1,7 @@
+local dictionary = require("spec.unit.limit.dictionary_model").new
 local queue_module = require("sluice.limit.settlement_queue")
 local settled_file = require("sluice.limit.settled_file")
 local settlement = require("sluice.limit.settlement")
-
--- A dictionary with room for so many entries.
-local function dictionary(room)
-    local entries, count = {}, 0
-    local function put(key, value)
-        if entries[key] == nil then
-            if count == room then return "no memory" end
-            count = count + 1
-        end
-        entries[key] = value
-    end
-    return {
-        get = function(key) return entries[key] end,
-        add = function(key, value)
-            if entries[key] ~= nil then return "exists" end
-            return put(key, value)
-        end,
-        set = put,
-        increase = function(key, by)
-            entries[key] = entries[key] + by
-            return entries[key]
-        end,
-        remove = function(key)
-            if entries[key] ~= nil then entries[key], count = nil, count - 1 end
-        end,
-    }
-end
 
 local function queue(shared, process, dead)
     return { dictionary = shared, process = process or 1, is_alive = function(other) return other ~= dead end }
@@ -120,12 +94,14 @@ end)
 describe("a settlement", function()
     local LINE = '{"id":"0af3","time":"2026-11-21T18:00:01.250Z","tenant":"acme","key":"web","model":"chat","pool":"gpu",'
         .. '"endpoint":"e","attempts":1,"status":200,"ending":"finished","input_tokens":10,"cached_input_tokens":4,"output_tokens":20,'
-        .. '"usage_from":"upstream","reserved_tokens":110,"cost_nano_usd":48000,"first_token_ms":null,"duration_ms":2000.5,"held_ms":0,"guard":null}'
+        .. '"usage_from":"upstream","reserved_tokens":110,"cost_nano_usd":48000,"free_units":7,'
+        .. '"first_token_ms":null,"duration_ms":2000.5,"held_ms":0,"guard":null}'
 
     it("is read from the journal's line as it was written down", function()
         local read = settlement.settlement_of_line(LINE, 0, 7, 400)
-        assert.same({ "0af3", "unknown", "acme", "tenant:acme", "key:acme/web" }, { read.id, read.known, read.owner, read.tenant, read.key })
-        assert.same({ "1795284001.250000|110|30|48000", 7, 400 }, { read.amounts, read.file, read.offset })
+        assert.same({ "0af3", "unknown", "acme", "tenant:acme", "key:acme/web", "free:acme/chat" },
+            { read.id, read.known, read.owner, read.tenant, read.key, read.allowance })
+        assert.same({ "1795284001.250000|110|30|48000|7", 7, 400 }, { read.amounts, read.file, read.offset })
         assert.equal(1795284001250, read.arrived)
         assert.is_nil(settlement.settlement_of_line(LINE:gsub("110", "null"), 0, 7, 400))
         assert.is_nil(settlement.settlement_of_line("broken" .. LINE, 0, 7, 400))
@@ -138,25 +114,25 @@ describe("a settlement", function()
 
     it("survives being written down", function()
         local made = require("sluice.limit.reservation").take_reservation(
-            require("sluice.limit.scope").make_scope("tenant:acme", "tenant acme", "acme", { requests_per_day = 1 }), nil, 1795284001.2504)
+            require("sluice.limit.scope").make_scope("tenant:acme", "tenant acme", "acme", { requests_per_day = 1 }), nil, nil, 1795284001.2504)
         made.id, made.tokens, made.admitted = "0af3", 110, 1795284001.251234
-        local read = settlement.read_settlement(settlement.settlement_text(made, 30, 123456789012345, 7, 400))
+        made.used_tokens, made.cost_nano_usd, made.free_used = 30, 123456789012345, 12
+        local read = settlement.read_settlement(settlement.settlement_text(made, 7, 400))
         assert.same({
-            id = "0af3", known = "unknown", owner = "acme", tenant = "tenant:acme", key = "-", arrived = 1795284001250,
-            amounts = "1795284001.251234|110|30|123456789012345", file = 7, offset = 400,
+            id = "0af3", known = "unknown", owner = "acme", tenant = "tenant:acme", key = "-", allowance = "-", arrived = 1795284001250,
+            amounts = "1795284001.251234|110|30|123456789012345|12", file = 7, offset = 400,
         }, read)
         made.admitted_elsewhere = true
-        assert.equal("admitted", settlement.read_settlement(settlement.settlement_text(made, 30, 1, 7, 400)).known)
+        assert.equal("admitted", settlement.read_settlement(settlement.settlement_text(made, 7, 400)).known)
         made.cancelled = true
-        assert.equal("cancelled", settlement.read_settlement(settlement.settlement_text(made, 30, 1, 7, 400)).known)
-        for _, broken in ipairs({ "", "a", "a b c d e f", (settlement.settlement_text(made, 1, 1, 1, 1):gsub("|1 ", " ")) }) do
+        assert.equal("cancelled", settlement.read_settlement(settlement.settlement_text(made, 7, 400)).known)
+        for _, broken in ipairs({ "", "a", "a b c d e f", (settlement.settlement_text(made, 1, 1):gsub("|12 ", " ")) }) do
             assert.is_nil(settlement.read_settlement(broken))
         end
     end)
 
     it("tells what Redis answered", function()
-        assert.same({ 2, 48000 }, { settlement.read_settled("2 48000") })
-        assert.same({ nil, 0 }, { settlement.read_settled("-1 0") })
-        assert.same({ nil, 0 }, { settlement.read_settled("something else") })
+        assert.same({ 2, 48000, 17 }, { settlement.read_settled("2 48000 17") })
+        assert.same({ nil, 0, 0 }, { settlement.read_settled("something else") })
     end)
 end)

@@ -20,7 +20,7 @@ local function line(changes)
     local record = {
         id = "4f1c2a", time = NOW, tenant = "acme", key = "web", model = 'a","cost_nano_usd":999,"', pool = "gpu", endpoint = "http://a:1",
         attempts = 1, status = 200, ending = "finished", input_tokens = 12, cached_input_tokens = 4, output_tokens = 34,
-        usage_from = "upstream", reserved_tokens = 100, cost_nano_usd = 5000, first_token_ms = 87, duration_ms = 12, held_ms = 0,
+        usage_from = "upstream", reserved_tokens = 100, cost_nano_usd = 5000, free_units = 9, first_token_ms = 87, duration_ms = 12, held_ms = 0,
     }
     for name, value in pairs(changes or {}) do
         if value == "nothing" then record[name] = nil else record[name] = value end
@@ -70,6 +70,7 @@ describe("a line of the journal", function()
     it("is read as it was written", function()
         local read = assert(replay.read_line(line()))
         assert.same({ "acme", "web", 46, 100, 5000 }, { read.tenant, read.key, read.tokens, read.reserved, read.nano_usd })
+        assert.equal(9, read.free)
         assert.equal(NOW, read.time)
     end)
 

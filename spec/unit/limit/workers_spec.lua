@@ -1,3 +1,4 @@
+local dictionary = require("spec.unit.limit.dictionary_model").new
 local workers = require("sluice.limit.workers")
 
 local function store(entries, process, dead)
@@ -5,15 +6,7 @@ local function store(entries, process, dead)
         process = process,
         is_alive = function(other) return not dead[other] end,
         mend = function() end,
-        dictionary = {
-            get = function(key) return entries[key] end,
-            add = function(key, value)
-                if entries[key] ~= nil then return "exists" end
-                entries[key] = value
-            end,
-            set = function(key, value) entries[key] = value end,
-            remove = function(key) entries[key] = nil end,
-        },
+        dictionary = dictionary(nil, entries),
     }
 end
 

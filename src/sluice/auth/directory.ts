@@ -276,6 +276,7 @@ function new_tenant(
     allows_address: address_access(configuration.allow_ips, path, problems),
     guard: undefined,
     scope: undefined,
+    allowances: undefined,
   };
   if (directory.tenants.get(tenant.id) !== undefined) {
     problems.push({ path: `${path}.id`, message: "expected an id that no other tenant has" });

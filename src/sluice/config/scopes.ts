@@ -1,12 +1,26 @@
-/** Gives tenants and API keys the limits and budgets that the configuration names for them. */
+/** Gives tenants and API keys the limits, the budgets and the free allowances that the configuration names for them. */
 
-import { make_scope } from "../limit/scope";
+import { make_allowance, make_scope } from "../limit/scope";
 import type { TenantConfiguration } from "../auth/config";
 import type { Directory } from "../auth/directory";
+import type { Tenant } from "../auth/principal";
 import type { Scope } from "../limit/scope";
+import type { ModelConfiguration } from "../route/config";
+
+/** Gives a tenant what it has free of each model. */
+function assign_allowances(scopes: Scope[], tenant: Tenant, models: readonly ModelConfiguration[]): void {
+  for (const { name, price } of models) {
+    if (price?.free !== undefined) {
+      const allowance = make_allowance(tenant.id, name, price.free);
+      tenant.allowances ??= new LuaTable();
+      tenant.allowances.set(name, allowance);
+      scopes.push(allowance);
+    }
+  }
+}
 
 /** Makes the scopes and gives them to their owners. Returns them all. */
-function assign_scopes(directory: Directory, tenants: readonly TenantConfiguration[]): Scope[] {
+function assign_scopes(directory: Directory, tenants: readonly TenantConfiguration[], models: readonly ModelConfiguration[]): Scope[] {
   const scopes: Scope[] = [];
   for (const configuration of tenants) {
     const { id } = configuration;
@@ -15,6 +29,9 @@ function assign_scopes(directory: Directory, tenants: readonly TenantConfigurati
     if (tenant !== undefined && scope !== undefined) {
       tenant.scope = scope;
       scopes.push(scope);
+    }
+    if (tenant !== undefined) {
+      assign_allowances(scopes, tenant, models);
     }
     for (const key of configuration.api_keys ?? []) {
       const of_key = make_scope(`key:${id}/${key.id}`, `API key ${key.id}`, id, key.limits, undefined);

@@ -181,7 +181,7 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     pools,
     routes: build_routes(configuration.models, pools, make_price),
     guards: built.guards,
-    scopes: assign_scopes(directory, configuration.tenants),
+    scopes: assign_scopes(directory, configuration.tenants, configuration.models),
     store: place_of(configuration.store),
     lexicon_keys: built.keys,
     notices: built.notices,

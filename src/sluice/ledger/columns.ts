@@ -35,6 +35,7 @@ const COLUMNS: Column[] = [
   column("usage_from", "text"),
   column("reserved_tokens", "whole"),
   column("cost_nano_usd", "sum"),
+  column("free_units", "sum"),
   column("first_token_ms", "whole"),
   column("duration_ms", "whole"),
   column("held_ms", "whole"),

@@ -44,6 +44,8 @@ interface JournalRecord {
   reserved_tokens?: number;
   /** Nano-dollars. */
   cost_nano_usd: number;
+  /** How much the request used of what its tenant has free of the model: tokens, or requests. */
+  free_units: number;
   first_token_ms?: number;
   duration_ms: number;
   /** The longest that any of the answer was held back. */
@@ -159,7 +161,8 @@ function timestamp(time: number): string {
 const parts: (string | number)[] = [
   '{"id":"', "", '","time":"', "", '","tenant":', "", ',"key":', "", ',"model":', "", ',"pool":', "", ',"endpoint":', "",
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
-  ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"first_token_ms":', "", ',"duration_ms":', "",
+  ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"free_units":', "",
+  ',"first_token_ms":', "", ',"duration_ms":', "",
   ',"held_ms":', "", ',"guard":', "", "}\n",
 ];
 
@@ -181,10 +184,11 @@ function write_line(record: JournalRecord): string {
   parts[27] = name(record.usage_from);
   parts[29] = whole(record.reserved_tokens);
   parts[31] = whole(record.cost_nano_usd);
-  parts[33] = whole(record.first_token_ms);
-  parts[35] = whole(record.duration_ms);
-  parts[37] = whole(record.held_ms);
-  parts[39] = record.guard ?? "null";
+  parts[33] = whole(record.free_units);
+  parts[35] = whole(record.first_token_ms);
+  parts[37] = whole(record.duration_ms);
+  parts[39] = whole(record.held_ms);
+  parts[41] = record.guard ?? "null";
   const line = concat(parts);
   return line;
 }

@@ -3,11 +3,21 @@
  * nine million dollars.
  */
 
+import type { Period } from "../limit/period";
+
+/** What each tenant has free in each period: tokens, or requests. One of the two is there. */
+interface FreeConfiguration {
+  tokens?: number;
+  requests?: number;
+  period: Period;
+}
+
 interface PriceConfiguration {
   /** US dollars for a million tokens. */
   input: number;
   output: number;
   cached_input?: number;
+  free?: FreeConfiguration;
 }
 
 interface Price {
@@ -31,14 +41,20 @@ function make_price(configured: PriceConfiguration | undefined): Price | undefin
   };
 }
 
-/** What a request costs, in nano-dollars, rounded to a whole one. `cached_input` tokens are part of `input`. */
-function cost(price: Price | undefined, input: number, cached_input: number, output: number): number {
+/**
+ * What a request costs, in nano-dollars, rounded to a whole one. `cached_input` tokens are part of `input`. `free`: so many of the
+ * tokens cost nothing, in the order in which a model meets them: cached input, other input, output.
+ */
+function cost(price: Price | undefined, input: number, cached_input: number, output: number, free: number): number {
   if (price === undefined) {
     return 0;
   }
   const cached = math.min(cached_input, input);
-  return math.floor((input - cached) * price.input + cached * price.cached_input + output * price.output + 0.5);
+  const paid_input = math.max(0, input - math.max(cached, free));
+  const paid_cached = math.max(0, cached - free);
+  const paid_output = math.max(0, output - math.max(0, free - input));
+  return math.floor(paid_input * price.input + paid_cached * price.cached_input + paid_output * price.output + 0.5);
 }
 
 export { cost, make_price };
-export type { Price, PriceConfiguration };
+export type { FreeConfiguration, Price, PriceConfiguration };

@@ -49,6 +49,7 @@ const SQLITE: Dialect = {
         guard TEXT) WITHOUT ROWID`,
       "CREATE INDEX usage_requests_time ON usage_requests (time)",
     ],
+    ["ALTER TABLE usage_requests ADD COLUMN free_units INTEGER NOT NULL DEFAULT 0"],
   ],
   insert_rows: `INSERT INTO usage_requests (source, ${column_names()}) SELECT ?, ${extracted(COLUMNS.length)}
     FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING`,

@@ -55,7 +55,7 @@ function alert_body(id: string, scope: Scope, share: number, spent: number, now:
   const budget = scope.budget!;
   return (
     `{"event":"budget_alert","id":${encode_string(id)},"tenant":${encode_string(scope.owner)},"share":${string.format("%.6g", share)},` +
-    `"spent_usd":"${dollars(spent)}","budget_usd":"${dollars(budget.nano_usd)}","period":"${budget.period}",` +
+    `"spent_usd":"${dollars(spent)}","budget_usd":"${dollars(budget.amount)}","period":"${budget.period}",` +
     `"period_ends":${instant(period_end(budget.period, now))},"time":${instant(now)}}`
   );
 }

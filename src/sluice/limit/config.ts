@@ -53,6 +53,18 @@ function price_schema(what: string): Schema {
   return { description: `US dollars for a million ${what}.`, type: "number", minimum: 0, maximum: 1000000 };
 }
 
+/** `free`, of a price. */
+const FREE_SCHEMA: Schema = {
+  description: "What each tenant has free of the model in each period, which begins at midnight UTC (a week on Monday); what is beyond it is paid.",
+  type: "object",
+  oneOf: [{ required: ["tokens"] }, { required: ["requests"] }],
+  properties: {
+    tokens: { description: "Tokens, of input and of output.", type: "integer", minimum: 1, maximum: 1000000000000 },
+    requests: { description: "Requests that are charged for anything.", type: "integer", minimum: 1, maximum: 1000000000000 },
+    period: { description: "How long it has to last.", type: "string", enum: ["day", "week", "month"], default: "month" },
+  },
+};
+
 /** `price`, of a model. */
 const PRICE_SCHEMA: Schema = {
   description: "What the model's tokens cost.",
@@ -62,6 +74,7 @@ const PRICE_SCHEMA: Schema = {
     input: price_schema("tokens of input"),
     output: price_schema("tokens of output"),
     cached_input: price_schema("tokens of input that the upstream had in its cache; without it they cost as much as others"),
+    free: FREE_SCHEMA,
   },
 };
 

@@ -22,7 +22,7 @@ const VERSION = 2;
 
 ffi.cdef(`
 typedef struct { int32_t measure, seconds; double start, current, previous; } sluice_window;
-typedef struct { int32_t process, running; double nano_usd, tokens; } sluice_lease;
+typedef struct { int32_t process, running; double amount, tokens; } sluice_lease;
 typedef struct {
   int32_t change, version, window_count, lease_count, alerted, unused;
   double period, spent;
@@ -35,8 +35,8 @@ typedef struct {
 interface Lease {
   process: number;
   running: number;
-  /** Money reserved by its requests, in nano-dollars. */
-  nano_usd: number;
+  /** What its requests have reserved of the budget. */
+  amount: number;
   /** Tokens reserved by them. */
   tokens: number;
 }
@@ -53,7 +53,7 @@ interface Counters {
   lease_count: number;
   /** A bit for each of the budget's alerts that was given in this period. */
   alerted: number;
-  /** When the budget's period began, and nano-dollars spent in it. */
+  /** When the budget's period began, and what was spent in it: nano-dollars, or whatever the budget counts. */
   period: number;
   spent: number;
   /** Up to where of which journal files (by inode) all requests are in `spent` and the windows. */
@@ -85,7 +85,7 @@ interface Verdict {
   /** The limit that stands in the way, and the seconds of its window. */
   limit: number;
   seconds: number;
-  /** What money is left, in nano-dollars. */
+  /** What is left of the budget. */
   left: number;
 }
 
@@ -206,6 +206,11 @@ function bring_up(counters: Counters, scope: Scope, now: number): void {
   }
 }
 
+/** Whether a worker may have requests under way here: it has some, or there is room for one more worker. */
+function has_room(counters: Counters, process: number): boolean {
+  return counters.lease_count < MOST_LEASES || find_lease(counters, process) >= 0;
+}
+
 /**
  * Whether a request of so many tokens, that costs at least and at most so much, may begin now. The counters must have been brought
  * up. Says into `verdict` why not, and what money is left in any case.
@@ -225,10 +230,10 @@ function check(
   const { budget } = scope;
   verdict.left = math.huge;
   if (budget !== undefined) {
-    verdict.left = budget.nano_usd - counters.spent - reserved(counters);
+    verdict.left = budget.amount - counters.spent - reserved(counters);
     if (most_nano_usd > 0 && (verdict.left <= 0 || verdict.left < least_nano_usd)) {
       verdict.reason = Reason.Budget;
-      verdict.limit = budget.nano_usd;
+      verdict.limit = budget.amount;
       verdict.wait = -1;
       return false;
     }
@@ -252,15 +257,15 @@ function check(
     verdict.wait = 1;
     verdict.limit = scope.concurrent;
   }
-  if (verdict.reason === Reason.None && counters.lease_count === MOST_LEASES && find_lease(counters, process) < 0) {
+  if (verdict.reason === Reason.None && !has_room(counters, process)) {
     verdict.reason = Reason.Crowded;
     verdict.wait = 1;
   }
   return verdict.reason === Reason.None;
 }
 
-/** A request begins: counts it, so many tokens, and reserves so much money. It must have been checked. */
-function take(counters: Counters, process: number, tokens: number, nano_usd: number): void {
+/** A request begins: counts it, so many tokens, and reserves so much of the budget. It must have been checked. */
+function take(counters: Counters, process: number, tokens: number, amount: number): void {
   for (const index of $range(0, counters.window_count - 1)) {
     const window = counters.windows[index]!;
     window.current += window.measure === (Measure.Requests as number) ? 1 : tokens;
@@ -272,12 +277,12 @@ function take(counters: Counters, process: number, tokens: number, nano_usd: num
     const added = counters.leases[place]!;
     added.process = process;
     added.running = 0;
-    added.nano_usd = 0;
+    added.amount = 0;
     added.tokens = 0;
   }
   const lease = counters.leases[place]!;
   lease.running += 1;
-  lease.nano_usd += nano_usd;
+  lease.amount += amount;
   lease.tokens += tokens;
 }
 
@@ -302,19 +307,19 @@ function correct_tokens(counters: Counters, at: number, difference: number): voi
 }
 
 /**
- * Adds what a request cost, if it arrived in the present period. Returns a bit for each of the budget's alerts that is due for the
+ * Adds what a request cost, or used of an allowance, if it arrived in the present period. Returns a bit for each of the budget's alerts that is due for the
  * first time.
  */
-function spend(counters: Counters, scope: Scope, arrived: number, nano_usd: number): number {
+function spend(counters: Counters, scope: Scope, arrived: number, amount: number): number {
   const { budget } = scope;
   if (budget === undefined || arrived < counters.period) {
     return 0;
   }
-  counters.spent += nano_usd;
+  counters.spent += amount;
   let due = 0;
   let bit = 1;
   for (const share of budget.alert_at) {
-    if (counters.spent >= share * budget.nano_usd && (counters.alerted & bit) === 0) {
+    if (counters.spent >= share * budget.amount && (counters.alerted & bit) === 0) {
       due |= bit;
     }
     bit *= 2;
@@ -333,7 +338,7 @@ function forget_dead(counters: Counters, now: number, is_alive: (this: void, pro
       const place = counters.leases[kept]!;
       place.process = lease.process;
       place.running = lease.running;
-      place.nano_usd = lease.nano_usd;
+      place.amount = lease.amount;
       place.tokens = lease.tokens;
       kept += 1;
     } else {
@@ -347,6 +352,6 @@ function forget_dead(counters: Counters, now: number, is_alive: (this: void, pro
 }
 
 export {
-  Reason, bring_up, check, correct_tokens, forget_dead, new_counters, read_counters, spend, take, uncount_request, write_counters,
+  Reason, bring_up, check, correct_tokens, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
 };
 export type { Counters, Verdict };

@@ -1,5 +1,6 @@
 /** What a request may need at most, which is reserved before it begins. */
 
+import { free_tokens } from "./allowance";
 import type { Price } from "../ledger/price";
 import type { RequestReading } from "../wire/request";
 import type { Reservation } from "./reservation";
@@ -20,22 +21,37 @@ function output_cap(reading: RequestReading, most: number | undefined): number {
   return most !== undefined && wanted > most ? most : wanted;
 }
 
-/** Fills in what the request needs: its estimated input, and the most that its answers may have. */
-function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined): void {
-  const output = output_cap(reading, most) * reading.written;
-  reservation.tokens = math.min(reading.prompt_tokens + output, MOST_TOKENS);
-  if (price !== undefined && reservation.tenant?.budget !== undefined) {
-    reservation.least_nano_usd = math.floor(reading.prompt_tokens * price.input + 0.5);
-    reservation.most_nano_usd = math.floor(reading.prompt_tokens * price.input + math.min(output, MOST_TOKENS) * price.output + 0.5);
+/** Works out what the request costs at least and at most, with what it has free. */
+function set_money(reservation: Reservation): void {
+  const { output_tokens, price, prompt_tokens, tenant } = reservation;
+  if (price === undefined || tenant?.budget === undefined) {
+    return;
   }
+  const free = free_tokens(reservation);
+  const input = math.max(0, prompt_tokens - free) * price.input;
+  const output = math.max(0, output_tokens - math.max(0, free - prompt_tokens)) * price.output;
+  reservation.least_nano_usd = math.floor(input + 0.5);
+  reservation.most_nano_usd = math.floor(input + output + 0.5);
 }
 
-/** How many tokens of output the reserved money is enough for; as many as it likes, if there is no budget or they cost nothing. */
-function output_allowance(reservation: Reservation, price: Price | undefined): number {
+/** Fills in what the request needs: its estimated input, and the most that its answers may have. */
+function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined): void {
+  const output = math.min(output_cap(reading, most) * reading.written, MOST_TOKENS);
+  reservation.tokens = math.min(reading.prompt_tokens + output, MOST_TOKENS);
+  reservation.prompt_tokens = reading.prompt_tokens;
+  reservation.output_tokens = output;
+  reservation.price = price;
+  set_money(reservation);
+}
+
+/** How many tokens of output the reserved money and what is free are enough for; as many as it likes, if there is no budget or they cost nothing. */
+function output_allowance(reservation: Reservation): number {
+  const { least_nano_usd, nano_usd, price, prompt_tokens } = reservation;
   if (price === undefined || price.output === 0 || reservation.tenant?.budget === undefined) {
     return math.huge;
   }
-  return math.max(0, math.floor((reservation.nano_usd - reservation.least_nano_usd) / price.output));
+  const free = math.max(0, free_tokens(reservation) - prompt_tokens);
+  return free + math.max(0, math.floor((nano_usd - least_nano_usd) / price.output));
 }
 
-export { output_allowance, output_cap, set_demand };
+export { output_allowance, output_cap, set_demand, set_money };

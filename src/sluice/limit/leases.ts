@@ -11,11 +11,11 @@ function running(counters: Counters): number {
   return sum;
 }
 
-/** Nano-dollars reserved by requests under way. */
+/** Money, or whatever the scope's budget counts, reserved by requests under way. */
 function reserved(counters: Counters): number {
   let sum = 0;
   for (const index of $range(0, counters.lease_count - 1)) {
-    sum += counters.leases[index]!.nano_usd;
+    sum += counters.leases[index]!.amount;
   }
   return sum;
 }
@@ -31,20 +31,20 @@ function find_lease(counters: Counters, process: number): number {
 }
 
 /** Adds to what is reserved for a worker's requests. */
-function reserve_more(counters: Counters, process: number, nano_usd: number): void {
+function reserve_more(counters: Counters, process: number, amount: number): void {
   const place = find_lease(counters, process);
   if (place >= 0) {
-    counters.leases[place]!.nano_usd += nano_usd;
+    counters.leases[place]!.amount += amount;
   }
 }
 
 /** Gives back what a request had taken: its place among those under way, and what was reserved for it. */
-function give_back(counters: Counters, process: number, tokens: number, nano_usd: number): void {
+function give_back(counters: Counters, process: number, tokens: number, amount: number): void {
   const place = find_lease(counters, process);
   if (place >= 0) {
     const lease = counters.leases[place]!;
     lease.running = math.max(0, lease.running - 1);
-    lease.nano_usd = math.max(0, lease.nano_usd - nano_usd);
+    lease.amount = math.max(0, lease.amount - amount);
     lease.tokens = math.max(0, lease.tokens - tokens);
   }
 }

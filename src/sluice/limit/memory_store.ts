@@ -9,9 +9,12 @@
  */
 
 import {
-  Reason, bring_up, check, correct_tokens, forget_dead, new_counters, read_counters, spend, take, uncount_request, write_counters,
+  Reason, bring_up, check, correct_tokens, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
 } from "./counters";
+import { most_free } from "./allowance";
+import { set_money } from "./demand";
 import { give_back, reserve_more, reserved, running } from "./leases";
+import { first_scope } from "./reservation";
 import { note_standings } from "./standing";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Counters, Verdict } from "./counters";
@@ -38,9 +41,10 @@ const LOCK_SECONDS = 10;
 /** How often a lock is asked for before its holder is looked at. */
 const PATIENCE = 200;
 
-/** Those at hand: of the tenant, and of the key. */
+/** Those at hand: of the tenant, of the key, and of what is free. */
 const tenant_counters = new_counters();
 const key_counters = new_counters();
+const free_counters = new_counters();
 
 const verdict: Verdict = { reason: Reason.None, wait: 0, limit: 0, seconds: 0, left: 0 };
 
@@ -127,36 +131,55 @@ function check_scope(store: MemoryStore, reservation: Reservation, scope: Scope,
   return check(counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, verdict);
 }
 
-/** Takes from both scopes what the request needs. Returns whether there was room in the dictionary. */
-function take_both(store: MemoryStore, reservation: Reservation, now: number): boolean {
-  const { key, tenant } = reservation;
-  if (key !== undefined) {
-    take(key_counters, store.process, reservation.tokens, 0);
-    note_standings(reservation, key, key_counters, now);
-    if (!keep_counters(store, key_counters, key)) {
-      return false;
-    }
+/** Gives the request what is left of its allowance, as far as it may need it; `take_all` takes it from there. */
+function grant_free(store: MemoryStore, reservation: Reservation, allowance: Scope, now: number): void {
+  open_counters(store, free_counters, allowance, now);
+  const left = allowance.budget!.amount - free_counters.spent - reserved(free_counters);
+  reservation.free = has_room(free_counters, store.process) ? math.max(0, math.min(most_free(reservation), left)) : 0;
+  set_money(reservation);
+}
+
+/** Takes from a scope what the request needs. Returns whether there was room in the dictionary. */
+function take_from(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, amount: number, now: number): boolean {
+  take(counters, store.process, reservation.tokens, amount);
+  note_standings(reservation, scope, counters, now);
+  return keep_counters(store, counters, scope);
+}
+
+/** Puts back what `take_from` took, as if it never had. */
+function put_back(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, amount: number, now: number): void {
+  give_back(counters, store.process, reservation.tokens, amount);
+  correct_tokens(counters, now, -reservation.tokens);
+  uncount_request(counters);
+  keep_counters(store, counters, scope);
+}
+
+/** Takes from all scopes what the request needs, or from none. Returns whether there was room in the dictionary. */
+function take_all(store: MemoryStore, reservation: Reservation, now: number): boolean {
+  const { allowance, free, key, tenant } = reservation;
+  if (free > 0 && !take_from(store, reservation, allowance!, free_counters, free, now)) {
+    return false;
   }
-  if (tenant !== undefined) {
-    take(tenant_counters, store.process, reservation.tokens, reservation.nano_usd);
-    note_standings(reservation, tenant, tenant_counters, now);
-    if (!keep_counters(store, tenant_counters, tenant)) {
-      if (key !== undefined) {
-        give_back(key_counters, store.process, reservation.tokens, 0);
-        correct_tokens(key_counters, now, -reservation.tokens);
-        uncount_request(key_counters);
-        keep_counters(store, key_counters, key);
-      }
-      return false;
-    }
+  const key_room = key === undefined || take_from(store, reservation, key, key_counters, 0, now);
+  if (key_room && (tenant === undefined || take_from(store, reservation, tenant, tenant_counters, reservation.nano_usd, now))) {
+    return true;
   }
-  return true;
+  if (free > 0) {
+    put_back(store, reservation, allowance!, free_counters, free, now);
+  }
+  if (key_room && key !== undefined) {
+    put_back(store, reservation, key, key_counters, 0, now);
+  }
+  return false;
 }
 
 /** Admits or not, with the lock held. Returns the scope that refuses. */
 function decide(store: MemoryStore, reservation: Reservation, now: number): Scope | undefined {
-  const { key, tenant } = reservation;
+  const { allowance, key, tenant } = reservation;
   reservation.admitted = now;
+  if (allowance !== undefined) {
+    grant_free(store, reservation, allowance, now);
+  }
   reservation.nano_usd = reservation.most_nano_usd;
   if (tenant !== undefined) {
     if (!check_scope(store, reservation, tenant, tenant_counters, now)) {
@@ -169,10 +192,10 @@ function decide(store: MemoryStore, reservation: Reservation, now: number): Scop
     note_standings(reservation, key, key_counters, now);
     return key;
   }
-  if (!take_both(store, reservation, now)) {
+  if (!take_all(store, reservation, now)) {
     verdict.reason = Reason.Crowded;
     verdict.wait = 1;
-    return key ?? tenant;
+    return first_scope(reservation);
   }
   return undefined;
 }
@@ -183,7 +206,7 @@ function decide(store: MemoryStore, reservation: Reservation, now: number): Scop
  * the limits stand.
  */
 function admit(store: MemoryStore, reservation: Reservation, now: number): Scope | undefined {
-  const scope = (reservation.tenant ?? reservation.key)!;
+  const scope = first_scope(reservation);
   if (!lock(store, scope.owner)) {
     verdict.reason = Reason.Crowded;
     verdict.wait = 1;
@@ -201,7 +224,7 @@ function extend(store: MemoryStore, reservation: Reservation, nano_usd: number, 
     return 0;
   }
   open_counters(store, tenant_counters, tenant, now);
-  const left = tenant.budget.nano_usd - tenant_counters.spent - reserved(tenant_counters);
+  const left = tenant.budget.amount - tenant_counters.spent - reserved(tenant_counters);
   const granted = math.max(0, math.min(nano_usd, left));
   reserve_more(tenant_counters, store.process, granted);
   keep_counters(store, tenant_counters, tenant);
@@ -254,34 +277,38 @@ function put_counters(store: MemoryStore, scope: Scope, counters: Counters): boo
 
 /** Makes ready for settling: what is written to the journal until `settle` belongs to the same change. Returns whether the lock is held. */
 function begin_settlement(store: MemoryStore, reservation: Reservation): boolean {
-  return lock(store, (reservation.tenant ?? reservation.key)!.owner);
+  return lock(store, first_scope(reservation).owner);
 }
 
-function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
+/** Settles one scope: of its budget so much was held, and so much is used. */
+function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, held: number, used: number, now: number, file: number, offset: number): number {
   open_counters(store, counters, scope, now);
-  correct_tokens(counters, reservation.admitted, tokens - reservation.tokens);
-  give_back(counters, store.process, reservation.tokens, scope === reservation.tenant ? reservation.nano_usd : 0);
-  const due = spend(counters, scope, reservation.arrived, nano_usd);
+  correct_tokens(counters, reservation.admitted, reservation.used_tokens - reservation.tokens);
+  give_back(counters, store.process, reservation.tokens, held);
+  const due = spend(counters, scope, reservation.arrived, used);
   note_position(counters, file, offset);
   keep_counters(store, counters, scope);
   return due;
 }
 
 /**
- * Settles a request: it has used so many tokens and cost so much. `file` and `offset`: the journal's inode, and where it ends
+ * Settles a request: it has used what the reservation says now. `file` and `offset`: the journal's inode, and where it ends
  * behind the request's line; 0 if there is none. Returns a bit for each of the tenant's alerts that is due. Ends what
  * `begin_settlement` began.
  */
-function settle(store: MemoryStore, reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
-  const { key, tenant } = reservation;
+function settle(store: MemoryStore, reservation: Reservation, now: number, file: number, offset: number): number {
+  const { allowance, free, key, tenant } = reservation;
   let due = 0;
+  if (free > 0) {
+    settle_scope(store, reservation, allowance!, free_counters, free, reservation.free_used, now, file, offset);
+  }
   if (key !== undefined) {
-    settle_scope(store, reservation, key, key_counters, tokens, nano_usd, now, file, offset);
+    settle_scope(store, reservation, key, key_counters, 0, 0, now, file, offset);
   }
   if (tenant !== undefined) {
-    due = settle_scope(store, reservation, tenant, tenant_counters, tokens, nano_usd, now, file, offset);
+    due = settle_scope(store, reservation, tenant, tenant_counters, reservation.nano_usd, reservation.cost_nano_usd, now, file, offset);
   }
-  unlock(store, (tenant ?? key)!.owner);
+  unlock(store, first_scope(reservation).owner);
   return due;
 }
 
@@ -313,7 +340,8 @@ function memory_limits(store: MemoryStore): LimitStore {
     last_verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
     begin_settlement: (reservation) => begin_settlement(store, reservation),
-    settle: (reservation, tokens, nano_usd, now, file, offset) => settle(store, reservation, tokens, nano_usd, now, file, offset),
+    settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),
+    spent_of: (scope, now) => look_at(store, scope, now).spent,
     look_at: (scope, now) => {
       const counters = look_at(store, scope, now);
       return { running: running(counters), reserved: reserved(counters), spent: counters.spent };

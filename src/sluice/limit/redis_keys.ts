@@ -1,7 +1,9 @@
 /** How a tenant's scopes are called in Redis, and how the scripts are told what they may use. */
 
 import { period_start } from "./period";
-import { Measure } from "./scope";
+import { most_free } from "./allowance";
+import { Measure, Unit } from "./scope";
+import type { Reservation } from "./reservation";
 import type { Scope } from "./scope";
 
 const format = string.format;
@@ -13,6 +15,8 @@ interface ScopeNames {
   specification: string;
   /** Nano-dollars at which somebody is told. */
   marks: string;
+  /** Of an allowance: the field of the tenant's hash that it is counted in. */
+  field: string;
   /** The name of the budget's period that was asked for last, and when that began. */
   budget: string;
   budget_start: number;
@@ -22,11 +26,15 @@ interface ScopeNames {
 const known = setmetatable(new LuaTable<Scope, ScopeNames>(), { __mode: "k" });
 
 function specification_of(scope: Scope): string {
-  const parts: string[] = [format("%d %.0f", scope.concurrent, scope.budget !== undefined ? scope.budget.nano_usd : -1)];
+  const parts: string[] = [format("%d %.0f", scope.concurrent, scope.budget !== undefined ? scope.budget.amount : -1)];
   for (const { limit, measure, seconds } of scope.windows) {
     parts.push(format("%s%d=%.0f", measure === Measure.Requests ? "r" : "t", seconds, limit));
   }
   return parts.join(" ");
+}
+
+function escaped(this: void, character: string): string {
+  return format("%%%02X", string.byte(character));
 }
 
 /** The names of a scope: that of a tenant, or of a key, which is called `key:tenant/key`. */
@@ -40,7 +48,7 @@ function names_of(scope: Scope): ScopeNames {
   const marks: string[] = [];
   if (scope.budget !== undefined) {
     for (const share of scope.budget.alert_at) {
-      marks.push(format("%.17g", share * scope.budget.nano_usd));
+      marks.push(format("%.17g", share * scope.budget.amount));
     }
   }
   const names: ScopeNames = {
@@ -48,6 +56,7 @@ function names_of(scope: Scope): ScopeNames {
     running: key !== undefined ? `${name}:running` : `sluice:{${scope.owner}}:running`,
     specification: specification_of(scope),
     marks: marks.join(" "),
+    field: scope.model !== undefined ? `free:${string.gsub(scope.model, "[%%|]", escaped)[0]}` : "",
     budget: "",
     budget_start: -1,
   };
@@ -67,7 +76,7 @@ function budget_name(scope: Scope, milliseconds: number): string {
   const names = names_of(scope);
   if (names.budget_start !== start) {
     names.budget_start = start;
-    names.budget = format("sluice:{%s}:budget:%s:%.0f", scope.owner, period, start);
+    names.budget = format("sluice:{%s}:%s:%s:%.0f", scope.owner, names.field === "" ? "budget" : names.field, period, start);
   }
   return names.budget;
 }
@@ -122,9 +131,30 @@ function specification(scope: Scope | undefined): string {
   return scope !== undefined ? names_of(scope).specification : "";
 }
 
+/**
+ * What a script is told of what is free of the model, empty for nothing: the field that it is counted in, when the period began that
+ * a time lies in, how much there is, how much the request could use, its tokens of input, the unit, and what tokens of input and output
+ * cost in nano-dollars.
+ */
+function free_specification(reservation: Reservation, milliseconds: number): string {
+  const { allowance, price, prompt_tokens } = reservation;
+  if (allowance === undefined) {
+    return "";
+  }
+  const { amount, period, unit } = allowance.budget!;
+  return format(
+    "%s %.0f %.0f %.0f %.0f %s %.17g %.17g", names_of(allowance).field, period_start(period, milliseconds / 1000), amount,
+    most_free(reservation), prompt_tokens, unit === Unit.Requests ? "r" : "t", price!.input, price!.output);
+}
+
+/** Of an allowance, for a script: the field that it is counted in, and when the period began that a time lies in. Empty for none. */
+function free_place(allowance: Scope | undefined, milliseconds: number): string {
+  return allowance !== undefined ? format("%s %.0f", names_of(allowance).field, period_start(allowance.budget!.period, milliseconds / 1000)) : "";
+}
+
 /** The nano-dollars at which somebody is told of a tenant. */
 function alert_marks(scope: Scope | undefined): string {
   return scope !== undefined ? names_of(scope).marks : "";
 }
 
-export { alert_marks, budget_name, milliseconds_of, redis_keys, specification };
+export { alert_marks, budget_name, free_place, free_specification, milliseconds_of, redis_keys, specification };

@@ -12,9 +12,12 @@
 
 import { Reason, check, new_counters } from "./counters";
 import { admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, lock, settle as settle_here, unlock } from "./memory_store";
-import { budget_name, milliseconds_of, redis_keys, specification } from "./redis_keys";
+import { end_extension, grant_more } from "./extension";
+import { set_money } from "./demand";
+import { add_heard, heard, note_heard } from "./heard";
+import { free_specification, milliseconds_of, redis_keys, specification } from "./redis_keys";
 import { ADMIT, LOOK } from "./redis_scripts";
-import { return_reservation, take_reservation } from "./reservation";
+import { first_scope, return_reservation, take_reservation } from "./reservation";
 import { settlement_text } from "./settlement";
 import { add_settlement, added_place, note_missed } from "./settlement_queue";
 import { share_of } from "./share";
@@ -56,54 +59,43 @@ interface RedisStore {
 
 /** What the list of settlements is locked by. */
 const QUEUE = "settlements";
-/** What was heard of a budget is of use for as long as its period lasts. */
-const HEARD_SECONDS = 3024000;
 
 const tenant_counters = new_counters();
 const key_counters = new_counters();
 const verdict: Verdict = { reason: Reason.None, wait: 0, limit: 0, seconds: 0, left: 0 };
 
-/** Keeps what all nodes together have spent, should Redis be lost. */
-function note_spent(store: RedisStore, tenant: Scope, milliseconds: number, spent: number): void {
-  if (tenant.budget !== undefined) {
-    const name = `spent:${budget_name(tenant, milliseconds)}`;
-    const { dictionary } = store.memory;
-    if (dictionary.get(name) !== spent) {
-      dictionary.set(name, spent, HEARD_SECONDS);
-    }
+/** This node's share of a scope, if there is one. */
+function share(store: RedisStore, scope: Scope | undefined, now: number): Scope | undefined {
+  if (scope?.budget === undefined) {
+    return scope !== undefined ? share_of(scope, store.nodes, 0) : undefined;
   }
-}
-
-/** What all nodes together were last known to have spent in the present period. */
-function heard_spent(store: RedisStore, tenant: Scope, now: number): number {
-  return tenant.budget !== undefined
-    ? ((store.memory.dictionary.get(`spent:${budget_name(tenant, milliseconds_of(now))}`) as number | undefined) ?? 0)
-    : 0;
+  const [spent = 0] = heard(store.memory.dictionary, scope, milliseconds_of(now));
+  return share_of(scope, store.nodes, spent);
 }
 
 function refuse_uncounted(reservation: Reservation): Scope {
   verdict.reason = Reason.Crowded;
   verdict.wait = 1;
-  return (reservation.tenant ?? reservation.key)!;
+  return first_scope(reservation);
 }
 
 /** Admits a request by this node's share of the limits. */
 function admit_by_share(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
-  const { key, tenant } = reservation;
-  const { nodes } = store;
-  const share = take_reservation(
-    tenant !== undefined ? share_of(tenant, nodes, heard_spent(store, tenant, now)) : undefined,
-    key !== undefined ? share_of(key, nodes, 0) : undefined,
-    reservation.arrived,
-  );
-  share.tokens = reservation.tokens;
-  share.most_nano_usd = reservation.most_nano_usd;
-  share.least_nano_usd = reservation.least_nano_usd;
-  const refusing = admit_here(store.memory, share, now);
-  copy_standings(share, reservation);
+  const { allowance, key, tenant } = reservation;
+  const own = take_reservation(share(store, tenant, now), share(store, key, now), share(store, allowance, now), reservation.arrived);
+  own.tokens = reservation.tokens;
+  own.prompt_tokens = reservation.prompt_tokens;
+  own.output_tokens = reservation.output_tokens;
+  own.price = reservation.price;
+  own.most_nano_usd = reservation.most_nano_usd;
+  own.least_nano_usd = reservation.least_nano_usd;
+  const refusing = admit_here(store.memory, own, now);
+  copy_standings(own, reservation);
   if (refusing === undefined) {
-    reservation.nano_usd = share.nano_usd;
-    reservation.share = share;
+    reservation.free = own.free;
+    reservation.least_nano_usd = own.least_nano_usd;
+    reservation.nano_usd = own.nano_usd;
+    reservation.share = own;
     return undefined;
   }
   const here = verdict_here();
@@ -112,9 +104,9 @@ function admit_by_share(store: RedisStore, reservation: Reservation, now: number
   verdict.wait = here.wait < 0 && here.reason !== Reason.Budget ? 1 : here.wait;
   verdict.limit = here.limit;
   verdict.seconds = here.seconds;
-  const by_key = key !== undefined && refusing === share.key;
-  return_reservation(share);
-  return by_key ? key : tenant;
+  const by_key = key !== undefined && refusing === own.key;
+  return_reservation(own);
+  return by_key ? key : (tenant ?? first_scope(reservation));
 }
 
 /** Redis is lost: admits a request or not, as the operator has chosen. */
@@ -149,7 +141,7 @@ function fill_counters(counters: Counters, scope: Scope, numbers: number[], at: 
   const lease = counters.leases[0]!;
   lease.process = 0;
   lease.running = running;
-  lease.nano_usd = reserved;
+  lease.amount = reserved;
   return place;
 }
 
@@ -175,18 +167,24 @@ function read_numbers(answer: string): number[] | undefined {
     }
     numbers.push(number);
   }
-  return numbers.length >= 8 ? numbers : undefined;
+  return numbers.length >= 10 ? numbers : undefined;
 }
 
 /** Takes what Redis decided. Returns the scope that refuses. */
 function take_decision(store: RedisStore, reservation: Reservation, numbers: number[], paid: number): Scope | undefined {
-  const { key, tenant } = reservation;
-  const [decision, seconds, grant, spent, reserved, running, key_running] = numbers;
+  const { allowance, key, tenant } = reservation;
+  const { dictionary } = store.memory;
+  const [decision, seconds, grant, spent, reserved, running, key_running, free, free_used] = numbers;
   const now = seconds! + numbers[numbers.length - 1]! / 1000000;
-  let at = 7;
+  let at = 9;
+  if (allowance !== undefined) {
+    reservation.free = free!;
+    set_money(reservation);
+    note_heard(dictionary, allowance, paid, free_used!, 0);
+  }
   if (tenant !== undefined) {
     at = fill_counters(tenant_counters, tenant, numbers, at, running!, reserved!, spent!);
-    note_spent(store, tenant, paid, spent!);
+    note_heard(dictionary, tenant, paid, spent!, reserved! + (decision === 1 ? grant! : 0));
   }
   if (key !== undefined) {
     fill_counters(key_counters, key, numbers, at, key_running!, 0, 0);
@@ -213,13 +211,14 @@ function take_decision(store: RedisStore, reservation: Reservation, numbers: num
 function admit(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
   const { key, tenant } = reservation;
   const paid = milliseconds_of(now);
-  const parts = redis_keys((tenant ?? key)!.owner, tenant, key, milliseconds_of(reservation.arrived), paid);
+  const parts = redis_keys(first_scope(reservation).owner, tenant, key, milliseconds_of(reservation.arrived), paid);
   parts.push(string.format("%.0f", reservation.tokens));
   parts.push(string.format("%.0f", reservation.most_nano_usd));
   parts.push(string.format("%.0f", reservation.least_nano_usd));
   parts.push(string.format("%.0f", store.lease_seconds));
   parts.push(specification(tenant));
   parts.push(specification(key));
+  parts.push(free_specification(reservation, paid));
   parts.push(reservation.id);
   // Should the client leave while Redis is asked, this is all that the log phase gets to know.
   reservation.asked = true;
@@ -244,16 +243,28 @@ function begin_settlement(store: RedisStore): boolean {
   return false;
 }
 
-function settle(store: RedisStore, reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number {
-  add_settlement(store.queue, settlement_text(reservation, tokens, nano_usd, file, offset), file, offset);
-  unlock(store.lockable, QUEUE);
-  const { share } = reservation;
-  if (share !== undefined) {
-    if (begin_here(store.memory, share)) {
-      settle_here(store.memory, share, tokens, nano_usd, now, 0, 0);
+/** Settles what a request has taken of this node's own: its share, or more money. */
+function settle_own(store: RedisStore, reservation: Reservation, now: number): void {
+  const { cost_nano_usd, free_used, share: own, tenant, used_tokens } = reservation;
+  const { memory } = store;
+  if (own !== undefined) {
+    own.used_tokens = used_tokens;
+    own.cost_nano_usd = cost_nano_usd;
+    own.free_used = free_used;
+    if (begin_here(memory, own)) {
+      settle_here(memory, own, now, 0, 0);
     }
-    return_reservation(share);
+    return_reservation(own);
+  } else if (tenant !== undefined) {
+    add_heard(memory.dictionary, tenant, milliseconds_of(reservation.arrived), cost_nano_usd);
+    end_extension(memory, reservation, now);
   }
+}
+
+function settle(store: RedisStore, reservation: Reservation, now: number, file: number, offset: number): number {
+  add_settlement(store.queue, settlement_text(reservation, file, offset), file, offset);
+  unlock(store.lockable, QUEUE);
+  settle_own(store, reservation, now);
   store.wake();
   return 0;
 }
@@ -272,21 +283,24 @@ function look_at(store: RedisStore, scope: Scope, now: number): Usage | undefine
 
 /**
  * More money for a request that is under way. One that goes by this node's share gets it from there, one that was let in whatever it
- * costs gets it in any case, and one that Redis admitted by what was last heard of the budget: then it is not reserved, only
- * charged in the end.
+ * costs gets it in any case, and one that Redis admitted by what was last heard of the budget.
  */
 function extend(store: RedisStore, reservation: Reservation, nano_usd: number, now: number): number {
-  const { share, tenant } = reservation;
-  if (share !== undefined) {
-    const granted = extend_here(store.memory, share, nano_usd, now);
-    share.nano_usd += granted;
+  const { share: own, tenant } = reservation;
+  const { memory } = store;
+  if (own !== undefined) {
+    const granted = extend_here(memory, own, nano_usd, now);
+    own.nano_usd += granted;
     return granted;
   }
   if (!reservation.admitted_elsewhere) {
     return nano_usd;
   }
-  const left = tenant?.budget !== undefined ? tenant.budget.nano_usd - heard_spent(store, tenant, now) - reservation.nano_usd : 0;
-  return math.max(0, math.min(nano_usd, left));
+  if (tenant?.budget === undefined) {
+    return 0;
+  }
+  const [spent = 0, reserved = 0] = heard(memory.dictionary, tenant, milliseconds_of(now));
+  return grant_more(memory, reservation, nano_usd, tenant.budget.amount - spent - reserved, now);
 }
 
 /** The store as the phases know it. */
@@ -297,10 +311,11 @@ function redis_limits(store: RedisStore): LimitStore {
     last_verdict: () => verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
     begin_settlement: () => begin_settlement(store),
-    settle: (reservation, tokens, nano_usd, now, file, offset) => settle(store, reservation, tokens, nano_usd, now, file, offset),
+    settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),
+    spent_of: (scope, now) => heard(store.memory.dictionary, scope, milliseconds_of(now))[0],
     look_at: (scope, now) => look_at(store, scope, now),
   };
 }
 
-export { QUEUE, note_spent, redis_limits };
+export { QUEUE, redis_limits };
 export type { OnLoss, RedisStore };

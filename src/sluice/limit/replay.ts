@@ -5,7 +5,7 @@
 
 import { bring_up, correct_tokens, spend } from "./counters";
 import { correct } from "./window";
-import { Measure } from "./scope";
+import { Measure, Unit } from "./scope";
 import type { Counters } from "./counters";
 import type { Scope } from "./scope";
 
@@ -17,12 +17,16 @@ interface ReplayedLine {
   time: number;
   tenant: string;
   key: string;
+  /** Empty, if there is none. */
+  model: string;
   tokens: number;
   reserved: number;
   nano_usd: number;
+  /** How much of the model's free allowance was used. */
+  free: number;
 }
 
-const line_read: ReplayedLine = { time: 0, tenant: "", key: "", tokens: 0, reserved: 0, nano_usd: 0 };
+const line_read: ReplayedLine = { time: 0, tenant: "", key: "", model: "", tokens: 0, reserved: 0, nano_usd: 0, free: 0 };
 
 const DAY = 86400;
 /** Days from 1970-01-01 to 0000-03-01, backwards. */
@@ -63,10 +67,25 @@ function read_line(text: string): ReplayedLine | undefined {
   line_read.time = seconds_of(time!) ?? 0;
   line_read.tenant = tenant;
   line_read.key = key!;
+  const [model] = match(text, '^{"id":"%x+","time":"[^"]+","tenant":"[^"]+","key":"[^"]*","model":"([^"]*)"');
+  const [free] = match(text, ',"cost_nano_usd":%d+,"free_units":(%d+),');
+  line_read.model = model ?? "";
+  line_read.free = tonumber(free) ?? 0;
   line_read.tokens = tonumber(input)! + tonumber(output)!;
   line_read.reserved = tonumber(reserved)!;
   line_read.nano_usd = tonumber(cost)!;
   return line_read;
+}
+
+/** The names of the scopes that a line's request belongs to: of its tenant, of its key, and of what is free of its model. */
+function scopes_of(line: ReplayedLine): LuaMultiReturn<[tenant: string, key: string, allowance: string]> {
+  const { key, model, tenant } = line;
+  return $multi(`tenant:${tenant}`, `key:${tenant}/${key}`, `free:${tenant}/${model}`);
+}
+
+/** What a line used of a scope's budget. */
+function amount_of(scope: Scope, line: ReplayedLine): number {
+  return scope.budget === undefined || scope.budget.unit === Unit.NanoUsd ? line.nano_usd : line.free;
 }
 
 /** Counts a line's request, its tokens and its money, as if it had been admitted and settled at its time. `now` is the time it is. */
@@ -79,15 +98,15 @@ function replay(counters: Counters, scope: Scope, line: ReplayedLine, now: numbe
     }
   }
   correct_tokens(counters, line.time, line.tokens);
-  spend(counters, scope, line.time, line.nano_usd);
+  spend(counters, scope, line.time, amount_of(scope, line));
 }
 
 /** The same for a request that the counters know to have been admitted: what it had reserved is corrected, and it is charged. */
 function complete(counters: Counters, scope: Scope, line: ReplayedLine, now: number): void {
   bring_up(counters, scope, now);
   correct_tokens(counters, line.time, line.tokens - line.reserved);
-  spend(counters, scope, line.time, line.nano_usd);
+  spend(counters, scope, line.time, amount_of(scope, line));
 }
 
-export { complete, read_line, replay, seconds_of };
+export { complete, read_line, replay, scopes_of, seconds_of };
 export type { ReplayedLine };

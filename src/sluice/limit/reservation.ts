@@ -1,5 +1,6 @@
 /** What a request takes of the limits when it is admitted, and gives back or is charged when it has ended. */
 
+import type { Price } from "../ledger/price";
 import type { Scope } from "./scope";
 
 /** What the client is told of the limits of one measure: the one of which least is left. */
@@ -16,14 +17,26 @@ interface Reservation {
   id: string;
   tenant: Scope | undefined;
   key: Scope | undefined;
+  /** What the tenant has free of the model; undefined: nothing. One of these three is there. */
+  allowance: Scope | undefined;
   /** When the request arrived, and when it was admitted, in seconds since 1970. */
   arrived: number;
   admitted: number;
+  /** Tokens that were reserved: of the prompt as estimated, and of output at most. */
   tokens: number;
+  prompt_tokens: number;
+  output_tokens: number;
+  price: Price | undefined;
+  /** How much of the allowance it was given. */
+  free: number;
   /** What it would cost at most, what its input alone costs, and what was reserved for it, in nano-dollars. */
   most_nano_usd: number;
   least_nano_usd: number;
   nano_usd: number;
+  /** In the end: tokens used, nano-dollars that they cost, and how much of the allowance was used. */
+  used_tokens: number;
+  cost_nano_usd: number;
+  free_used: number;
   requests_standing: Standing;
   tokens_standing: Standing;
   /** Another node may hold it: the store has been asked, whatever became of that; and it is known to have admitted it. */
@@ -33,6 +46,8 @@ interface Reservation {
   cancelled: boolean;
   /** What it takes of this node's share of the limits while the store can't be reached. */
   share: Reservation | undefined;
+  /** More money that this node has granted it, while the store that counts could not be waited for. */
+  extension: Reservation | undefined;
 }
 
 function new_reservation(): Reservation {
@@ -40,52 +55,78 @@ function new_reservation(): Reservation {
     id: "",
     tenant: undefined,
     key: undefined,
+    allowance: undefined,
     arrived: 0,
     admitted: 0,
     tokens: 0,
+    prompt_tokens: 0,
+    output_tokens: 0,
+    price: undefined,
+    free: 0,
     most_nano_usd: 0,
     least_nano_usd: 0,
     nano_usd: 0,
+    used_tokens: 0,
+    cost_nano_usd: 0,
+    free_used: 0,
     requests_standing: { limit: -1, remaining: 0, reset: 0 },
     tokens_standing: { limit: -1, remaining: 0, reset: 0 },
     asked: false,
     admitted_elsewhere: false,
     cancelled: false,
     share: undefined,
+    extension: undefined,
   };
 }
 
 const idle: Reservation[] = [];
 const MOST_IDLE = 256;
 
-/** A reservation for a request of that tenant and key. Give it back with `return_reservation` when it is settled. */
-function take_reservation(tenant: Scope | undefined, key: Scope | undefined, arrived: number): Reservation {
+/** A reservation for a request of that tenant, with that key and that allowance. Give it back with `return_reservation` when it is settled. */
+function take_reservation(tenant: Scope | undefined, key: Scope | undefined, allowance: Scope | undefined, arrived: number): Reservation {
   const reservation = idle.pop() ?? new_reservation();
   reservation.tenant = tenant;
   reservation.key = key;
+  reservation.allowance = allowance;
   reservation.arrived = arrived;
   reservation.admitted = arrived;
   reservation.tokens = 0;
+  reservation.prompt_tokens = 0;
+  reservation.output_tokens = 0;
+  reservation.price = undefined;
+  reservation.free = 0;
   reservation.most_nano_usd = 0;
   reservation.least_nano_usd = 0;
   reservation.nano_usd = 0;
+  reservation.used_tokens = 0;
+  reservation.cost_nano_usd = 0;
+  reservation.free_used = 0;
   reservation.requests_standing.limit = -1;
   reservation.tokens_standing.limit = -1;
   reservation.asked = false;
   reservation.admitted_elsewhere = false;
   reservation.cancelled = false;
   reservation.share = undefined;
+  reservation.extension = undefined;
   return reservation;
+}
+
+/** The first of the scopes that a request belongs to; it has one at least. */
+function first_scope(reservation: Reservation): Scope {
+  return (reservation.tenant ?? reservation.key ?? reservation.allowance)!;
 }
 
 function return_reservation(reservation: Reservation): void {
   reservation.tenant = undefined;
   reservation.key = undefined;
+  reservation.allowance = undefined;
+  reservation.price = undefined;
   reservation.share = undefined;
+  reservation.extension = undefined;
   if (idle.length < MOST_IDLE) {
     idle.push(reservation);
   }
 }
 
-export { return_reservation, take_reservation };
+export { first_scope, return_reservation, take_reservation };
 export type { Reservation, Standing };

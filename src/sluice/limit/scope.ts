@@ -1,8 +1,9 @@
 /**
- * Whose use is limited: a tenant, or one of its API keys. Made from the configuration; what was used lies in the store, under
+ * Whose use is limited: a tenant, or one of its API keys; and what a tenant has free of a model. Made from the configuration; what was used lies in the store, under
  * the scope's name, and stays there when the configuration changes.
  */
 
+import type { FreeConfiguration } from "../ledger/price";
 import type { Period } from "./period";
 
 /** What a window counts. */
@@ -18,9 +19,17 @@ interface WindowLimit {
   limit: number;
 }
 
+/** What a budget counts: money; or what costs nothing, of tokens or of requests. */
+const enum Unit {
+  NanoUsd = 0,
+  Tokens = 1,
+  Requests = 2,
+}
+
 interface Budget {
-  /** Nano-dollars in each period. */
-  nano_usd: number;
+  unit: Unit;
+  /** So much in each period. */
+  amount: number;
   period: Period;
   /** Shares of the budget at which somebody is told. */
   alert_at: number[];
@@ -32,6 +41,8 @@ interface Scope {
   title: string;
   /** The tenant it belongs to: what its scopes have used is changed by one at a time. */
   owner: string;
+  /** Of what is free: the model. */
+  model: string | undefined;
   windows: WindowLimit[];
   /** Requests at a time; 0: any number. */
   concurrent: number;
@@ -85,14 +96,33 @@ function make_scope(
     name,
     title,
     owner,
+    model: undefined,
     windows,
     concurrent: given.concurrent_requests ?? 0,
     budget:
       budget !== undefined
-        ? { nano_usd: math.floor(budget.usd * NANO + 0.5), period: budget.period, alert_at: budget.alert_at ?? [] }
+        ? { unit: Unit.NanoUsd, amount: math.floor(budget.usd * NANO + 0.5), period: budget.period, alert_at: budget.alert_at ?? [] }
         : undefined,
   };
 }
 
-export { Measure, make_scope };
+/** What a tenant has free of a model. Nobody is refused when it is used up: what is beyond it is paid. */
+function make_allowance(tenant: string, model: string, free: FreeConfiguration): Scope {
+  return {
+    name: `free:${tenant}/${model}`,
+    title: `what is free of ${model} for tenant ${tenant}`,
+    owner: tenant,
+    model,
+    windows: [],
+    concurrent: 0,
+    budget: {
+      unit: free.tokens !== undefined ? Unit.Tokens : Unit.Requests,
+      amount: free.tokens ?? free.requests ?? 0,
+      period: free.period,
+      alert_at: [],
+    },
+  };
+}
+
+export { Measure, Unit, make_allowance, make_scope };
 export type { Budget, BudgetConfiguration, LimitsConfiguration, Scope, WindowLimit };

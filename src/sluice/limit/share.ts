@@ -17,11 +17,11 @@ function make_share(scope: Scope, nodes: number): Scope {
     windows.push({ measure, seconds, limit: max(1, floor(limit / nodes)) });
   }
   const concurrent = scope.concurrent > 0 ? max(1, floor(scope.concurrent / nodes)) : 0;
-  const budget: Budget | undefined = scope.budget !== undefined ? { nano_usd: 0, period: scope.budget.period, alert_at: [] } : undefined;
-  return { name: scope.name, title: scope.title, owner: scope.owner, windows, concurrent, budget };
+  const budget: Budget | undefined = scope.budget !== undefined ? { unit: scope.budget.unit, amount: 0, period: scope.budget.period, alert_at: [] } : undefined;
+  return { name: scope.name, title: scope.title, owner: scope.owner, model: scope.model, windows, concurrent, budget };
 }
 
-/** The share of a scope. `spent`: what all nodes together are known to have spent in the present period, in nano-dollars. */
+/** The share of a scope. `spent`: what all nodes together are known to have spent of its budget in the present period. */
 function share_of(scope: Scope, nodes: number, spent: number): Scope {
   let share = shares.get(scope) as Scope | undefined;
   if (share === undefined) {
@@ -29,7 +29,7 @@ function share_of(scope: Scope, nodes: number, spent: number): Scope {
     shares.set(scope, share);
   }
   if (share.budget !== undefined) {
-    share.budget.nano_usd = floor((scope.budget!.nano_usd - spent) / nodes);
+    share.budget.amount = floor((scope.budget!.amount - spent) / nodes);
   }
   return share;
 }

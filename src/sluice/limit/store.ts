@@ -1,7 +1,8 @@
 /**
  * What the phases need of a store, be it this node's own memory or a Redis that several nodes share.
  *
- * A request's life: `admit`; when it has ended `begin_settlement`, then its line is written to the journal, then `settle`.
+ * A request's life: `admit`; when it has ended it is written into its reservation what it has used; `begin_settlement`, then its line
+ * is written to the journal, then `settle`.
  */
 
 import type { Verdict } from "./counters";
@@ -34,11 +35,13 @@ interface LimitStore {
   /** What is written to the journal from here to `settle` belongs to the same change. Returns whether `settle` may be called. */
   begin_settlement(reservation: Reservation): boolean;
   /**
-   * Settles a request: it has used so many tokens and cost so much. `file` and `offset`: the journal's inode, and where it ends
+   * Settles a request. `file` and `offset`: the journal's inode, and where it ends
    * behind the request's line; 0 if there is none. Returns a bit for each of the tenant's alerts that is due, as far as that is
    * known at once.
    */
-  settle(reservation: Reservation, tokens: number, nano_usd: number, now: number, file: number, offset: number): number;
+  settle(reservation: Reservation, now: number, file: number, offset: number): number;
+  /** What has been spent of a scope's budget in the present period, as far as this node knows; undefined if it does not. Never waits. */
+  spent_of(scope: Scope, now: number): number | undefined;
   /** How a tenant stands; undefined if the store can't be reached. May wait. */
   look_at(scope: Scope, now: number): Usage | undefined;
 }

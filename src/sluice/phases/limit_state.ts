@@ -5,7 +5,7 @@ import { realtime } from "../edge/clock";
 import { read_file } from "../edge/file";
 import { each_log_line } from "../edge/log_lines";
 import { write_private } from "../edge/mapped_file";
-import { complete, read_line, replay } from "../limit/replay";
+import { complete, read_line, replay, scopes_of } from "../limit/replay";
 import { change_scope, keep_scope, note_position, open_scope, put_counters } from "../limit/memory_store";
 import { new_counters, read_counters } from "../limit/counters";
 import { counters_line, read_counters_line, state_lines, state_text } from "../limit/state_file";
@@ -49,7 +49,8 @@ function counted_up_to(counters: Counters, inode: number, size: number): number 
 
 /** Whether a line is of a scope's owner. */
 function is_of(scope: Scope, line: ReplayedLine): boolean {
-  return scope.name === `tenant:${line.tenant}` || scope.name === `key:${line.tenant}/${line.key}`;
+  const [tenant, key, allowance] = scopes_of(line);
+  return scope.name === tenant || scope.name === key || scope.name === allowance;
 }
 
 /** Where the journal ends now. The inode is 0 if there is none. */
@@ -209,8 +210,10 @@ function restore_limits(store: MemoryStore): void {
     (text, inode, end) => {
       const line = read_line(text);
       if (line !== undefined) {
-        replay_for(restored.get(`tenant:${line.tenant}`), line, inode, sizes.get(inode), end, now);
-        replay_for(restored.get(`key:${line.tenant}/${line.key}`), line, inode, sizes.get(inode), end, now);
+        const [tenant, key, allowance] = scopes_of(line);
+        replay_for(restored.get(tenant), line, inode, sizes.get(inode), end, now);
+        replay_for(restored.get(key), line, inode, sizes.get(inode), end, now);
+        replay_for(restored.get(allowance), line, inode, sizes.get(inode), end, now);
       }
     },
   );

@@ -22,9 +22,11 @@ import type { RequestState } from "./state";
 /** Reserves what the request may need. Returns a refusal if a limit or the budget stands in its way. */
 function reserve(state: RequestState): Refusal | undefined {
   const key = state.principal!.scope;
-  const tenant = state.principal!.tenant.scope;
+  const { allowances, scope: tenant } = state.principal!.tenant;
+  const model = state.model!;
+  const allowance = allowances !== undefined ? allowances.get(model.name) : undefined;
   const { store } = gateway();
-  if (tenant === undefined && key === undefined) {
+  if (tenant === undefined && key === undefined && allowance === undefined) {
     return undefined;
   }
   const reading = state.reading!;
@@ -34,8 +36,7 @@ function reserve(state: RequestState): Refusal | undefined {
   if (store === undefined) {
     return refuse(503, "overloaded_error", "store_unavailable", "The gateway can't count this request now.");
   }
-  const model = state.model!;
-  const reservation = take_reservation(tenant, key, state.arrived);
+  const reservation = take_reservation(tenant, key, allowance, state.arrived);
   reservation.id = state.id;
   set_demand(reservation, reading, model.max_output_tokens, model.price);
   // It is known to the log phase from here on: the client may leave while another machine is asked.
@@ -50,7 +51,7 @@ function reserve(state: RequestState): Refusal | undefined {
     }
     return refusal;
   }
-  state.output_allowance = output_allowance(reservation, model.price);
+  state.output_allowance = output_allowance(reservation);
   return undefined;
 }
 
@@ -70,10 +71,10 @@ function write_standings(reservation: Reservation): void {
 }
 
 /**
- * Writes the request's line into the journal and settles what it had reserved. `tokens`: what it has used; `nano_usd`: what it
- * costs. Returns a bit for each alert of the tenant's budget that is due.
+ * Writes the request's line into the journal and settles what it had reserved. Returns a bit for each alert of the tenant's budget that
+ * is due.
  */
-function write_and_settle(store: LimitStore, journal: AppendFile | undefined, line: string, state: RequestState, tokens: number, nano_usd: number): number {
+function write_and_settle(store: LimitStore, journal: AppendFile | undefined, line: string, state: RequestState): number {
   const reservation = state.reservation!;
   const held = store.begin_settlement(reservation);
   if (journal !== undefined) {
@@ -82,7 +83,7 @@ function write_and_settle(store: LimitStore, journal: AppendFile | undefined, li
   let due = 0;
   if (held) {
     const end = journal !== undefined ? end_of(journal) : 0;
-    due = store.settle(reservation, tokens, nano_usd, realtime(), end > 0 ? journal!.inode : 0, end);
+    due = store.settle(reservation, realtime(), end > 0 ? journal!.inode : 0, end);
   }
   state.reservation = undefined;
   return_reservation(reservation);
@@ -119,34 +120,40 @@ function extend_reservation(state: RequestState): boolean {
   const granted = store.extend(reservation, math.ceil(MORE_TOKENS * model!.price!.output), realtime());
   reservation.nano_usd += granted;
   const before = state.output_allowance;
-  state.output_allowance = output_allowance(reservation, model!.price);
+  state.output_allowance = output_allowance(reservation);
   return state.output_allowance > before;
 }
 
-/** What a scope has spent in the present period, in nano-dollars. May wait, if the store is elsewhere. */
+/** What a tenant has spent in the present period, in nano-dollars, as far as this node knows. */
 function spent_by(store: LimitStore, scope: Scope): number {
-  const usage = store.look_at(scope, realtime());
-  return usage !== undefined ? usage.spent : 0;
+  return store.spent_of(scope, realtime()) ?? 0;
 }
 
-/** The share of its budget that each tenant has spent, for Prometheus. `rest` is called between them. */
+/** The share of its budget that each tenant has spent, and of what is free of each model, for Prometheus. `rest` is called between them. */
 function budget_metrics(rest: (this: void) => void): string {
   const { snapshot, store } = gateway();
-  const parts: string[] = [
+  const budgets: string[] = [
     "# HELP sluice_budget_used_ratio What a tenant has spent in the present period, as a share of its budget.\n",
     "# TYPE sluice_budget_used_ratio gauge\n",
   ];
+  const allowances: string[] = [
+    "# HELP sluice_free_used_ratio What a tenant has used in the present period of what is free of a model, as a share of it.\n",
+    "# TYPE sluice_free_used_ratio gauge\n",
+  ];
   for (const scope of snapshot.scopes) {
-    const { budget, owner } = scope;
-    if (store !== undefined && budget !== undefined && budget.nano_usd > 0) {
-      const usage = store.look_at(scope, realtime());
-      if (usage !== undefined) {
-        parts.push(`sluice_budget_used_ratio{tenant="${owner}"} ${string.format("%.9g", usage.spent / budget.nano_usd)}\n`);
+    const { budget, model, owner } = scope;
+    if (store !== undefined && budget !== undefined && budget.amount > 0) {
+      const spent = store.spent_of(scope, realtime());
+      if (spent !== undefined && model === undefined) {
+        budgets.push(`sluice_budget_used_ratio{tenant="${owner}"} ${string.format("%.9g", spent / budget.amount)}\n`);
+      }
+      if (spent !== undefined && spent > 0 && model !== undefined) {
+        allowances.push(`sluice_free_used_ratio{tenant="${owner}",model="${model}"} ${string.format("%.9g", spent / budget.amount)}\n`);
       }
       rest();
     }
   }
-  return parts.length === 2 ? "" : parts.join("");
+  return `${budgets.length === 2 ? "" : budgets.join("")}${allowances.length === 2 ? "" : allowances.join("")}`;
 }
 
 /** A whole number as JSON; `null` if it is not known. */
@@ -170,7 +177,7 @@ function limits_status(rest: (this: void) => void): string {
   for (const scope of snapshot.scopes) {
     if (store !== undefined && string.sub(scope.name, 1, 7) === "tenant:") {
       const usage = store.look_at(scope, realtime());
-      const budget = scope.budget !== undefined ? string.format("%d", scope.budget.nano_usd) : "null";
+      const budget = scope.budget !== undefined ? string.format("%d", scope.budget.amount) : "null";
       parts.push(
         `{"tenant":${encode_string(scope.owner)},"running":${number_text(usage?.running)},` +
           `"reserved_nano_usd":${number_text(usage?.reserved)},"spent_nano_usd":${number_text(usage?.spent)},"budget_nano_usd":${budget}}`,

@@ -11,6 +11,7 @@ import {
 import { summary } from "../guard/tally";
 import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
+import { free_tokens, used_free } from "../limit/allowance";
 import { cost } from "../ledger/price";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
@@ -46,7 +47,7 @@ function ending_of(state: RequestState, status: number): Ending {
 /** The record that every line is written from: nothing waits in this phase, so one is enough. */
 const record: JournalRecord = {
   id: "", time: 0, tenant: "", key: "", attempts: 0, status: 0, ending: "finished", input_tokens: 0, cached_input_tokens: 0,
-  output_tokens: 0, cost_nano_usd: 0, duration_ms: 0, held_ms: 0,
+  output_tokens: 0, cost_nano_usd: 0, free_units: 0, duration_ms: 0, held_ms: 0,
 };
 
 interface Charge {
@@ -55,9 +56,11 @@ interface Charge {
   output: number;
   from: "upstream" | "counted" | undefined;
   nano_usd: number;
+  /** How much of what is free was used. */
+  free: number;
 }
 
-const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined, nano_usd: 0 };
+const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined, nano_usd: 0, free: 0 };
 
 /** What the request is charged: what the upstream reported, else what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
@@ -80,6 +83,26 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   charge.input = answer !== undefined && answer.usage.input >= 0 ? answer.usage.input : reading.prompt_tokens;
   charge.output = answer !== undefined ? counted_output(answer) : 0;
   charge.from = "counted";
+}
+
+/** What the charge comes to in money, and for the reservation. */
+function set_cost(state: RequestState): void {
+  const { model, reservation } = state;
+  charge.nano_usd = 0;
+  charge.free = 0;
+  if (model === undefined || charge.from === undefined) {
+    return;
+  }
+  const { input, cached_input, output } = charge;
+  if (reservation === undefined) {
+    charge.nano_usd = cost(model.price, input, cached_input, output, 0);
+    return;
+  }
+  charge.nano_usd = cost(model.price, input, cached_input, output, free_tokens(reservation));
+  charge.free = used_free(reservation, input + output);
+  reservation.used_tokens = input + output;
+  reservation.cost_nano_usd = charge.nano_usd;
+  reservation.free_used = charge.free;
 }
 
 /** What the tenant's guard found, for the journal. */
@@ -121,6 +144,7 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
   record.usage_from = charge.from;
   record.reserved_tokens = reservation !== undefined ? reservation.tokens : undefined;
   record.cost_nano_usd = charge.nano_usd;
+  record.free_units = charge.free;
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
@@ -133,7 +157,7 @@ function write_journal(state: RequestState, line: string): void {
   const { journal, store } = gateway();
   if (state.reservation !== undefined && store !== undefined) {
     const { tenant } = state.reservation;
-    const due = write_and_settle(store, journal, line, state, charge.input + charge.output, charge.nano_usd);
+    const due = write_and_settle(store, journal, line, state);
     if (due !== 0) {
       give_alerts(tenant!, due, spent_by(store, tenant!), state.id);
     }
@@ -174,7 +198,7 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
-  charge.nano_usd = state.model !== undefined ? cost(state.model.price, charge.input, charge.cached_input, charge.output) : 0;
+  set_cost(state);
   if (charge.from !== undefined) {
     count_tokens(meter, charge.input, charge.cached_input, charge.output, charge.nano_usd);
   }

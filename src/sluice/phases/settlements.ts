@@ -5,7 +5,8 @@ import { read_slice } from "../edge/log_slice";
 import { is_final, run_scripts } from "../edge/redis";
 import { lock, unlock } from "../limit/memory_store";
 import { SETTLE } from "../limit/redis_scripts";
-import { QUEUE, note_spent } from "../limit/redis_store";
+import { note_heard } from "../limit/heard";
+import { QUEUE } from "../limit/redis_store";
 import { read_settled, read_settlement, settle_parts, settlement_of_line } from "../limit/settlement";
 import {
   begin_drain, confirm_settlements, end_drain, end_missed, first_settlements, keep_draining, missed_place, move_missed, settled_place,
@@ -62,10 +63,10 @@ function settle_all(shared: Shared, settlements: Settlement[]): number {
   for (const settlement of settlements) {
     const { text, error: complaint } = answers[done]!;
     if (text !== undefined) {
-      const [due, spent] = read_settled(text);
+      const [due, spent, reserved] = read_settled(text);
       const tenant = scopes.get(settlement.tenant) as Scope | undefined;
       if (due !== undefined && tenant !== undefined && tenant.budget !== undefined) {
-        note_spent(shared.store, tenant, settlement.arrived, spent);
+        note_heard(shared.store.memory.dictionary, tenant, settlement.arrived, spent, reserved);
         give_alerts(tenant, due, spent, settlement.id);
       }
     } else {
