@@ -4,6 +4,7 @@ import { monotonic, realtime } from "../edge/clock";
 import { is_worker_alive } from "../edge/process";
 import { probe, run_script } from "../edge/redis";
 import { redis_client } from "../edge/redis_connection";
+import { is_final } from "../edge/redis_error";
 import { may_ask, may_probe, new_breaker, note_failure, note_success } from "../limit/breaker";
 import { redis_limits } from "../limit/redis_store";
 import { added_place, note_missed } from "../limit/settlement_queue";
@@ -35,12 +36,11 @@ interface Shared {
   saved_at: number;
 }
 
-const PROBE_MS = 500;
-
 function note_up(up: boolean): void {
   set(gateway().catalogue.store_up.with([]), up ? 1 : 0);
 }
 
+/** Redis has answered as fast as an admission needs it. What has more time, such as a settlement, says nothing about that. */
 function succeeded(shared: Shared): void {
   if (note_success(shared.breaker)) {
     ngx.log(ngx.WARN, "sluice: Redis is back");
@@ -48,6 +48,7 @@ function succeeded(shared: Shared): void {
   }
 }
 
+/** Redis has not answered, or can't do now what it was asked. */
 function failed(shared: Shared, reason: string | undefined): void {
   if (!shared.breaker.open) {
     ngx.log(ngx.WARN, "sluice: Redis: ", reason);
@@ -72,15 +73,18 @@ function ask(
   observe_store(gateway().meters, monotonic() - began);
   if (answer !== undefined) {
     succeeded(shared);
+  } else if (is_final(reason ?? "")) {
+    // It says something about this tenant's keys, nothing about Redis.
+    ngx.log(ngx.ERR, "sluice: Redis can't count a request: ", reason);
   } else {
     failed(shared, reason);
   }
   return $multi(answer, reason, asked);
 }
 
-/** Every second: sees whether a Redis that was lost is back. */
+/** Every second: sees whether one that was lost is back, and as fast as it must be. */
 function tend_store(shared: Shared): void {
-  if (may_probe(shared.breaker, monotonic()) && probe(shared.client, math.max(PROBE_MS, shared.timeout_ms)) === undefined) {
+  if (may_probe(shared.breaker, monotonic()) && probe(shared.client, shared.timeout_ms) === undefined) {
     succeeded(shared);
   }
   note_up(!shared.breaker.open);
@@ -118,17 +122,16 @@ function lockable_queue(dictionary: SharedStore, queue: SettlementQueue): Memory
   };
 }
 
-/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined and a reason if something is missing for it. */
-function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefined, wake: (this: void, shared: Shared) => void): LuaMultiReturn<[store: LimitStore | undefined, reason: string | undefined]> {
+/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined if its dictionary is missing. */
+function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefined, wake: (this: void, shared: Shared) => void): LimitStore | undefined {
   const held = gateway();
-  const [client, reason] = redis_client(redis_options());
-  if (client === undefined || dictionary === undefined) {
-    return $multi(undefined, reason);
+  if (dictionary === undefined) {
+    return undefined;
   }
   const { lease_seconds, nodes, on_loss, timeout_ms } = held.snapshot.configuration.store.redis!;
   const queue: SettlementQueue = { dictionary, process: ngx.worker.pid(), is_alive: is_worker_alive };
   const shared: Shared = {
-    client, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
+    client: redis_client(redis_options()), timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
     store: {
       on_loss,
       nodes: nodes ?? 1,
@@ -144,8 +147,8 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   };
   held.shared = shared;
   note_up(true);
-  return $multi(redis_limits(shared.store), undefined);
+  return redis_limits(shared.store);
 }
 
-export { failed, open_shared_store, redis_options, succeeded, tend_store };
+export { failed, open_shared_store, tend_store };
 export type { Shared };
