@@ -1,12 +1,15 @@
 /** What a bad way to Redis, or a Redis that can't do all that it should, costs: no request more than its moment, and no settlement. */
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
+import { type NameServer, startNameServer } from "../support/name_server.ts";
 import { eventually } from "../support/processes.ts";
 import { type Redis, startRedis } from "../support/redis.ts";
 import { type RedisProxy, startRedisProxy } from "../support/redis_proxy.ts";
@@ -224,5 +227,53 @@ describe("answers that came before the connection broke", () => {
     await eventually("the alert comes", () => alerts.length > 0, 10000);
     expect(new Set(alerts)).toEqual(new Set(["acme"]));
     await new Promise((resolve) => hook.close(resolve));
+  });
+});
+
+describe("a Redis that has a name", () => {
+  /** Has the gateway ask this name server, in place of the machine's, and begin anew. */
+  async function askNames(gateway: Gateway, names: NameServer): Promise<void> {
+    const conf = join(gateway.runDir, "conf/http.conf");
+    const text = readFileSync(conf, "utf8");
+    const ours = `require("sluice.edge.dns").resolution().servers = { { "127.0.0.1", ${names.port} } }`;
+    if (!text.includes(ours)) writeFileSync(conf, text.replace(/(init_by_lua_block \{ sluice = [^\n]*) \}\n/, `$1 ${ours} }\n`));
+    expect(readFileSync(conf, "utf8")).toContain(ours);
+    const before = gateway.workers();
+    gateway.reload();
+    await eventually("new workers are there", () => gateway.workers().length === 1 && !gateway.workers().some((worker) => before.includes(worker)), 20000);
+  }
+
+  it("does not cost a request anything while the name server is silent", async () => {
+    const server = await redis();
+    const names = stopped(await startNameServer());
+    const gateway = await begin({ store: { url: `redis://redis.sluice.test:${server.port}`, timeout_ms: 500 } });
+    await askNames(gateway, names);
+
+    // Nothing is known: requests go without Redis.
+    await Promise.all(Array.from({ length: 10 }, () => askSoon(gateway)));
+    const asked = 10 + await askUntilLost(gateway);
+    expect(names.questions()).toBeGreaterThan(0);
+
+    names.silent = false;
+    await eventually("Redis is found", () => isUp(gateway), 20000);
+    await settled(server, asked);
+
+    // What is known serves on, over the second that it was to be known for; also for workers that come later.
+    names.silent = true;
+    const questions = names.questions();
+    let more = 0;
+    const until = Date.now() + 4000;
+    while (Date.now() < until) {
+      await askSoon(gateway);
+      more += 1;
+      await sleep(20);
+    }
+    expect(names.questions()).toBeGreaterThan(questions);
+    const lost = said(gateway, "Redis is lost");
+    await askNames(gateway, names);
+    await askSoon(gateway);
+    expect(await isUp(gateway)).toBe(true);
+    expect(said(gateway, "Redis is lost")).toBe(lost);
+    await settled(server, asked + more + 1);
   });
 });

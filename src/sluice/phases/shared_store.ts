@@ -1,6 +1,6 @@
 /** The Redis in which what was used is counted for several nodes: asks it, and notices when it is lost. */
 
-import { monotonic, realtime } from "../edge/clock";
+import { monotonic } from "../edge/clock";
 import { is_worker_alive } from "../edge/process";
 import { probe, run_script } from "../edge/redis";
 import { redis_client } from "../edge/redis_connection";
@@ -10,9 +10,9 @@ import { redis_limits } from "../limit/redis_store";
 import { added_place, note_missed } from "../limit/settlement_queue";
 import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
-import { address_of } from "../pool/names";
 import { gateway } from "./gateway";
 import { journal_end } from "./settled_place";
+import { store_address, store_names, tend_names } from "./store_names";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
 import type { MemoryStore } from "../limit/memory_store";
@@ -21,10 +21,12 @@ import type { RedisStore } from "../limit/redis_store";
 import type { SettlementQueue } from "../limit/settlement_queue";
 import type { LimitStore } from "../limit/store";
 import type { SharedStore } from "../metrics/aggregate";
+import type { StoreNames } from "./store_names";
 
 /** How a worker stands with Redis. */
 interface Shared {
   client: RedisClient;
+  names: StoreNames;
   timeout_ms: number;
   breaker: Breaker;
   queue: SettlementQueue;
@@ -82,8 +84,9 @@ function ask(
   return $multi(answer, reason, asked);
 }
 
-/** Every second: sees whether one that was lost is back, and as fast as it must be. */
+/** Every second: looks up where Redis is, and sees whether one that was lost is back, and as fast as it must be. */
 function tend_store(shared: Shared): void {
+  tend_names(shared.names);
   if (may_probe(shared.breaker, monotonic()) && probe(shared.client, shared.timeout_ms) === undefined) {
     succeeded(shared);
   }
@@ -91,7 +94,7 @@ function tend_store(shared: Shared): void {
 }
 
 /** What the configuration says of Redis, for the client. */
-function redis_options(): RedisOptions {
+function redis_options(names: StoreNames): RedisOptions {
   const { configuration, store } = gateway().snapshot;
   const { database, host, password, port, tls, user } = store!.redis;
   const { master, sentinel_password } = configuration.store.redis!;
@@ -104,8 +107,19 @@ function redis_options(): RedisOptions {
     sentinels: store!.sentinels,
     master: master ?? "",
     sentinel_password: sentinel_password ?? "",
-    address: (host) => address_of(gateway().names, host, realtime(), gateway().resolve),
+    address: (host) => store_address(names, host),
   };
+}
+
+/** At the start: has the names looked up before the first request needs them. */
+function know_places(names: StoreNames, { place, sentinels }: RedisOptions): void {
+  if (place !== undefined) {
+    store_address(names, place.host);
+  }
+  for (const { host } of sentinels) {
+    store_address(names, host);
+  }
+  tend_names(names);
 }
 
 /** The list of settlements as what can be locked; whoever finds the lock with a dead worker has the journal read again. */
@@ -128,10 +142,12 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   if (dictionary === undefined) {
     return undefined;
   }
+  const names = store_names(dictionary);
+  const options = redis_options(names);
   const { lease_seconds, nodes, on_loss, timeout_ms } = held.snapshot.configuration.store.redis!;
   const queue: SettlementQueue = { dictionary, process: ngx.worker.pid(), is_alive: is_worker_alive };
   const shared: Shared = {
-    client: redis_client(redis_options()), timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
+    client: redis_client(options), names, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
     store: {
       on_loss,
       nodes: nodes ?? 1,
@@ -147,6 +163,7 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   };
   held.shared = shared;
   note_up(true);
+  know_places(names, options);
   return redis_limits(shared.store);
 }
 
