@@ -4,9 +4,9 @@
 
 import { monotonic } from "./clock";
 import { abandon, failure, keep, open } from "./redis_connection";
-import { read_reply, run_command, write } from "./redis_wire";
+import { limit_time, read_reply, write } from "./redis_wire";
 import type { RedisClient } from "./redis_connection";
-import type { RedisReply, Wire } from "./redis_wire";
+import type { Wire } from "./redis_wire";
 
 const format = string.format;
 const match = string.match;
@@ -72,7 +72,10 @@ function add_command(pieces: string[], digest: string, parts: string[]): void {
 
 /** Tells Redis a script. The reply is its digest. */
 function load_script(wire: Wire, text: string): LuaMultiReturn<[reply: RedisReply, reason: string | undefined]> {
-  return run_command(wire, ["SCRIPT", "LOAD", text]);
+  if (!limit_time(wire)) {
+    return $multi(undefined, "timeout");
+  }
+  return wire.connection.script("LOAD", text);
 }
 
 /** Runs a script that Redis knows. */
@@ -219,13 +222,17 @@ function probe(client: RedisClient, timeout_ms: number): string | undefined {
     return closed ?? "no connection";
   }
   const { wire } = at;
-  const [reply, reason] = run_command(wire, ["SET", "sluice:probe", "1", "EX", "60"]);
+  if (!limit_time(wire)) {
+    wire.connection.close();
+    return "timeout";
+  }
+  const [reply, reason] = wire.connection.set("sluice:probe", "1", "EX", "60");
   const failed = failure(reply, reason);
   if (failed !== undefined) {
     abandon(client, wire);
     return failed;
   }
-  wire.socket.close();
+  wire.connection.close();
   return undefined;
 }
 

@@ -11,8 +11,8 @@
  */
 
 import { monotonic } from "./clock";
-import { has_rest, limit_time, new_wire, run_command } from "./redis_wire";
-import type { RedisReply, Wire } from "./redis_wire";
+import { has_rest, limit_time, new_wire } from "./redis_wire";
+import type { Wire } from "./redis_wire";
 
 interface RedisPlace {
   host: string;
@@ -35,6 +35,7 @@ interface RedisOptions {
 }
 
 interface RedisClient {
+  driver: RedisLibrary;
   options: RedisOptions;
   /** Where the master is, as far as is known. */
   place: RedisPlace | undefined;
@@ -54,10 +55,21 @@ interface Opened {
 const IDLE_MS = 60000;
 const POOL_SIZE = 128;
 
-function redis_client(options: RedisOptions): RedisClient {
+/** The library under the name it has here; or undefined and a reason, if it is not installed. */
+function find_library(): LuaMultiReturn<[library: RedisLibrary | undefined, reason: string | undefined]> {
+  for (const name of ["resty.redis", "nginx.redis"]) {
+    const [found, library] = pcall(require, name);
+    if (found) {
+      return $multi(library as RedisLibrary, undefined);
+    }
+  }
+  return $multi(undefined, "no Redis library is installed: Debian's package lua-nginx-redis, or OpenResty's resty.redis");
+}
+
+function redis_client(driver: RedisLibrary, options: RedisOptions): RedisClient {
   const { database, password, tls, user } = options;
   const pool = ngx.md5(`${tls} ${database} ${user.length} ${user} ${password}`);
-  return { options, place: options.place, pool, digests: new LuaTable() };
+  return { driver, options, place: options.place, pool, digests: new LuaTable() };
 }
 
 /** Why a step failed; undefined if it did not. */
@@ -77,26 +89,29 @@ function connect(
   if (address === undefined) {
     return $multi(undefined, unknown, false);
   }
-  const socket = ngx.socket.tcp();
-  const wire = new_wire(socket, deadline);
+  const [connection, impossible] = client.driver.new();
+  if (connection === undefined) {
+    return $multi(undefined, impossible, false);
+  }
+  const wire = new_wire(connection, deadline);
   if (!limit_time(wire)) {
     return $multi(undefined, "timeout", false);
   }
-  const [connected, reason] = socket.connect(address, place.port, { pool });
-  if (connected === undefined) {
+  const [connected, reason] = connection.connect(address, place.port, { pool });
+  if (connected === undefined || connected === false) {
     return $multi(undefined, reason ?? "no connection", false);
   }
-  const [times] = socket.getreusedtimes();
+  const [times] = connection.get_reused_times();
   const used = (times ?? 0) > 0;
   if (tls && !used) {
     if (!limit_time(wire)) {
-      socket.close();
+      connection.close();
       return $multi(undefined, "timeout", false);
     }
     // No session is kept: resty.core 0.1.25 throws if it is to be and the certificate is wrong.
-    const [session, complaint] = socket.sslhandshake(false, place.host, true);
+    const [session, complaint] = wire.socket.sslhandshake(false, place.host, true);
     if (session === undefined || session === false) {
-      socket.close();
+      connection.close();
       return $multi(undefined, complaint ?? "no TLS session", false);
     }
   }
@@ -105,15 +120,22 @@ function connect(
 
 /** Names ourselves to Redis on a new connection. Returns why that failed. */
 function greet(wire: Wire, user: string, password: string, database: number): string | undefined {
+  const { connection } = wire;
   if (password !== "") {
-    const [reply, reason] = run_command(wire, user !== "" ? ["AUTH", user, password] : ["AUTH", password]);
+    if (!limit_time(wire)) {
+      return "timeout";
+    }
+    const [reply, reason] = user !== "" ? connection.auth(user, password) : connection.auth(password);
     const failed = failure(reply, reason);
     if (failed !== undefined) {
       return failed;
     }
   }
   if (database !== 0) {
-    const [reply, reason] = run_command(wire, ["SELECT", string.format("%.0f", database)]);
+    if (!limit_time(wire)) {
+      return "timeout";
+    }
+    const [reply, reason] = connection.select(string.format("%.0f", database));
     return failure(reply, reason);
   }
   return undefined;
@@ -126,13 +148,13 @@ function ask_sentinel(client: RedisClient, sentinel: RedisPlace, deadline: numbe
   if (wire === undefined) {
     return $multi(undefined, reason);
   }
-  const refused = greet(wire, "", sentinel_password, 0);
+  const refused = greet(wire, "", sentinel_password, 0) ?? (limit_time(wire) ? undefined : "timeout");
   if (refused !== undefined) {
-    wire.socket.close();
+    wire.connection.close();
     return $multi(undefined, refused);
   }
-  const [reply, complaint] = run_command(wire, ["SENTINEL", "get-master-addr-by-name", master]);
-  wire.socket.close();
+  const [reply, complaint] = wire.connection.sentinel("get-master-addr-by-name", master);
+  wire.connection.close();
   if (typeof reply !== "object") {
     return $multi(undefined, reply === undefined ? complaint : `it knows no master ${master}: ${complaint}`);
   }
@@ -167,7 +189,10 @@ function forget_place(client: RedisClient): void {
 
 /** Whether the new connection leads to a master. Returns why not. */
 function check_role(wire: Wire): string | undefined {
-  const [reply, reason] = run_command(wire, ["ROLE"]);
+  if (!limit_time(wire)) {
+    return "timeout";
+  }
+  const [reply, reason] = wire.connection.role();
   const failed = failure(reply, reason);
   if (failed !== undefined) {
     return failed;
@@ -199,7 +224,7 @@ function open(client: RedisClient, deadline: number, fresh: boolean): LuaMultiRe
   if (!used) {
     const refused = greet(wire, user, password, database) ?? (client.options.place === undefined ? check_role(wire) : undefined);
     if (refused !== undefined) {
-      wire.socket.close();
+      wire.connection.close();
       forget_place(client);
       return $multi(undefined, refused);
     }
@@ -213,17 +238,17 @@ function open(client: RedisClient, deadline: number, fresh: boolean): LuaMultiRe
 /** Keeps a connection whose answers have all been read. */
 function keep(wire: Wire, fresh: boolean): void {
   if (fresh || has_rest(wire)) {
-    wire.socket.close();
+    wire.connection.close();
   } else {
-    wire.socket.setkeepalive(IDLE_MS, POOL_SIZE);
+    wire.connection.set_keepalive(IDLE_MS, POOL_SIZE);
   }
 }
 
 /** Closes a connection after a failure. */
 function abandon(client: RedisClient, wire: Wire): void {
-  wire.socket.close();
+  wire.connection.close();
   forget_place(client);
 }
 
-export { abandon, failure, keep, open, redis_client };
+export { abandon, failure, find_library, keep, open, redis_client };
 export type { RedisClient, RedisOptions, RedisPlace };

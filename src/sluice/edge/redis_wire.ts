@@ -1,13 +1,14 @@
 /**
- * What goes to and fro between the gateway and a Redis: commands and replies (https://redis.io/docs/reference/protocol-spec/,
- * RESP2), over a connection for one exchange.
+ * An exchange with a Redis, over a connection of lua-resty-redis. Its commands are the library's. Scripts, of which there is one for
+ * each request, go over its socket as the bytes that they are: the library makes some sixty strings of one, and waits anew for each
+ * part of a reply.
  *
- * All of an exchange ends at its deadline, however slowly bytes come: before each step the socket is given the time that is left, and
- * a read takes what has arrived, never waiting for a line or a length to be whole. nginx's own time limit begins anew
- * with each piece, and so did that of a library built upon it.
+ * All of an exchange ends at its deadline: before each step the socket is given the time that is left. A script's reply is read as
+ * it arrives, never waiting for a line or a length to be whole, since nginx's own time limit begins anew with each piece.
  *
- * Limits: a single send of more than the kernel takes at once may last twice as long as what is left, so that much is sent in parts;
- * a line or text of more than 16 KiB is no answer of ours.
+ * Limits: a command of the library's, such as logging in on a new connection, may take longer if its reply comes in drips; a single send of
+ * more than the kernel takes at once may last twice as long as what is left, so that much is sent in parts; a text of more than
+ * 16 KiB is no answer of ours.
  */
 
 import { monotonic } from "./clock";
@@ -16,11 +17,9 @@ const byte = string.byte;
 const find = string.find;
 const sub = string.sub;
 
-/** What Redis answers: text, a number or an array; false and its words, if that is an error or nothing; or nil and the reason, if nothing whole came. */
-type RedisReply = string | number | RedisReply[] | false | undefined;
-
 /** A connection, for one exchange. */
 interface Wire {
+  connection: RedisConnection;
   socket: TcpSocket;
   /** When the exchange has to have ended, in seconds on the clock that only goes forward. */
   deadline: number;
@@ -35,15 +34,12 @@ const READ_BYTES = 16384;
 const MOST_BYTES = 16384;
 const CRLF = "\r\n";
 
-/** What replies begin with: `$`, `-`, `+`, `:`, `*`. */
+/** What replies begin with: `$` and `-` (https://redis.io/docs/reference/protocol-spec/). */
 const BULK = 36;
 const ERROR = 45;
-const STATUS = 43;
-const INTEGER = 58;
-const ARRAY = 42;
 
-function new_wire(socket: TcpSocket, deadline: number): Wire {
-  return { socket, deadline, buffer: "", place: 1 };
+function new_wire(connection: RedisConnection, deadline: number): Wire {
+  return { connection, socket: connection._sock, deadline, buffer: "", place: 1 };
 }
 
 /** Leaves until the deadline for the next step. Returns false if nothing is left. */
@@ -117,8 +113,8 @@ function take_text(wire: Wire, length: number): LuaMultiReturn<[text: string | u
   return $multi(sub(wire.buffer, place, place + length - 1), undefined);
 }
 
-/** Reads a reply. Inside an array, an error or nothing is an empty text. */
-function read_reply(wire: Wire): LuaMultiReturn<[reply: RedisReply, reason: string | undefined]> {
+/** Reads a script's reply: a text; false and its words, if that is an error; or nil and the reason, if nothing whole came. */
+function read_reply(wire: Wire): LuaMultiReturn<[reply: string | false | undefined, reason: string | undefined]> {
   const [end, reason] = await_line(wire);
   if (end === undefined) {
     return $multi(undefined, reason);
@@ -130,48 +126,12 @@ function read_reply(wire: Wire): LuaMultiReturn<[reply: RedisReply, reason: stri
   if (kind === ERROR) {
     return $multi(false, rest);
   }
-  if (kind === STATUS) {
-    return $multi(rest, undefined);
-  }
-  const number = tonumber(rest);
-  if (number === undefined) {
+  const length = kind === BULK ? (tonumber(rest) ?? -1) : -1;
+  if (length < 0) {
     return $multi(undefined, "an answer of another kind");
   }
-  if (kind === INTEGER) {
-    return $multi(number, undefined);
-  }
-  if (number < 0) {
-    return $multi(false, "nothing");
-  }
-  if (kind === BULK) {
-    return take_text(wire, number);
-  }
-  if (kind !== ARRAY) {
-    return $multi(undefined, "an answer of another kind");
-  }
-  const replies: RedisReply[] = [];
-  for (const _ of $range(1, number)) {
-    const [reply, complaint] = read_reply(wire);
-    if (reply === undefined) {
-      return $multi(undefined, complaint);
-    }
-    replies.push(reply === false ? "" : reply);
-  }
-  return $multi(replies, undefined);
+  return take_text(wire, length);
 }
 
-/** Sends a command and reads the reply. */
-function run_command(wire: Wire, parts: string[]): LuaMultiReturn<[reply: RedisReply, reason: string | undefined]> {
-  const pieces = [`*${parts.length}${CRLF}`];
-  for (const part of parts) {
-    pieces.push(`$${part.length}${CRLF}${part}${CRLF}`);
-  }
-  const unsent = write(wire, pieces);
-  if (unsent !== undefined) {
-    return $multi(undefined, unsent);
-  }
-  return read_reply(wire);
-}
-
-export { has_rest, limit_time, new_wire, read_reply, run_command, write };
-export type { RedisReply, Wire };
+export { has_rest, limit_time, new_wire, read_reply, write };
+export type { Wire };

@@ -11,6 +11,7 @@ import { problem_text } from "../config/problem";
 import { start as start_watch } from "../config/watch";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
+import { find_library } from "../edge/redis_connection";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
@@ -102,7 +103,8 @@ function start(this: void): typeof PHASES {
   const [limits] = open_dictionary("sluice_limits");
   if (snapshot.store !== undefined) {
     const [settlements, missing] = open_dictionary("sluice_settlements");
-    const reason = restore_settlements(settlements, missing);
+    const [library, unusable] = find_library();
+    const reason = library === undefined ? unusable : restore_settlements(settlements, missing);
     if (reason !== undefined) {
       error(`sluice: ${path}: store.kind is redis: ${reason}`, 0);
     }

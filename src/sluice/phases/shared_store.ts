@@ -3,7 +3,7 @@
 import { monotonic } from "../edge/clock";
 import { is_worker_alive } from "../edge/process";
 import { probe, run_script } from "../edge/redis";
-import { redis_client } from "../edge/redis_connection";
+import { find_library, redis_client } from "../edge/redis_connection";
 import { is_final } from "../edge/redis_error";
 import { may_ask, may_probe, new_breaker, note_failure, note_success } from "../limit/breaker";
 import { redis_limits } from "../limit/redis_store";
@@ -136,10 +136,11 @@ function lockable_queue(dictionary: SharedStore, queue: SettlementQueue): Memory
   };
 }
 
-/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined if its dictionary is missing. */
+/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined if what the start has found is missing. */
 function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefined, wake: (this: void, shared: Shared) => void): LimitStore | undefined {
   const held = gateway();
-  if (dictionary === undefined) {
+  const [library] = find_library();
+  if (dictionary === undefined || library === undefined) {
     return undefined;
   }
   const names = store_names(dictionary);
@@ -147,7 +148,7 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   const { lease_seconds, nodes, on_loss, timeout_ms } = held.snapshot.configuration.store.redis!;
   const queue: SettlementQueue = { dictionary, process: ngx.worker.pid(), is_alive: is_worker_alive };
   const shared: Shared = {
-    client: redis_client(options), names, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
+    client: redis_client(library, options), names, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
     store: {
       on_loss,
       nodes: nodes ?? 1,
