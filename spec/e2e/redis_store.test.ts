@@ -393,7 +393,7 @@ describe("a Redis that is lost under load", () => {
     const names = Array.from({ length: 8 }, (_, index) => `tenant-${index}`);
     // Each has limits of its own, which every answer tells.
     const tenants = Object.fromEntries(names.map((name, index) => [name, { limits: { requests_per_day: 100000 + index, tokens_per_day: 100000000 + index } }]));
-    const gateway = await begin(server, { tenants, store: { on_loss: "allow", timeout_ms: 20 } });
+    const gateway = await begin(server, { tenants, store: { on_loss: "allow", timeout_ms: 20, lease_seconds: 60 } });
     let going = true;
     let told = 0;
     const clients = together(16, async (index) => {

@@ -176,3 +176,69 @@ describe("a name", function()
         assert.equal(1, asked.count)
     end)
 end)
+
+describe("a name whose address must not be waited for", function()
+    local known_address, due_names, look_up_name = names_module.known_address, names_module.due_names, names_module.look_up_name
+
+    local function nothing() return nil end
+
+    it("has none until a timer has looked it up, and says so at once", function()
+        local names = names_module.new_names()
+        local address, reason = known_address(names, "redis", nothing)
+        assert.is_nil(address)
+        assert.equal("no address is known of redis: it has not been looked up yet", reason)
+        assert.same({ "redis" }, due_names(names, 0))
+        assert.same({ n = 3, nil, "timeout", true }, { n = 3, look_up_name(names, "redis", 0, resolver({ reason = "timeout" })) })
+        assert.equal("no address is known of redis: timeout", (select(2, known_address(names, "redis", nothing))))
+        -- Told once, until it succeeds.
+        assert.is_false((select(3, look_up_name(names, "redis", 1, resolver({ reason = "timeout" })))))
+        assert.same({ "1.1.1.1" }, (look_up_name(names, "redis", 2, resolver({ addresses = { "1.1.1.1" }, seconds = 10 }))))
+        assert.equal("1.1.1.1", known_address(names, "redis", nothing))
+        assert.is_true((select(3, look_up_name(names, "redis", 20, resolver({ reason = "timeout" })))))
+    end)
+
+    it("has those that somebody knew, and is looked up all the same", function()
+        local names = names_module.new_names()
+        local asked = {}
+        local function recall(host)
+            asked[#asked + 1] = host
+            return { "1.1.1.1", "2.2.2.2" }
+        end
+        assert.equal("1.1.1.1", known_address(names, "redis", recall))
+        assert.equal("2.2.2.2", known_address(names, "redis", recall))
+        assert.same({ "redis" }, asked)
+        assert.same({ "redis" }, due_names(names, 0))
+    end)
+
+    it("is due before its records expire, and keeps its addresses for as long as nothing newer is known", function()
+        local names = names_module.new_names()
+        known_address(names, "redis", nothing)
+        look_up_name(names, "redis", 100, resolver({ addresses = { "1.1.1.1" }, seconds = 30 }))
+        assert.same({}, due_names(names, 127.9))
+        assert.same({ "redis" }, due_names(names, 128))
+        look_up_name(names, "redis", 128, resolver({ reason = "timeout" }))
+        assert.equal("1.1.1.1", known_address(names, "redis", nothing))
+        assert.same({ "redis" }, due_names(names, 1e6))
+        assert.equal("1.1.1.1", known_address(names, "redis", nothing))
+        look_up_name(names, "redis", 1e6, resolver({ addresses = { "2.2.2.2" }, seconds = 30 }))
+        assert.equal("2.2.2.2", known_address(names, "redis", nothing))
+        assert.same({}, due_names(names, 1e6))
+    end)
+
+    it("is looked up once at a time, and again if a lookup never came back", function()
+        local names = names_module.new_names()
+        known_address(names, "redis", nothing)
+        local waiting = coroutine.create(function() look_up_name(names, "redis", 100, function() coroutine.yield() end) end)
+        assert(coroutine.resume(waiting))
+        assert.same({}, due_names(names, 101))
+        assert.same({}, due_names(names, 110))
+        assert.same({ "redis" }, due_names(names, 110.1))
+    end)
+
+    it("that is an address is never due", function()
+        local names = names_module.new_names()
+        assert.equal("10.0.0.1", known_address(names, "10.0.0.1", never))
+        assert.equal("[::1]", known_address(names, "::1", never))
+        assert.same({}, due_names(names, 1e9))
+    end)
+end)

@@ -111,12 +111,17 @@ function resolution(): Resolution {
   return prepared;
 }
 
+/** The addresses that /etc/hosts has for a name. Does not wait. */
+function written_addresses(name: string): string[] | undefined {
+  return resolution().hosts.get(string.lower(name)) as string[] | undefined;
+}
+
 /** A name's addresses and for how many seconds they hold; or why there are none. Waits; not in filters or the log phase. */
 function resolve_name(
   name: string,
 ): LuaMultiReturn<[addresses: string[] | undefined, seconds: number, reason: string | undefined]> {
-  const { hosts, library, servers } = resolution();
-  const local = hosts.get(string.lower(name));
+  const { library, servers } = resolution();
+  const local = written_addresses(name);
   if (local !== undefined) {
     return $multi(local, HOSTS_SECONDS, undefined);
   }
@@ -141,4 +146,4 @@ function resolve_name(
   return $multi(undefined, 0, problem ?? "no such name");
 }
 
-export { resolution, resolve_name };
+export { resolution, resolve_name, written_addresses };

@@ -3,14 +3,13 @@
  */
 
 import { monotonic } from "./clock";
-import { abandon, failure, keep, limit_time, open } from "./redis_connection";
+import { abandon, failure, keep, open } from "./redis_connection";
+import { limit_time, read_reply, write } from "./redis_wire";
 import type { RedisClient } from "./redis_connection";
+import type { Wire } from "./redis_wire";
 
-const byte = string.byte;
-const find = string.find;
 const format = string.format;
 const match = string.match;
-const sub = string.sub;
 
 /** What Redis answered to a script: a text, or an error. */
 interface ScriptAnswer {
@@ -26,24 +25,8 @@ const KEYS = 7;
 /** EVALSHA, the script's digest, how many keys there are, the keys, and how long the argument is. */
 const COMMAND = `*11\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n${KEYS}\r\n${string.rep("$%d\r\n%s\r\n", KEYS)}$%d\r\n`;
 
-/** What answers begin with: `$` and `-`. */
-const BULK = 36;
-const ERROR = 45;
-
-/** Redis can't take a command now, or not from us, whatever it is: another Redis, or the same one later, may. */
-const LOST = [
-  "READONLY", "OOM", "LOADING", "MASTERDOWN", "MISCONF", "BUSY", "NOAUTH", "NOPERM", "WRONGPASS", "NOREPLICAS", "NOSCRIPT", "CLUSTERDOWN", "UNKILLABLE",
-];
-
-/** Whether an error is that of a script which has run, and would be the same at the next try. Anything else passes. */
-function is_final(error: string): boolean {
-  for (const word of LOST) {
-    if (find(error, word, 1, true)[0] === 1) {
-      return false;
-    }
-  }
-  return find(error, "script", 1, true)[0] !== undefined;
-}
+/** So many scripts are sent at once, which is some ten kilobytes. */
+const SENT_AT_ONCE = 16;
 
 function hexadecimal(this: void, character: string): string {
   return string.format("%02x", string.byte(character));
@@ -64,14 +47,14 @@ function was_dead(used: boolean, reason: string): boolean {
   return used && reason !== "timeout";
 }
 
-function is_unknown_script(reply: string | false | undefined, reason: string | undefined): boolean {
+function is_unknown_script(reply: RedisReply, reason: string | undefined): boolean {
   return reply === false && match(reason ?? "", "^NOSCRIPT")[0] !== undefined;
 }
 
 /**
- * Adds EVALSHA of a script with its seven keys and its other parts as one argument, as it goes over the wire
- * (https://redis.io/docs/reference/protocol-spec/). Written here because the library makes some sixty strings of it. The
- * argument stays a text of its own: what stands before it is the same for many requests, and is made once.
+ * Adds EVALSHA of a script with its seven keys and its other parts as one argument, as it goes over the wire: three strings in place
+ * of the sixty that one for each length and part would be. The argument stays a text of its own: what stands before it is the
+ * same for many requests, and is made once.
  */
 function add_command(pieces: string[], digest: string, parts: string[]): void {
   const [first, second, third, fourth, fifth, sixth, seventh] = parts as unknown as Keys;
@@ -87,39 +70,23 @@ function add_command(pieces: string[], digest: string, parts: string[]): void {
   pieces.push("\r\n");
 }
 
-/** Reads the answer of a script, which is a text; or false and the error; or nil and the reason. */
-function read_answer(socket: TcpSocket): LuaMultiReturn<[reply: string | false | undefined, reason: string | undefined]> {
-  const [line, reason] = socket.receive("*l");
-  if (line === undefined) {
-    return $multi(undefined, reason);
+/** Tells Redis a script. The reply is its digest. */
+function load_script(wire: Wire, text: string): LuaMultiReturn<[reply: RedisReply, reason: string | undefined]> {
+  if (!limit_time(wire)) {
+    return $multi(undefined, "timeout");
   }
-  const kind = byte(line);
-  if (kind === BULK) {
-    const length = tonumber(sub(line, 2)) ?? -1;
-    if (length >= 0) {
-      const [data, complaint] = socket.receive(length + 2);
-      if (data === undefined) {
-        return $multi(undefined, complaint);
-      }
-      return $multi(sub(data, 1, length), undefined);
-    }
-  }
-  if (kind === ERROR) {
-    return $multi(false, sub(line, 2));
-  }
-  return $multi(undefined, "an answer of another kind");
+  return wire.connection.script("LOAD", text);
 }
 
 /** Runs a script that Redis knows. */
-function evaluate(connection: RedisConnection, digest: string, parts: string[]): LuaMultiReturn<[reply: string | false | undefined, reason: string | undefined]> {
-  const socket = connection._sock;
+function evaluate(wire: Wire, digest: string, parts: string[]): LuaMultiReturn<[reply: RedisReply, reason: string | undefined]> {
   const pieces: string[] = [];
   add_command(pieces, digest, parts);
-  const [sent, reason] = socket.send(pieces);
-  if (sent === undefined) {
-    return $multi(undefined, reason);
+  const unsent = write(wire, pieces);
+  if (unsent !== undefined) {
+    return $multi(undefined, unsent);
   }
-  return read_answer(socket);
+  return read_reply(wire);
 }
 
 /**
@@ -140,23 +107,19 @@ function run_script(
     if (at === undefined) {
       return $multi(undefined, closed, asked);
     }
-    const { connection, used, fresh } = at;
-    if (!limit_time(connection, deadline)) {
-      connection.close();
-      return $multi(undefined, "timeout", asked);
-    }
-    let [reply, reason] = evaluate(connection, digest, parts);
-    if (is_unknown_script(reply, reason) && limit_time(connection, deadline)) {
-      const [loaded] = connection.script("LOAD", text);
-      if (typeof loaded === "string" && limit_time(connection, deadline)) {
-        [reply, reason] = evaluate(connection, digest, parts);
+    const { wire, used, fresh } = at;
+    let [reply, reason] = evaluate(wire, digest, parts);
+    if (is_unknown_script(reply, reason)) {
+      [reply, reason] = load_script(wire, text);
+      if (typeof reply === "string") {
+        [reply, reason] = evaluate(wire, digest, parts);
       }
     }
     if (typeof reply === "string") {
-      keep(connection, fresh);
+      keep(wire, fresh);
       return $multi(reply, undefined, true);
     }
-    abandon(client, connection);
+    abandon(client, wire);
     if (reply === false) {
       // An error: the script has not changed anything.
       return $multi(undefined, reason ?? "an error", asked);
@@ -169,26 +132,45 @@ function run_script(
   return $multi(undefined, "closed", asked);
 }
 
-/** Runs a script for each list, all at once. Returns an answer for each; or nil and the reason, unless all have come. */
-function evaluate_all(connection: RedisConnection, digest: string, lists: string[][]): LuaMultiReturn<[answers: ScriptAnswer[] | undefined, reason: string | undefined]> {
-  const socket = connection._sock;
-  const pieces: string[] = [];
-  for (const parts of lists) {
-    add_command(pieces, digest, parts);
-  }
-  const [sent, reason] = socket.send(pieces);
-  if (sent === undefined) {
-    return $multi(undefined, reason);
-  }
-  const answers: ScriptAnswer[] = [];
-  for (const _ of $range(1, lists.length)) {
-    const [text, complaint] = read_answer(socket);
-    if (text === undefined) {
-      return $multi(undefined, complaint);
+/** Sends a script with each list from the `first` on. Returns why it can't. */
+function send_all(wire: Wire, digest: string, lists: string[][], first: number): string | undefined {
+  for (const begin of $range(first, lists.length - 1, SENT_AT_ONCE)) {
+    const pieces: string[] = [];
+    for (const index of $range(begin, math.min(begin + SENT_AT_ONCE, lists.length) - 1)) {
+      add_command(pieces, digest, lists[index]!);
     }
-    answers.push(text !== false ? { text, error: undefined } : { text: undefined, error: complaint ?? "an error" });
+    const unsent = write(wire, pieces);
+    if (unsent !== undefined) {
+      return unsent;
+    }
   }
-  return $multi(answers, undefined);
+  return undefined;
+}
+
+/**
+ * Runs a script for each list that has no answer yet, all at once, and adds the answers. Returns why some are missing. `NOSCRIPT`: from
+ * there on Redis did not know the script, or not always; nothing else is left to be read.
+ */
+function evaluate_all(wire: Wire, digest: string, lists: string[][], answers: ScriptAnswer[]): string | undefined {
+  const first = answers.length;
+  const unsent = send_all(wire, digest, lists, first);
+  if (unsent !== undefined) {
+    return unsent;
+  }
+  let unknown: string | undefined;
+  for (const _ of $range(first, lists.length - 1)) {
+    const [reply, reason] = read_reply(wire);
+    if (typeof reply !== "string" && reply !== false) {
+      return reason ?? "an answer of another kind";
+    }
+    if (unknown === undefined && is_unknown_script(reply, reason)) {
+      unknown = reason;
+    }
+    if (unknown === undefined) {
+      answers.push(reply !== false ? { text: reply, error: undefined } : { text: undefined, error: reason ?? "an error" });
+    }
+  }
+  return unknown;
 }
 
 /** Whether none of the answers is an error. */
@@ -201,73 +183,58 @@ function are_texts(answers: ScriptAnswer[]): boolean {
   return true;
 }
 
-/** Whether Redis did not know the script for one of them; those for which it did may be asked again. */
-function is_unknown(answers: ScriptAnswer[]): boolean {
-  for (const { error: complaint } of answers) {
-    if (complaint !== undefined && is_unknown_script(false, complaint)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 /**
- * Runs a script for each list of keys and arguments, in order, within so many milliseconds. Returns the answers; or
- * undefined and the reason, in which case some may have been run.
+ * Runs a script for each list of keys and arguments, in order, within so many milliseconds. Returns the answers that came, which are
+ * those of the first lists; and the reason, if there are more lists than answers: those may have been run or not.
  */
 function run_scripts(
   client: RedisClient,
   text: string,
   lists: string[][],
   timeout_ms: number,
-): LuaMultiReturn<[answers: ScriptAnswer[] | undefined, reason: string | undefined]> {
+): LuaMultiReturn<[answers: ScriptAnswer[], reason: string | undefined]> {
   const deadline = monotonic() + timeout_ms / 1000;
   const digest = digest_of(client, text);
+  const answers: ScriptAnswer[] = [];
   const [at, closed] = open(client, deadline, false);
   if (at === undefined) {
-    return $multi(undefined, closed);
+    return $multi(answers, closed ?? "no connection");
   }
-  const { connection } = at;
-  if (!limit_time(connection, deadline)) {
-    connection.close();
-    return $multi(undefined, "timeout");
+  const { wire } = at;
+  let reason = evaluate_all(wire, digest, lists, answers);
+  if (is_unknown_script(false, reason)) {
+    const [loaded, complaint] = load_script(wire, text);
+    reason = failure(loaded, complaint) ?? evaluate_all(wire, digest, lists, answers);
   }
-  let [answers, reason] = evaluate_all(connection, digest, lists);
-  if (answers !== undefined && is_unknown(answers) && limit_time(connection, deadline)) {
-    const [loaded] = connection.script("LOAD", text);
-    if (typeof loaded === "string" && limit_time(connection, deadline)) {
-      [answers, reason] = evaluate_all(connection, digest, lists);
-    }
-  }
-  if (answers !== undefined && are_texts(answers)) {
-    keep(connection, false);
+  if (reason === undefined && are_texts(answers)) {
+    keep(wire, false);
   } else {
-    abandon(client, connection);
+    abandon(client, wire);
   }
   return $multi(answers, reason);
 }
 
-/** Whether Redis takes a change now. Returns why not. */
+/** Whether Redis takes a change now, on a new connection and within so many milliseconds. Returns why not. */
 function probe(client: RedisClient, timeout_ms: number): string | undefined {
   const deadline = monotonic() + timeout_ms / 1000;
   const [at, closed] = open(client, deadline, true);
   if (at === undefined) {
     return closed ?? "no connection";
   }
-  const { connection } = at;
-  if (!limit_time(connection, deadline)) {
-    connection.close();
+  const { wire } = at;
+  if (!limit_time(wire)) {
+    wire.connection.close();
     return "timeout";
   }
-  const [reply, reason] = connection.set("sluice:probe", "1", "EX", "60");
+  const [reply, reason] = wire.connection.set("sluice:probe", "1", "EX", "60");
   const failed = failure(reply, reason);
   if (failed !== undefined) {
-    abandon(client, connection);
+    abandon(client, wire);
     return failed;
   }
-  connection.close();
+  wire.connection.close();
   return undefined;
 }
 
-export { is_final, probe, run_script, run_scripts };
+export { probe, run_script, run_scripts };
 export type { ScriptAnswer };

@@ -1,6 +1,5 @@
 /**
- * Connections to Redis, or to the master that Sentinels name, over the library that comes with OpenResty (`resty.redis`; Debian's
- * lua-nginx-redis names it `nginx.redis`).
+ * Connections to Redis, or to the master that Sentinels name.
  *
  * A connection goes back to the worker's pool only after a whole answer that is no error; all others are closed, since an answer that
  * comes late would be taken for that of the next request. Pools are kept apart by place, user, password, database and TLS.
@@ -12,6 +11,8 @@
  */
 
 import { monotonic } from "./clock";
+import { has_rest, limit_time, new_wire } from "./redis_wire";
+import type { Wire } from "./redis_wire";
 
 interface RedisPlace {
   host: string;
@@ -29,13 +30,13 @@ interface RedisOptions {
   /** What the Sentinels call it, and the password that they want themselves. */
   master: string;
   sentinel_password: string;
-  /** Gives an address for a host's name. May wait. */
+  /** Gives the address that is known for a host's name, or says why there is none. Does not wait. */
   address: (this: void, host: string) => LuaMultiReturn<[address: string | undefined, reason: string | undefined]>;
 }
 
 interface RedisClient {
-  options: RedisOptions;
   driver: RedisLibrary;
+  options: RedisOptions;
   /** Where the master is, as far as is known. */
   place: RedisPlace | undefined;
   /** What the pool of its connections is called, but for the place. */
@@ -46,46 +47,29 @@ interface RedisClient {
 
 /** A connection, and whether it has been used before. */
 interface Opened {
-  connection: RedisConnection;
+  wire: Wire;
   used: boolean;
   fresh: boolean;
 }
 
 const IDLE_MS = 60000;
 const POOL_SIZE = 128;
-/** Less than this is no time to do anything in. */
-const SPARE_MS = 1;
 
-/** The library under the name it has here; undefined if it is not installed. */
-function find_library(): RedisLibrary | undefined {
+/** The library under the name it has here; or undefined and a reason, if it is not installed. */
+function find_library(): LuaMultiReturn<[library: RedisLibrary | undefined, reason: string | undefined]> {
   for (const name of ["resty.redis", "nginx.redis"]) {
     const [found, library] = pcall(require, name);
     if (found) {
-      return library as RedisLibrary;
+      return $multi(library as RedisLibrary, undefined);
     }
   }
-  return undefined;
+  return $multi(undefined, "no Redis library is installed: Debian's package lua-nginx-redis, or OpenResty's resty.redis");
 }
 
-/** A client; or undefined and the reason. */
-function redis_client(options: RedisOptions): LuaMultiReturn<[client: RedisClient | undefined, reason: string | undefined]> {
-  const library = find_library();
-  if (library === undefined) {
-    return $multi(undefined, "no Redis library is installed: Debian's package lua-nginx-redis, or OpenResty's resty.redis");
-  }
+function redis_client(driver: RedisLibrary, options: RedisOptions): RedisClient {
   const { database, password, tls, user } = options;
   const pool = ngx.md5(`${tls} ${database} ${user.length} ${user} ${password}`);
-  return $multi({ options, driver: library, place: options.place, pool, digests: new LuaTable() }, undefined);
-}
-
-/** Leaves until the deadline for the next step. Returns false if nothing is left. */
-function limit_time(connection: RedisConnection, deadline: number): boolean {
-  const left = math.floor((deadline - monotonic()) * 1000);
-  if (left < SPARE_MS) {
-    return false;
-  }
-  connection.set_timeout(left);
-  return true;
+  return { driver, options, place: options.place, pool, digests: new LuaTable() };
 }
 
 /** Why a step failed; undefined if it did not. */
@@ -93,14 +77,14 @@ function failure(reply: RedisReply, reason: string | undefined): string | undefi
   return reply === undefined || reply === false ? (reason ?? "no answer") : undefined;
 }
 
-/** Opens a connection to a place. `pool`: undefined for one that won't be kept. */
+/** Opens a connection to a place. */
 function connect(
   client: RedisClient,
   place: RedisPlace,
   pool: string,
   tls: boolean,
   deadline: number,
-): LuaMultiReturn<[connection: RedisConnection | undefined, reason: string | undefined, used: boolean]> {
+): LuaMultiReturn<[wire: Wire | undefined, reason: string | undefined, used: boolean]> {
   const [address, unknown] = client.options.address(place.host);
   if (address === undefined) {
     return $multi(undefined, unknown, false);
@@ -109,7 +93,8 @@ function connect(
   if (connection === undefined) {
     return $multi(undefined, impossible, false);
   }
-  if (!limit_time(connection, deadline)) {
+  const wire = new_wire(connection, deadline);
+  if (!limit_time(wire)) {
     return $multi(undefined, "timeout", false);
   }
   const [connected, reason] = connection.connect(address, place.port, { pool });
@@ -119,24 +104,25 @@ function connect(
   const [times] = connection.get_reused_times();
   const used = (times ?? 0) > 0;
   if (tls && !used) {
-    if (!limit_time(connection, deadline)) {
+    if (!limit_time(wire)) {
       connection.close();
       return $multi(undefined, "timeout", false);
     }
     // No session is kept: resty.core 0.1.25 throws if it is to be and the certificate is wrong.
-    const [session, complaint] = connection._sock.sslhandshake(false, place.host, true);
+    const [session, complaint] = wire.socket.sslhandshake(false, place.host, true);
     if (session === undefined || session === false) {
       connection.close();
       return $multi(undefined, complaint ?? "no TLS session", false);
     }
   }
-  return $multi(connection, undefined, used);
+  return $multi(wire, undefined, used);
 }
 
 /** Names ourselves to Redis on a new connection. Returns why that failed. */
-function greet(connection: RedisConnection, user: string, password: string, database: number, deadline: number): string | undefined {
+function greet(wire: Wire, user: string, password: string, database: number): string | undefined {
+  const { connection } = wire;
   if (password !== "") {
-    if (!limit_time(connection, deadline)) {
+    if (!limit_time(wire)) {
       return "timeout";
     }
     const [reply, reason] = user !== "" ? connection.auth(user, password) : connection.auth(password);
@@ -146,10 +132,10 @@ function greet(connection: RedisConnection, user: string, password: string, data
     }
   }
   if (database !== 0) {
-    if (!limit_time(connection, deadline)) {
+    if (!limit_time(wire)) {
       return "timeout";
     }
-    const [reply, reason] = connection.select(database);
+    const [reply, reason] = connection.select(string.format("%.0f", database));
     return failure(reply, reason);
   }
   return undefined;
@@ -158,21 +144,21 @@ function greet(connection: RedisConnection, user: string, password: string, data
 /** Asks one Sentinel where the master is. */
 function ask_sentinel(client: RedisClient, sentinel: RedisPlace, deadline: number): LuaMultiReturn<[place: RedisPlace | undefined, reason: string | undefined]> {
   const { master, sentinel_password } = client.options;
-  const [connection, reason] = connect(client, sentinel, `sluice:sentinel:${sentinel.host}:${sentinel.port}`, false, deadline);
-  if (connection === undefined) {
+  const [wire, reason] = connect(client, sentinel, `sluice:sentinel:${sentinel.host}:${sentinel.port}`, false, deadline);
+  if (wire === undefined) {
     return $multi(undefined, reason);
   }
-  const refused = greet(connection, "", sentinel_password, 0, deadline);
-  if (refused !== undefined || !limit_time(connection, deadline)) {
-    connection.close();
-    return $multi(undefined, refused ?? "timeout");
+  const refused = greet(wire, "", sentinel_password, 0) ?? (limit_time(wire) ? undefined : "timeout");
+  if (refused !== undefined) {
+    wire.connection.close();
+    return $multi(undefined, refused);
   }
-  const [reply, complaint] = connection.sentinel("get-master-addr-by-name", master);
-  connection.close();
+  const [reply, complaint] = wire.connection.sentinel("get-master-addr-by-name", master);
+  wire.connection.close();
   if (typeof reply !== "object") {
-    return $multi(undefined, complaint ?? `it knows no master ${master}`);
+    return $multi(undefined, reply === undefined ? complaint : `it knows no master ${master}: ${complaint}`);
   }
-  const [host, port] = reply as unknown as string[];
+  const [host, port] = reply as string[];
   return $multi({ host: host!, port: tonumber(port)! }, undefined);
 }
 
@@ -202,20 +188,20 @@ function forget_place(client: RedisClient): void {
 }
 
 /** Whether the new connection leads to a master. Returns why not. */
-function check_role(connection: RedisConnection, deadline: number): string | undefined {
-  if (!limit_time(connection, deadline)) {
+function check_role(wire: Wire): string | undefined {
+  if (!limit_time(wire)) {
     return "timeout";
   }
-  const [reply, reason] = connection.role();
+  const [reply, reason] = wire.connection.role();
   const failed = failure(reply, reason);
   if (failed !== undefined) {
     return failed;
   }
-  const [role] = reply as unknown as string[];
+  const [role] = reply as string[];
   return role === "master" ? undefined : `READONLY its role is ${role}`;
 }
 
-const opened: Opened = { connection: undefined as unknown as RedisConnection, used: false, fresh: false };
+const opened: Opened = { wire: undefined as unknown as Wire, used: false, fresh: false };
 
 /** Opens a connection to Redis, or takes one that was kept unless it is to be `fresh`. The result is overwritten by the next call. */
 function open(client: RedisClient, deadline: number, fresh: boolean): LuaMultiReturn<[opened: Opened | undefined, reason: string | undefined]> {
@@ -230,39 +216,39 @@ function open(client: RedisClient, deadline: number, fresh: boolean): LuaMultiRe
     client.place = found;
   }
   const pool = `sluice:${place.host}:${place.port}:${client.pool}`;
-  const [connection, reason, used] = connect(client, place, fresh ? `${pool}:fresh` : pool, tls, deadline);
-  if (connection === undefined) {
+  const [wire, reason, used] = connect(client, place, fresh ? `${pool}:fresh` : pool, tls, deadline);
+  if (wire === undefined) {
     forget_place(client);
     return $multi(undefined, reason);
   }
   if (!used) {
-    const refused = greet(connection, user, password, database, deadline) ?? (client.options.place === undefined ? check_role(connection, deadline) : undefined);
+    const refused = greet(wire, user, password, database) ?? (client.options.place === undefined ? check_role(wire) : undefined);
     if (refused !== undefined) {
-      connection.close();
+      wire.connection.close();
       forget_place(client);
       return $multi(undefined, refused);
     }
   }
-  opened.connection = connection;
+  opened.wire = wire;
   opened.used = used;
   opened.fresh = fresh;
   return $multi(opened, undefined);
 }
 
 /** Keeps a connection whose answers have all been read. */
-function keep(connection: RedisConnection, fresh: boolean): void {
-  if (fresh) {
-    connection.close();
+function keep(wire: Wire, fresh: boolean): void {
+  if (fresh || has_rest(wire)) {
+    wire.connection.close();
   } else {
-    connection.set_keepalive(IDLE_MS, POOL_SIZE);
+    wire.connection.set_keepalive(IDLE_MS, POOL_SIZE);
   }
 }
 
 /** Closes a connection after a failure. */
-function abandon(client: RedisClient, connection: RedisConnection): void {
-  connection.close();
+function abandon(client: RedisClient, wire: Wire): void {
+  wire.connection.close();
   forget_place(client);
 }
 
-export { abandon, failure, keep, limit_time, open, redis_client };
+export { abandon, failure, find_library, keep, open, redis_client };
 export type { RedisClient, RedisOptions, RedisPlace };

@@ -43,7 +43,7 @@ function may_probe(breaker: Breaker, now: number): boolean {
   return true;
 }
 
-/** The store has answered. Returns whether that closes the breaker. */
+/** The store has answered in the time that a request gives it. Returns whether that closes the breaker. */
 function note_success(breaker: Breaker): boolean {
   const closes = breaker.open;
   breaker.failures = 0;

@@ -83,7 +83,8 @@ function declare_all(most_series?: number): Catalogue {
       "sluice_config_last_reload_success", "1 if every worker took the last configuration it saw, 0 if one rejected it.", [], "min"),
     journal_lost: registry.counter("sluice_journal_lost_total", "Lines that could not be written to the usage journal."),
     settlements_dropped: registry.counter(
-      "sluice_settlements_dropped_total", "Settlements that found no room in memory while Redis was lost; they are read from the usage journal."),
+      "sluice_settlements_dropped_total",
+      "Settlements that found no room in memory while Redis was lost, which are read from the usage journal; and those that Redis can never take, which are only there."),
     store_up: registry.gauge("sluice_store_up", "1 if every worker reaches what limits are counted in, 0 if one does not.", [], "min"),
     store_duration: registry.histogram(
       "sluice_store_duration_seconds", "Exchanges with the Redis that limits are counted in, failed ones included.", [], STORE_SECONDS),

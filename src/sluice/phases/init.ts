@@ -11,7 +11,7 @@ import { problem_text } from "../config/problem";
 import { start as start_watch } from "../config/watch";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
-import { redis_client } from "../edge/redis_connection";
+import { find_library } from "../edge/redis_connection";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
@@ -31,7 +31,6 @@ import { lexicon_store, load_snapshot, log_notices, log_problems } from "./load"
 import { log } from "./log";
 import { journal_end, mend, restore_limits } from "./limit_state";
 import { restore_settlements } from "./settled_place";
-import { redis_options } from "./shared_store";
 import { health, metrics, models, ready, status } from "./pages";
 import { exit_worker, init_worker } from "./worker";
 import type { Problem } from "../config/problem";
@@ -104,8 +103,8 @@ function start(this: void): typeof PHASES {
   const [limits] = open_dictionary("sluice_limits");
   if (snapshot.store !== undefined) {
     const [settlements, missing] = open_dictionary("sluice_settlements");
-    const [client, unusable] = redis_client(redis_options());
-    const reason = client === undefined ? unusable : restore_settlements(settlements, missing);
+    const [library, unusable] = find_library();
+    const reason = library === undefined ? unusable : restore_settlements(settlements, missing);
     if (reason !== undefined) {
       error(`sluice: ${path}: store.kind is redis: ${reason}`, 0);
     }

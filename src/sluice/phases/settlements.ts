@@ -2,7 +2,8 @@
 
 import { monotonic } from "../edge/clock";
 import { read_slice } from "../edge/log_slice";
-import { is_final, run_scripts } from "../edge/redis";
+import { run_scripts } from "../edge/redis";
+import { is_final } from "../edge/redis_error";
 import { lock, unlock } from "../limit/memory_store";
 import { SETTLE } from "../limit/redis_scripts";
 import { note_heard } from "../limit/heard";
@@ -17,7 +18,7 @@ import { add } from "../metrics/registry";
 import { give_alerts } from "./alerts";
 import { gateway } from "./gateway";
 import { journal_path, note_settled, save_place } from "./settled_place";
-import { failed, succeeded, tend_store } from "./shared_store";
+import { failed, tend_store } from "./shared_store";
 import type { Scope } from "../limit/scope";
 import type { Settlement } from "../limit/settlement";
 import type { Shared } from "./shared_store";
@@ -45,23 +46,24 @@ function scopes_by_name(): LuaTable<string, Scope> {
   return by_name.names;
 }
 
-/** Takes settlements to Redis. Returns how many of the first are done with. */
+/**
+ * Takes settlements to Redis. Returns how many of the first are done with: also those that were answered before Redis failed.
+ *
+ * That it has answered here, where it has seconds, does not say that it is fast enough for requests; that it has not does say something.
+ */
 function settle_all(shared: Shared, settlements: Settlement[]): number {
   const scopes = scopes_by_name();
   const lists: string[][] = [];
   for (const settlement of settlements) {
     lists.push(settle_parts(settlement, scopes));
   }
+  const { catalogue, meters } = gateway();
   const began = monotonic();
   const [answers, reason] = run_scripts(shared.client, SETTLE.text, lists, BATCH_MS);
-  observe_store(gateway().meters, monotonic() - began);
-  if (answers === undefined) {
-    failed(shared, reason);
-    return 0;
-  }
+  observe_store(meters, monotonic() - began);
   let done = 0;
-  for (const settlement of settlements) {
-    const { text, error: complaint } = answers[done]!;
+  for (const { text, error: complaint } of answers) {
+    const settlement = settlements[done]!;
     if (text !== undefined) {
       const [due, spent, reserved] = read_settled(text);
       const tenant = scopes.get(settlement.tenant) as Scope | undefined;
@@ -76,10 +78,13 @@ function settle_all(shared: Shared, settlements: Settlement[]): number {
       }
       // It would stand in the way of all others for ever.
       ngx.log(ngx.ALERT, "sluice: Redis can't settle ", settlement.id, ", which is only in the journal: ", complaint);
+      add(catalogue.settlements_dropped.with([]), 1);
     }
     done += 1;
   }
-  succeeded(shared);
+  if (done < settlements.length) {
+    failed(shared, reason);
+  }
   return done;
 }
 

@@ -1,17 +1,18 @@
 /** The Redis in which what was used is counted for several nodes: asks it, and notices when it is lost. */
 
-import { monotonic, realtime } from "../edge/clock";
+import { monotonic } from "../edge/clock";
 import { is_worker_alive } from "../edge/process";
 import { probe, run_script } from "../edge/redis";
-import { redis_client } from "../edge/redis_connection";
+import { find_library, redis_client } from "../edge/redis_connection";
+import { is_final } from "../edge/redis_error";
 import { may_ask, may_probe, new_breaker, note_failure, note_success } from "../limit/breaker";
 import { redis_limits } from "../limit/redis_store";
 import { added_place, note_missed } from "../limit/settlement_queue";
 import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
-import { address_of } from "../pool/names";
 import { gateway } from "./gateway";
 import { journal_end } from "./settled_place";
+import { store_address, store_names, tend_names } from "./store_names";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
 import type { MemoryStore } from "../limit/memory_store";
@@ -20,10 +21,12 @@ import type { RedisStore } from "../limit/redis_store";
 import type { SettlementQueue } from "../limit/settlement_queue";
 import type { LimitStore } from "../limit/store";
 import type { SharedStore } from "../metrics/aggregate";
+import type { StoreNames } from "./store_names";
 
 /** How a worker stands with Redis. */
 interface Shared {
   client: RedisClient;
+  names: StoreNames;
   timeout_ms: number;
   breaker: Breaker;
   queue: SettlementQueue;
@@ -35,12 +38,11 @@ interface Shared {
   saved_at: number;
 }
 
-const PROBE_MS = 500;
-
 function note_up(up: boolean): void {
   set(gateway().catalogue.store_up.with([]), up ? 1 : 0);
 }
 
+/** Redis has answered as fast as an admission needs it. What has more time, such as a settlement, says nothing about that. */
 function succeeded(shared: Shared): void {
   if (note_success(shared.breaker)) {
     ngx.log(ngx.WARN, "sluice: Redis is back");
@@ -48,6 +50,7 @@ function succeeded(shared: Shared): void {
   }
 }
 
+/** Redis has not answered, or can't do now what it was asked. */
 function failed(shared: Shared, reason: string | undefined): void {
   if (!shared.breaker.open) {
     ngx.log(ngx.WARN, "sluice: Redis: ", reason);
@@ -72,22 +75,26 @@ function ask(
   observe_store(gateway().meters, monotonic() - began);
   if (answer !== undefined) {
     succeeded(shared);
+  } else if (is_final(reason ?? "")) {
+    // It says something about this tenant's keys, nothing about Redis.
+    ngx.log(ngx.ERR, "sluice: Redis can't count a request: ", reason);
   } else {
     failed(shared, reason);
   }
   return $multi(answer, reason, asked);
 }
 
-/** Every second: sees whether a Redis that was lost is back. */
+/** Every second: looks up where Redis is, and sees whether one that was lost is back, and as fast as it must be. */
 function tend_store(shared: Shared): void {
-  if (may_probe(shared.breaker, monotonic()) && probe(shared.client, math.max(PROBE_MS, shared.timeout_ms)) === undefined) {
+  tend_names(shared.names);
+  if (may_probe(shared.breaker, monotonic()) && probe(shared.client, shared.timeout_ms) === undefined) {
     succeeded(shared);
   }
   note_up(!shared.breaker.open);
 }
 
 /** What the configuration says of Redis, for the client. */
-function redis_options(): RedisOptions {
+function redis_options(names: StoreNames): RedisOptions {
   const { configuration, store } = gateway().snapshot;
   const { database, host, password, port, tls, user } = store!.redis;
   const { master, sentinel_password } = configuration.store.redis!;
@@ -100,8 +107,19 @@ function redis_options(): RedisOptions {
     sentinels: store!.sentinels,
     master: master ?? "",
     sentinel_password: sentinel_password ?? "",
-    address: (host) => address_of(gateway().names, host, realtime(), gateway().resolve),
+    address: (host) => store_address(names, host),
   };
+}
+
+/** At the start: has the names looked up before the first request needs them. */
+function know_places(names: StoreNames, { place, sentinels }: RedisOptions): void {
+  if (place !== undefined) {
+    store_address(names, place.host);
+  }
+  for (const { host } of sentinels) {
+    store_address(names, host);
+  }
+  tend_names(names);
 }
 
 /** The list of settlements as what can be locked; whoever finds the lock with a dead worker has the journal read again. */
@@ -118,17 +136,19 @@ function lockable_queue(dictionary: SharedStore, queue: SettlementQueue): Memory
   };
 }
 
-/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined and a reason if something is missing for it. */
-function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefined, wake: (this: void, shared: Shared) => void): LuaMultiReturn<[store: LimitStore | undefined, reason: string | undefined]> {
+/** The store that several nodes share, for a worker; `wake` is called when there is something to be settled. Returns undefined if what the start has found is missing. */
+function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefined, wake: (this: void, shared: Shared) => void): LimitStore | undefined {
   const held = gateway();
-  const [client, reason] = redis_client(redis_options());
-  if (client === undefined || dictionary === undefined) {
-    return $multi(undefined, reason);
+  const [library] = find_library();
+  if (dictionary === undefined || library === undefined) {
+    return undefined;
   }
+  const names = store_names(dictionary);
+  const options = redis_options(names);
   const { lease_seconds, nodes, on_loss, timeout_ms } = held.snapshot.configuration.store.redis!;
   const queue: SettlementQueue = { dictionary, process: ngx.worker.pid(), is_alive: is_worker_alive };
   const shared: Shared = {
-    client, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
+    client: redis_client(library, options), names, timeout_ms, breaker: new_breaker(), queue, busy: false, saved: "", saved_at: 0,
     store: {
       on_loss,
       nodes: nodes ?? 1,
@@ -144,8 +164,9 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   };
   held.shared = shared;
   note_up(true);
-  return $multi(redis_limits(shared.store), undefined);
+  know_places(names, options);
+  return redis_limits(shared.store);
 }
 
-export { failed, open_shared_store, redis_options, succeeded, tend_store };
+export { failed, open_shared_store, tend_store };
 export type { Shared };

@@ -146,11 +146,10 @@ function open_store(): void {
     // The journal says what was charged everywhere; here only the share counts that was used while Redis was lost.
     held.memory = { dictionary: limits, process, is_alive: is_worker_alive, mend: () => {}, journal_end: () => $multi(0, 0) };
     const [settlements, missing] = open_dictionary("sluice_settlements");
-    const [store, reason] = open_shared_store(held.memory, settlements, wake);
-    if (store === undefined) {
-      ngx.log(ngx.ALERT, "sluice: no limits: ", reason ?? missing);
+    held.store = open_shared_store(held.memory, settlements, wake);
+    if (held.store === undefined) {
+      ngx.log(ngx.ALERT, "sluice: no limits: ", missing);
     }
-    held.store = store;
   }
   join_workers(held.memory);
 }
