@@ -11,7 +11,7 @@ import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
 import { address_of } from "../pool/names";
 import { gateway } from "./gateway";
-import { journal_end } from "./settled_place";
+import { follow_journal, journal_end } from "./settled_place";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
 import type { MemoryStore } from "../limit/memory_store";
@@ -136,6 +136,8 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
       memory,
       queue,
       lockable: lockable_queue(dictionary, queue),
+      follow_journal,
+      unlisted: undefined,
       run: (script, parts) => ask(shared, script, parts),
       wake: () => {
         wake(shared);
