@@ -29,7 +29,8 @@ declare module "ffi" {
   export function sizeof(this: void, type: unknown, count?: number): number;
   export function gc<T>(this: void, object: T, finalizer: ((this: void, object: T) => void) | undefined): T;
   export function load(this: void, name: string): unknown;
-  export function errno(this: void): number;
+  /** The error of the last call of the C library; sets it, if a number is given. */
+  export function errno(this: void, value?: number): number;
   export function typeof_(this: void, type: string): unknown;
   export function istype(this: void, type: unknown, value: unknown): boolean;
   export const C: unknown;

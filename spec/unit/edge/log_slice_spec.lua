@@ -20,11 +20,11 @@ describe("a log in slices", function()
 
     after_each(function() shell("rm -rf " .. folder) end)
 
-    --- All lines from a place on, with how many slices it took; and where it ended.
+    --- All lines from a place on, and where it ended.
     local function all(inode, offset, since)
         local lines, slices = {}, 0
-        local place = { file = inode, offset = offset, ended = false }
-        while not place.ended do
+        local place = { file = inode, offset = offset }
+        while place.found ~= "log_end" do
             local reason
             place, reason = read_slice(path, place.file, place.offset, since or 0, function(line, file, line_end)
                 lines[#lines + 1] = line
@@ -35,6 +35,19 @@ describe("a log in slices", function()
             assert.is_true(slices < 100)
         end
         return lines, place
+    end
+
+    local function slice(file, offset, since)
+        local lines = {}
+        local found, reason = read_slice(path, file, offset, since or 0, function(line) lines[#lines + 1] = line end)
+        return found, reason, lines
+    end
+
+    local function inode_of(name)
+        local pipe = assert(io.popen("stat -c %i " .. folder .. "/" .. name))
+        local inode = pipe:read("*n")
+        pipe:close()
+        return inode
     end
 
     it("goes on where the last slice ended, through rotated files", function()
@@ -69,6 +82,80 @@ describe("a log in slices", function()
         local lines = all(0, 0)
         assert.equal("first", lines[1])
         assert.equal("last", lines[#lines])
+    end)
+
+    it("tells a file that is gone, or cut, from one that is at its end, and what is compressed", function()
+        write("usage.jsonl.1", "b1\n")
+        write("usage.jsonl", "c1\n")
+        local old, now = inode_of("usage.jsonl.1"), inode_of("usage.jsonl")
+        assert.same({ found = "file_end", file = now, offset = 0, compressed = 0 }, (slice(old, 3)))
+        assert.same({ found = "log_end", file = now, offset = 3, compressed = 0 }, (slice(now, 3)))
+        assert.same({ found = "gone", file = old, offset = 0, compressed = 0 }, (slice(now, 4)))
+        shell("gzip -k " .. path .. ".1 && mv " .. path .. ".1.gz " .. path .. ".2.gz && gzip " .. path .. ".1")
+        assert.same({ found = "gone", file = now, offset = 0, compressed = 2 }, (slice(old, 0)))
+        -- Nothing was written since.
+        assert.same({ found = "gone", file = now, offset = 3, compressed = 0 }, (slice(old, 0, os.time() + 3600)))
+    end)
+
+    it("takes nothing for read that can't be, or can't be looked at", function()
+        write("usage.jsonl", "c1\n")
+        local now = inode_of("usage.jsonl")
+        -- A link to itself can't be followed, by root neither.
+        shell("ln -s usage.jsonl.1 " .. path .. ".1")
+        local found, _, lines = slice(now, 0)
+        assert.same({ "lines", { "c1" } }, { found.found, lines })
+        for _, place in ipairs({ { now, 3 }, { 1, 0 } }) do
+            local none, reason = slice(place[1], place[2])
+            assert.is_nil(none)
+            assert.truthy(reason:find("usage.jsonl.1: can't be read: Too many levels of symbolic links", 1, true))
+        end
+        shell("rm " .. path .. ".1")
+        assert.equal("log_end", (slice(now, 3)).found)
+        shell("mv " .. folder .. " " .. folder .. ".away && touch " .. folder)
+        local none, reason = slice(now, 0)
+        assert.is_nil(none)
+        assert.truthy(reason:find("can't be read: Not a directory", 1, true))
+        shell("rm " .. folder .. " && mv " .. folder .. ".away " .. folder)
+    end)
+
+    it("takes nothing for read when it has no file descriptor left", function()
+        write("usage.jsonl", "c1\n")
+        local now, held = inode_of("usage.jsonl"), {}
+        local ffi = require("ffi")
+        ffi.cdef("typedef struct { uint64_t now, most; } spec_limit; int getrlimit(int what, spec_limit *limit);"
+            .. "int setrlimit(int what, const spec_limit *limit); int dup(int descriptor); int close(int descriptor);")
+        local limit = ffi.new("spec_limit")
+        ffi.C.getrlimit(7, limit)
+        local before = limit.now
+        limit.now = 64
+        ffi.C.setrlimit(7, limit)
+        repeat held[#held + 1] = ffi.C.dup(1) until held[#held] < 0
+        local found, reason = slice(now, 0)
+        ffi.C.close(held[1])
+        -- One is enough for the folder; the file is read after it.
+        local again, no_reason, lines = slice(now, 0)
+        for place = 2, #held - 1 do ffi.C.close(held[place]) end
+        limit.now = before
+        ffi.C.setrlimit(7, limit)
+        assert.is_nil(found)
+        assert.truthy(reason:find("Too many open files", 1, true))
+        assert.is_nil(no_reason)
+        assert.same({ "lines", { "c1" } }, { again.found, lines })
+    end)
+
+    it("reads a file that gets another name just then", function()
+        write("usage.jsonl", "c1\nc2\n")
+        local files = require("sluice.edge.rotated_files")
+        local file = files.list_log(path).plain[1]
+        shell("mv " .. path .. " " .. path .. ".1")
+        write("usage.jsonl", "d1\n")
+        local buffer = require("ffi").new("uint8_t[?]", 100)
+        assert.equal(-1, (files.read_log(file, buffer, 100, 0)))
+        assert.equal(6, (files.read_log_file(path, file, buffer, 100, 0)))
+        shell("rm " .. path .. ".1")
+        local bytes, reason = files.read_log_file(path, file, buffer, 100, 0)
+        assert.is_nil(bytes)
+        assert.truthy(reason:find("usage.jsonl.1: is gone", 1, true))
     end)
 
     it("finds nothing where there is no log", function()

@@ -25,7 +25,8 @@ describe("ledger report", function()
     it("is JSON with every digit", function()
         assert.equal('[\n{"key":"a\\u0022\\u000a","status":200,"requests":1,"input_tokens":9223372036854775808,"cached_input_tokens":0,'
             .. '"output_tokens":0,"free_units":7,"cost_nano_usd":1500000000,"cost_usd":"1.50"},\n'
-            .. '{"key":null,"status":null,"requests":0,"input_tokens":0,"cached_input_tokens":0,"output_tokens":0,"free_units":0,"cost_nano_usd":0,"cost_usd":"0.00"}\n]\n',
+            .. '{"key":null,"status":null,"requests":0,"input_tokens":0,"cached_input_tokens":0,'
+            .. '"output_tokens":0,"free_units":0,"cost_nano_usd":0,"cost_usd":"0.00"}\n]\n',
             render("json", { "key", "status" }, {
                 { 'a"\n', "200", "1", "9223372036854775808", "0", "0", "7", "1500000000" }, { nil, nil, "0", "0", "0", "0", "0", "0" },
             }))

@@ -27,7 +27,7 @@ end
 
 --- A node's store over a Redis, which may be `lost`: nothing comes back, and what is asked may have been done.
 local function node(redis, options)
-    local here = { lost = nil, woken = 0 }
+    local here = { lost = nil, woken = 0, follow_journal = function() return true end }
     local shared = dictionary()
     settlement_queue.create_queue(shared)
     here.queue = { dictionary = shared, process = 1, is_alive = function() return true end }
@@ -41,8 +41,10 @@ local function node(redis, options)
             if here.lost == "after" then return nil, "timeout", true end
             return answer, nil, true
         end,
+        follow_journal = function(file) return here.follow_journal(file) end,
         wake = function() here.woken = here.woken + 1 end,
     })
+    here.entries = shared
     return here
 end
 
@@ -66,11 +68,12 @@ end
 --- Takes all that waits to Redis.
 local function drain(here, redis, named)
     local results = {}
-    for _, text in ipairs(settlement_queue.first_settlements(here.queue, 1000)) do
+    local texts, first = settlement_queue.first_settlements(here.queue, 1000)
+    for _, text in ipairs(texts) do
         local read = settlement.read_settlement(text)
         results[#results + 1] = { settlement.read_settled(redis.run(redis_scripts.SETTLE, settlement.settle_parts(read, named))) }
     end
-    settlement_queue.confirm_settlements(here.queue, #results, 0, 0)
+    settlement_queue.confirm_settlements(here.queue, first, #results, 0, 0)
     return results
 end
 
@@ -407,5 +410,51 @@ describe("the store of many nodes", function()
             assert.equal(of.tenant, here.store.admit(ask(of, "a", 1), NOW))
             assert.equal(5, here.store.last_verdict().reason)
         end
+    end)
+
+    it("writes no line to an older file of the journal than others have written to", function()
+        local redis = redis_model.new()
+        local here, of, followed = node(redis), { tenant = tenant({ requests_per_day = 10 }) }, {}
+        redis.now = NOW
+        here.follow_journal = function(file)
+            followed[#followed + 1] = { file, here.entries.get("lock:settlements") }
+            return true
+        end
+        for number, file in ipairs({ 7, 7, 8 }) do
+            local made = ask(of, tostring(number))
+            assert.is_nil(here.store.admit(made, NOW))
+            assert.is_true(here.store.begin_settlement(made))
+            here.store.settle(made, NOW, file, number * 100)
+        end
+        -- Each time before the line is written, with the lock held.
+        assert.same({ { 0, 1 }, { 7, 1 }, { 7, 1 } }, followed)
+    end)
+
+    it("has a line read from the journal for which the list could not be locked, whoever reads it meanwhile", function()
+        local redis = redis_model.new()
+        local here, of = node(redis, { on_loss = "local" }), { tenant = tenant({ concurrent_requests = 1 }) }
+        redis.now = NOW
+        local first, made = ask(of, "1"), ask(of, "2")
+        here.lost = "before"
+        assert.is_nil(here.store.admit(first, NOW))
+        assert.is_true(here.store.begin_settlement(first))
+        here.store.settle(first, NOW, 7, 100)
+        assert.is_nil(here.store.admit(made, NOW))
+        local add = here.entries.add
+        here.entries.add = function(name, ...) return name == "lock:settlements" and "no memory" or add(name, ...) end
+        assert.is_true(here.store.begin_settlement(made))
+        local missed = settlement_queue.missed_place(here.queue)
+        assert.same({ 7, 100 }, { missed.file, missed.offset })
+        settlement_queue.end_missed(here.queue, missed)
+        assert.is_nil(settlement_queue.missed_place(here.queue))
+        -- Another worker is faster, and its line is behind this one's.
+        settlement_queue.add_settlement(here.queue, "another", 7, 300)
+        here.store.settle(made, NOW, 7, 200)
+        missed = settlement_queue.missed_place(here.queue)
+        assert.same({ 7, 100, 0 }, { missed.file, missed.offset, missed.since })
+        assert.equal(2, settlement_queue.waiting(here.queue))
+        here.entries.add = add
+        -- Its place among the concurrent ones is free again.
+        assert.is_nil(here.store.admit(ask(of, "3"), NOW))
     end)
 end)

@@ -52,7 +52,7 @@ describe("metrics catalogue and meters", function()
             sluice_guard_held_seconds = "",
             sluice_settlements_dropped_total = "", sluice_store_duration_seconds = "", sluice_store_up = "",
             sluice_config_last_reload_success = "",
-            sluice_journal_lost_total = "",
+            sluice_journal_lost_total = "", sluice_journal_passed_over_total = "",
             sluice_metrics_dropped_total = "",
             gen_ai_client_token_usage = "gen_ai_operation_name,gen_ai_request_model,gen_ai_token_type",
             gen_ai_server_time_to_first_token = "gen_ai_operation_name,gen_ai_request_model",
@@ -63,7 +63,10 @@ describe("metrics catalogue and meters", function()
     end)
 
     it("shows nothing but zeros before the first request", function()
-        assert.same({ sluice_journal_lost_total = 0, sluice_metrics_dropped_total = 0, sluice_settlements_dropped_total = 0 }, (scrape()))
+        assert.same({
+            sluice_journal_lost_total = 0, sluice_journal_passed_over_total = 0, sluice_metrics_dropped_total = 0,
+            sluice_settlements_dropped_total = 0,
+        }, (scrape()))
     end)
 
     it("accounts for a request", function()

@@ -114,12 +114,10 @@ function close_append_file(file: AppendFile): void {
 }
 
 /**
- * Opens the file anew if its path now leads elsewhere or nowhere. `now` is in seconds, on any clock that goes forward. Returns
- * why it could not, for the error log; the old file, if there was one, then stays in use.
+ * Opens the file anew if its path now leads elsewhere or nowhere. Returns why it could not, for the error log; the old file, if
+ * there was one, then stays in use.
  */
-function check_append_file(file: AppendFile, now: number): string | undefined {
-  if (now - file.checked < CHECK_INTERVAL && now >= file.checked) return undefined;
-  file.checked = now;
+function renew_append_file(file: AppendFile): string | undefined {
   if (same_file(file)) return undefined;
   const [descriptor, reason] = open_path(file.path, file.mode);
   if (descriptor < 0) return reason;
@@ -130,6 +128,13 @@ function check_append_file(file: AppendFile, now: number): string | undefined {
   return undefined;
 }
 
+/** The same, but at most once a second: `now` is in seconds, on any clock that goes forward. */
+function check_append_file(file: AppendFile, now: number): string | undefined {
+  if (now - file.checked < CHECK_INTERVAL && now >= file.checked) return undefined;
+  file.checked = now;
+  return renew_append_file(file);
+}
+
 /** The lines lost since the last call, for a counter. */
 function take_lost(file: AppendFile): number {
   const { lost } = file;
@@ -137,5 +142,5 @@ function take_lost(file: AppendFile): number {
   return lost;
 }
 
-export { append, check_append_file, close_append_file, end_of, open_append_file, take_lost };
+export { append, check_append_file, close_append_file, end_of, open_append_file, renew_append_file, take_lost };
 export type { AppendFile };

@@ -13,6 +13,7 @@ interface FolderLibrary {
   sluice_folder_read(folder: unknown): Entry | undefined;
   sluice_folder_close(folder: unknown): number;
   sluice_folder_remove(path: string): number;
+  sluice_folder_reason(code: number): unknown;
   sluice_folder_signal(process: number, signal: number): number;
   sluice_lock_folder(path: string, mode: number): number;
   sluice_lock_open(path: string, flags: number, mode: unknown): number;
@@ -26,6 +27,7 @@ void *sluice_folder_open(const char *path) __asm__("opendir");
 sluice_folder_entry *sluice_folder_read(void *folder) __asm__("readdir");
 int sluice_folder_close(void *folder) __asm__("closedir");
 int sluice_folder_remove(const char *path) __asm__("unlink");
+char *sluice_folder_reason(int code) __asm__("strerror");
 int sluice_folder_signal(int process, int signal) __asm__("kill");
 int sluice_lock_folder(const char *path, unsigned int mode) __asm__("mkdir");
 int sluice_lock_open(const char *path, int flags, ...) __asm__("open");
@@ -44,24 +46,38 @@ const LOCK_FLAGS = 0x80042;
 /** LOCK_EX | LOCK_NB. */
 const EXCLUSIVE = 6;
 
-/** The names of a folder's files and folders, sorted; none if it can't be read. */
-function list_folder(path: string): string[] {
+function reason_of(path: string, code: number): string {
+  return `${path}: can't be read: ${ffi.string(library.sluice_folder_reason(code))}`;
+}
+
+/** The names of a folder's files and folders, sorted; and why some or all are missing, if it can't be read. */
+function read_folder(path: string): LuaMultiReturn<[names: string[], reason: string | undefined]> {
   const names: string[] = [];
   const folder = library.sluice_folder_open(path);
   // A null pointer equals nil.
   if (folder === undefined) {
-    return names;
+    return $multi(names, reason_of(path, ffi.errno()));
   }
+  // Its end looks like an error, but leaves the error's number as it was.
+  ffi.errno(0);
   let entry = library.sluice_folder_read(folder);
   while (entry !== undefined) {
     const name = ffi.string(entry.name);
     if (name !== "." && name !== "..") {
       names.push(name);
     }
+    ffi.errno(0);
     entry = library.sluice_folder_read(folder);
   }
+  const code = ffi.errno();
   library.sluice_folder_close(folder);
   table.sort(names);
+  return $multi(names, code !== 0 ? reason_of(path, code) : undefined);
+}
+
+/** The names of a folder's files and folders, sorted; none if it can't be read. */
+function list_folder(path: string): string[] {
+  const [names] = read_folder(path);
   return names;
 }
 
@@ -104,4 +120,4 @@ function unlock_file(folder: string, name: string, lock: number): void {
   }
 }
 
-export { is_running, list_folder, lock_file, remove_file, unlock_file };
+export { is_running, list_folder, lock_file, read_folder, remove_file, unlock_file };

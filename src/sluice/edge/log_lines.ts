@@ -1,7 +1,7 @@
 /** Reads the lines of a log's files that lie behind given places: at start, or after a worker was killed. Blocks while the disk is read. */
 
 import * as ffi from "ffi";
-import { list_log, read_log } from "./rotated_files";
+import { list_whole_log, read_log_file } from "./rotated_files";
 import type { LogFile } from "./rotated_files";
 
 const CHUNK = 262144;
@@ -13,11 +13,11 @@ type Beginning = (this: void, inode: number, size: number, at_path: boolean) => 
 type Visit = (this: void, line: string, inode: number, end: number) => void;
 
 /** Reads a file's whole lines from an offset on. Returns a reason if it can't be read. */
-function read_from(file: LogFile, inode: number, offset: number, visit: Visit): string | undefined {
+function read_from(path: string, file: LogFile, inode: number, offset: number, visit: Visit): string | undefined {
   let at = offset;
   let rest = "";
   for (;;) {
-    const [bytes, reason] = read_log(file, buffer, CHUNK, at + rest.length);
+    const [bytes, reason] = read_log_file(path, file, buffer, CHUNK, at + rest.length);
     if (bytes === undefined || bytes <= 0) {
       return reason;
     }
@@ -36,12 +36,13 @@ function read_from(file: LogFile, inode: number, offset: number, visit: Visit): 
 
 /** Visits the lines of all files of a log, the oldest file first. Returns why some could not be read. */
 function each_log_line(path: string, beginning: Beginning, visit: Visit): string | undefined {
-  let complaint: string | undefined;
-  for (const file of list_log(path).plain) {
+  const files = list_whole_log(path);
+  let { complaint } = files;
+  for (const file of files.plain) {
     const inode = tonumber(file.inode)!;
     const offset = beginning(inode, file.size, file.at_path);
     if (offset !== undefined && offset < file.size) {
-      complaint = read_from(file, inode, offset, visit) ?? complaint;
+      complaint = read_from(path, file, inode, offset, visit) ?? complaint;
     }
   }
   return complaint;

@@ -19,7 +19,7 @@ import { free_specification, milliseconds_of, redis_keys, specification } from "
 import { ADMIT, LOOK } from "./redis_scripts";
 import { first_scope, return_reservation, take_reservation } from "./reservation";
 import { settlement_text } from "./settlement";
-import { add_settlement, added_place, note_missed } from "./settlement_queue";
+import { add_settlement, added_file, added_place, note_missed } from "./settlement_queue";
 import { share_of } from "./share";
 import { copy_standings, note_standings } from "./standing";
 import type { Counters, Verdict } from "./counters";
@@ -27,7 +27,7 @@ import type { MemoryStore } from "./memory_store";
 import type { RedisScript } from "./redis_scripts";
 import type { Reservation } from "./reservation";
 import type { Scope } from "./scope";
-import type { SettlementQueue } from "./settlement_queue";
+import type { Place, SettlementQueue } from "./settlement_queue";
 import type { LimitStore, Usage } from "./store";
 
 /** What to do with a request while Redis is lost. */
@@ -53,6 +53,10 @@ interface RedisStore {
   queue: SettlementQueue;
   /** `queue`, as what can be locked. */
   lockable: MemoryStore;
+  /** Has this worker write to the journal's file with that inode, in which others have written, or to a newer one. */
+  follow_journal: (this: void, file: number) => boolean;
+  /** While a request is settled whose settlement can't be added to the list: up to where all was in it before. */
+  unlisted: Place | undefined;
   /** Called when there is something to be settled. */
   wake: (this: void) => void;
 }
@@ -234,13 +238,16 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
   return refusing;
 }
 
+/** Makes ready for settling. The line that is written next goes to a file that is none older than what is in the list. */
 function begin_settlement(store: RedisStore): boolean {
-  if (lock(store.lockable, QUEUE)) {
-    return true;
+  const { queue } = store;
+  store.unlisted = undefined;
+  if (!lock(store.lockable, QUEUE)) {
+    store.unlisted = added_place(queue);
+    note_missed(queue, store.unlisted.file, store.unlisted.offset);
   }
-  const { file, offset } = added_place(store.queue);
-  note_missed(store.queue, file, offset);
-  return false;
+  store.follow_journal(added_file(queue));
+  return true;
 }
 
 /** Settles what a request has taken of this node's own: its share, or more money. */
@@ -262,8 +269,14 @@ function settle_own(store: RedisStore, reservation: Reservation, now: number): v
 }
 
 function settle(store: RedisStore, reservation: Reservation, now: number, file: number, offset: number): number {
-  add_settlement(store.queue, settlement_text(reservation, file, offset), file, offset);
-  unlock(store.lockable, QUEUE);
+  const { unlisted } = store;
+  if (unlisted === undefined) {
+    add_settlement(store.queue, settlement_text(reservation, file, offset), file, offset);
+    unlock(store.lockable, QUEUE);
+  } else {
+    // Somebody may have read the journal since it was said to be missed, and before the line was there.
+    note_missed(store.queue, unlisted.file, unlisted.offset);
+  }
   settle_own(store, reservation, now);
   store.wake();
   return 0;

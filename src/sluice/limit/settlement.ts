@@ -35,6 +35,8 @@ interface Settlement {
 }
 
 const NONE = "-";
+/** In a line of the journal; no text in it has a bare quotation mark. */
+const REFUSED = ',"ending":"refused",';
 
 function known_of(reservation: Reservation): Known {
   if (reservation.cancelled) {
@@ -69,7 +71,7 @@ function read_settlement(text: string): Settlement | undefined {
 
 /**
  * The settlement of a request of which there is only the journal's line; undefined if nothing was reserved for it. Requests that
- * ended before `since`, in seconds since 1970, are passed over.
+ * ended before `since`, in seconds since 1970, are passed over. One that was refused never began, but Redis may have admitted it.
  */
 function settlement_of_line(text: string, since: number, file: number, offset: number): Settlement | undefined {
   const line = read_line(text);
@@ -82,8 +84,9 @@ function settlement_of_line(text: string, since: number, file: number, offset: n
     return undefined;
   }
   const [tenant, key, allowance] = scopes_of(line);
+  const [refused] = string.find(text, REFUSED, 1, true);
   return {
-    id: id!, known: "unknown", owner: line.tenant, tenant, key, allowance,
+    id: id!, known: refused !== undefined ? "cancelled" : "unknown", owner: line.tenant, tenant, key, allowance,
     arrived: milliseconds_of(line.time),
     amounts: format("%.6f|%.0f|%.0f|%.0f|%.0f", line.time, line.reserved, line.tokens, line.nano_usd, line.free),
     file, offset,

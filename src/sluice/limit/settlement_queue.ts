@@ -1,10 +1,15 @@
 /**
  * The settlements that the store has not confirmed yet: a numbered list in a dictionary that the workers share. The log phase, which
- * can't wait, adds to it; one worker at a time takes it to the store, in order, and removes what is confirmed.
+ * can't wait, adds to it; one worker at a time (`drainer.ts`) takes it to the store, in order, and removes what is confirmed. Should
+ * there be two for once, they only do the same twice: what is removed is named by its numbers, and `next` never goes back.
  *
  * Under the lock, a request's line is written to the journal and its settlement is added, so that each settlement says up to where
- * everything is in the list: that is how far the journal need not be read again. Where something did not get into the list, because
- * it is full or the worker was killed in between, `missed` says from where the journal has to be read.
+ * everything is in the list: that is how far the journal need not be read again. That holds over a rotation too, because whoever has
+ * the lock writes to the file in `added_file`, or to a newer one: so one place says it for all files.
+ *
+ * Where something did not get into the list, because it is full or the worker was killed in between, the journal has to be read
+ * again. Each such miss is counted in `misses`; `caught` says how many of them are made up for. So one that comes while the journal is
+ * being read is not forgotten with those before it.
  *
  * All the list's own numbers are there from the start and are changed in place, so that they find room in a full dictionary.
  */
@@ -25,18 +30,24 @@ interface Place {
   offset: number;
 }
 
-/** `missed_file`: nothing is missed. */
-const NOTHING_MISSED = -1;
-/** How long a worker may take settlements to the store before another one may think it is lost, in seconds. */
-const DRAIN_SECONDS = 30;
-const DRAINER = "drainer";
+/** From where the journal has to be read again. */
+interface Missed extends Place {
+  /** Requests that ended before it are settled, in seconds since 1970; 0: all behind the place may be missing, whenever it ended. */
+  since: number;
+  /** How many misses there had been when this was looked up. */
+  misses: number;
+}
 
-/** Numbers of the list, and what they begin with. `next`: the first that is not confirmed; `last`: the last that was added. */
+/**
+ * Numbers of the list, and what they begin with. `next`: the first that is not confirmed; `last`: the last that was added; `unreadable`:
+ * 1 while the journal can't be read. The last two are those of `drainer.ts`.
+ */
 const NUMBERS: [name: string, value: number][] = [
   ["next", 1], ["last", 0], ["dropped", 0],
   ["added_file", 0], ["added_offset", 0],
   ["done_file", 0], ["done_offset", 0], ["done_time", 0],
-  ["missed_file", NOTHING_MISSED], ["missed_offset", 0],
+  ["misses", 0], ["caught", 0], ["missed_file", 0], ["missed_offset", 0], ["missed_since", 0], ["unreadable", 0],
+  ["drainer", 0], ["drainer_until", 0],
 ];
 
 function number_of(queue: SettlementQueue, name: string): number {
@@ -58,17 +69,35 @@ function create_queue(dictionary: SharedStore): boolean {
   return true;
 }
 
+/** Whether the journal has to be read again. */
+function is_missed(queue: SettlementQueue): boolean {
+  return number_of(queue, "misses") !== number_of(queue, "caught");
+}
+
 /** Says that the journal has to be read again from a place on, unless it has to be from an earlier one. The lock should be held. */
 function note_missed(queue: SettlementQueue, file: number, offset: number): void {
-  if (number_of(queue, "missed_file") === NOTHING_MISSED) {
+  if (!is_missed(queue)) {
+    set_number(queue, "missed_since", 0);
     set_number(queue, "missed_offset", offset);
     set_number(queue, "missed_file", file);
   }
+  queue.dictionary.increase("misses", 1);
 }
 
 /** Up to where all is in the list that is in the journal. */
 function added_place(queue: SettlementQueue): Place {
   return { file: number_of(queue, "added_file"), offset: number_of(queue, "added_offset") };
+}
+
+/** The journal's file that was added from last; 0: there was none. */
+function added_file(queue: SettlementQueue): number {
+  return number_of(queue, "added_file");
+}
+
+/** Says that all up to a place is in the list, or behind the missed place; with the lock held. Nobody adds from older files then. */
+function note_added(queue: SettlementQueue, file: number, offset: number): void {
+  set_number(queue, "added_offset", offset);
+  set_number(queue, "added_file", file);
 }
 
 /**
@@ -86,8 +115,7 @@ function add_settlement(queue: SettlementQueue, text: string, file: number, offs
     queue.dictionary.increase("dropped", 1);
   }
   if (file !== 0) {
-    set_number(queue, "added_offset", offset);
-    set_number(queue, "added_file", file);
+    note_added(queue, file, offset);
   }
   return added;
 }
@@ -97,8 +125,8 @@ function waiting(queue: SettlementQueue): number {
   return number_of(queue, "last") - number_of(queue, "next") + 1;
 }
 
-/** The texts of the first settlements, at most so many. */
-function first_settlements(queue: SettlementQueue, most: number): string[] {
+/** The texts of the first settlements, at most so many, and the number of the first of them. */
+function first_settlements(queue: SettlementQueue, most: number): LuaMultiReturn<[texts: string[], first: number]> {
   const next = number_of(queue, "next");
   const last = math.min(number_of(queue, "last"), next + most - 1);
   const texts: string[] = [];
@@ -106,16 +134,21 @@ function first_settlements(queue: SettlementQueue, most: number): string[] {
     // A worker that was killed may have removed it, and not have said so.
     texts.push((queue.dictionary.get(`${number}`) as string | undefined) ?? "");
   }
-  return texts;
+  return $multi(texts, next);
 }
 
-/** Removes the first settlements, which the store has confirmed. `file` and `offset`: what the last of them says of the journal. */
-function confirm_settlements(queue: SettlementQueue, count: number, file: number, offset: number): void {
-  const next = number_of(queue, "next");
-  for (const number of $range(next, next + count - 1)) {
+/**
+ * Removes settlements that the store has confirmed, so many from the number `first` on, with the lock held. `file` and `offset`: what
+ * the last of them says of the journal. Another worker may have removed some of them, and more.
+ */
+function confirm_settlements(queue: SettlementQueue, first: number, count: number, file: number, offset: number): void {
+  for (const number of $range(first, first + count - 1)) {
     queue.dictionary.remove(`${number}`);
   }
-  set_number(queue, "next", next + count);
+  if (first + count <= number_of(queue, "next")) {
+    return;
+  }
+  set_number(queue, "next", first + count);
   if (file !== 0) {
     set_number(queue, "done_offset", offset);
     set_number(queue, "done_file", file);
@@ -123,45 +156,67 @@ function confirm_settlements(queue: SettlementQueue, count: number, file: number
 }
 
 /** From where the journal has to be read again; undefined: it need not be. */
-function missed_place(queue: SettlementQueue): Place | undefined {
-  const file = number_of(queue, "missed_file");
-  return file !== NOTHING_MISSED ? { file, offset: number_of(queue, "missed_offset") } : undefined;
+function missed_place(queue: SettlementQueue): Missed | undefined {
+  // First: what is missed while the rest is looked up is not among them.
+  const misses = number_of(queue, "misses");
+  if (misses === number_of(queue, "caught")) {
+    return undefined;
+  }
+  return { misses, file: number_of(queue, "missed_file"), offset: number_of(queue, "missed_offset"), since: number_of(queue, "missed_since") };
 }
 
-/** The journal has been read again, and settled, up to a place. */
-function move_missed(queue: SettlementQueue, file: number, offset: number): void {
-  set_number(queue, "missed_offset", offset);
-  set_number(queue, "missed_file", file);
+/** Whether the journal still has to be read again from that place on: another worker may have done it. The lock must be held. */
+function is_still_missed(queue: SettlementQueue, missed: Missed): boolean {
+  return is_missed(queue) && number_of(queue, "missed_file") === missed.file && number_of(queue, "missed_offset") === missed.offset;
 }
 
-function end_missed(queue: SettlementQueue): void {
-  set_number(queue, "missed_file", NOTHING_MISSED);
+/** The journal has been read again, and settled, from where it was missed up to a place. The lock must be held. */
+function move_missed(queue: SettlementQueue, missed: Missed, file: number, offset: number, since: number): void {
+  if (is_still_missed(queue, missed)) {
+    set_number(queue, "missed_since", since);
+    set_number(queue, "missed_offset", offset);
+    set_number(queue, "missed_file", file);
+  }
 }
 
-/** Up to where all that is in the journal is settled, with the lock held; `time`: what ended before it is settled too. */
+/** The journal has been read again to its end since that was looked up. The lock must be held. */
+function end_missed(queue: SettlementQueue, missed: Missed): void {
+  if (is_still_missed(queue, missed)) {
+    set_number(queue, "caught", missed.misses);
+  }
+}
+
+/**
+ * Up to where all that is in the journal is settled, with the lock held; file 0: that place is not there any more. `time`: what ended
+ * before it is settled too.
+ */
 function settled_place(queue: SettlementQueue): LuaMultiReturn<[place: Place, time: number]> {
   const time = number_of(queue, "done_time");
   const missed = missed_place(queue);
-  if (missed !== undefined) {
-    return $multi(missed, time);
+  if (missed === undefined) {
+    return $multi({ file: number_of(queue, "done_file"), offset: number_of(queue, "done_offset") }, time);
   }
-  return $multi({ file: number_of(queue, "done_file"), offset: number_of(queue, "done_offset") }, time);
+  return $multi(missed.since > 0 ? { file: 0, offset: 0 } : { file: missed.file, offset: missed.offset }, time);
+}
+
+/** Notes whether the journal can be read. Returns whether that is new. */
+function note_readable(queue: SettlementQueue, readable: boolean): boolean {
+  const value = readable ? 0 : 1;
+  const changed = number_of(queue, "unreadable") !== value;
+  if (changed) {
+    set_number(queue, "unreadable", value);
+  }
+  return changed;
 }
 
 /** Nothing waits and nothing is missed: all is settled up to the journal's end. The lock must be held. */
 function note_all_settled(queue: SettlementQueue, file: number, offset: number, now: number): void {
   if (file !== 0) {
+    note_added(queue, file, offset);
     set_number(queue, "done_offset", offset);
     set_number(queue, "done_file", file);
   }
   set_number(queue, "done_time", now);
-}
-
-/** Notes what was known to be settled before a restart. */
-function restore_place(queue: SettlementQueue, place: Place, time: number): void {
-  note_all_settled(queue, place.file, place.offset, time);
-  set_number(queue, "added_offset", place.offset);
-  set_number(queue, "added_file", place.file);
 }
 
 /** The settlements that found no room since the last call. */
@@ -173,32 +228,8 @@ function take_dropped(queue: SettlementQueue): number {
   return dropped;
 }
 
-/** Becomes the one that takes settlements to the store. Returns false if another worker is, and lives. */
-function begin_drain(queue: SettlementQueue): boolean {
-  const { dictionary, process } = queue;
-  if (dictionary.add(DRAINER, process, DRAIN_SECONDS) === undefined) {
-    return true;
-  }
-  const holder = dictionary.get(DRAINER) as number | undefined;
-  if (holder === undefined || holder === process || queue.is_alive(holder)) {
-    return false;
-  }
-  // Two may take over at once; they do the same then, and the store settles each request once.
-  dictionary.set(DRAINER, process, DRAIN_SECONDS);
-  return true;
-}
-
-/** Still at it: to be said before each exchange with the store. */
-function keep_draining(queue: SettlementQueue): void {
-  queue.dictionary.set(DRAINER, queue.process, DRAIN_SECONDS);
-}
-
-function end_drain(queue: SettlementQueue): void {
-  queue.dictionary.remove(DRAINER);
-}
-
 export {
-  add_settlement, added_place, begin_drain, confirm_settlements, create_queue, end_drain, end_missed, first_settlements, keep_draining,
-  missed_place, move_missed, note_all_settled, note_missed, restore_place, settled_place, take_dropped, waiting,
+  add_settlement, added_file, added_place, confirm_settlements, create_queue, end_missed, first_settlements, is_missed, is_still_missed, missed_place,
+  move_missed, note_added, note_all_settled, note_missed, note_readable, settled_place, take_dropped, waiting,
 };
-export type { Place, SettlementQueue };
+export type { Missed, Place, SettlementQueue };

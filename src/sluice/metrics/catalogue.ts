@@ -26,6 +26,7 @@ interface Catalogue {
   config_last_reload_success: Gauge;
   journal_lost: Counter;
   settlements_dropped: Counter;
+  journal_passed_over: Counter;
   store_up: Gauge;
   store_duration: Histogram;
   metrics_dropped: Counter;
@@ -85,6 +86,8 @@ function declare_all(most_series?: number): Catalogue {
     settlements_dropped: registry.counter(
       "sluice_settlements_dropped_total",
       "Settlements that found no room in memory while Redis was lost, which are read from the usage journal; and those that Redis can never take, which are only there."),
+    journal_passed_over: registry.counter(
+      "sluice_journal_passed_over_total", "Compressed files of the usage journal that were passed over, and may have requests that are not settled in Redis."),
     store_up: registry.gauge("sluice_store_up", "1 if every worker reaches what limits are counted in, 0 if one does not.", [], "min"),
     store_duration: registry.histogram(
       "sluice_store_duration_seconds", "Exchanges with the Redis that limits are counted in, failed ones included.", [], STORE_SECONDS),

@@ -1,23 +1,21 @@
 /** Takes what waits to be settled to the Redis that several nodes share, behind the clients' backs. */
 
 import { monotonic } from "../edge/clock";
-import { read_slice } from "../edge/log_slice";
 import { run_scripts } from "../edge/redis";
 import { is_final } from "../edge/redis_error";
+import { begin_drain, end_drain, keep_draining } from "../limit/drainer";
+import { note_heard } from "../limit/heard";
 import { lock, unlock } from "../limit/memory_store";
 import { SETTLE } from "../limit/redis_scripts";
-import { note_heard } from "../limit/heard";
 import { QUEUE } from "../limit/redis_store";
-import { read_settled, read_settlement, settle_parts, settlement_of_line } from "../limit/settlement";
-import {
-  begin_drain, confirm_settlements, end_drain, end_missed, first_settlements, keep_draining, missed_place, move_missed, settled_place,
-  take_dropped, waiting,
-} from "../limit/settlement_queue";
+import { read_settled, read_settlement, settle_parts } from "../limit/settlement";
+import { confirm_settlements, first_settlements, is_missed, take_dropped, waiting } from "../limit/settlement_queue";
 import { observe_store } from "../metrics/meter";
 import { add } from "../metrics/registry";
 import { give_alerts } from "./alerts";
 import { gateway } from "./gateway";
-import { journal_path, note_settled, save_place } from "./settled_place";
+import { catch_up } from "./missed_settlements";
+import { note_settled, save_place } from "./settled_place";
 import { failed, tend_store } from "./shared_store";
 import type { Scope } from "../limit/scope";
 import type { Settlement } from "../limit/settlement";
@@ -28,8 +26,6 @@ const BATCH = 100;
 const BATCH_MS = 2000;
 /** Settlements wait for others, so that they travel together. */
 const PAUSE_SECONDS = 0.002;
-/** Clocks jump, and a line is written after its request has ended: so many seconds are read twice rather than not at all. */
-const SLACK_SECONDS = 60;
 
 /** The configuration's scopes by their names; made once for each configuration. */
 const by_name: { scopes: Scope[] | undefined; names: LuaTable<string, Scope> } = { scopes: undefined, names: new LuaTable() };
@@ -90,10 +86,10 @@ function settle_all(shared: Shared, settlements: Settlement[]): number {
 
 /** Takes the first settlements of the list to Redis. Returns whether that succeeded. */
 function drain_batch(shared: Shared): boolean {
-  const { queue } = shared;
+  const { queue, store } = shared;
   const settlements: Settlement[] = [];
   const places: number[] = [];
-  const texts = first_settlements(queue, BATCH);
+  const [texts, first] = first_settlements(queue, BATCH);
   let place = 0;
   for (const text of texts) {
     const settlement = read_settlement(text);
@@ -113,74 +109,37 @@ function drain_batch(shared: Shared): boolean {
     }
   }
   const whole = done === settlements.length;
-  confirm_settlements(queue, whole ? texts.length : places[done]!, file, offset);
+  if (!lock(store.lockable, QUEUE)) {
+    return false;
+  }
+  confirm_settlements(queue, first, whole ? texts.length : places[done]!, file, offset);
+  unlock(store.lockable, QUEUE);
   return whole;
 }
 
-/** Reads a part of the journal from a place on. */
-function read_journal(file: number, offset: number, since: number): LuaMultiReturn<[found: Settlement[], file: number, offset: number, ended: boolean]> {
-  const found: Settlement[] = [];
-  const [end, complaint] = read_slice(journal_path(), file, offset, since, (line, inode, line_end) => {
-    const settlement = settlement_of_line(line, since, inode, line_end);
-    if (settlement !== undefined) {
-      found.push(settlement);
-    }
-  });
-  if (complaint !== undefined) {
-    ngx.log(ngx.ERR, "sluice: the usage journal can't be read: ", complaint);
-  }
-  return $multi(found, end.file, end.offset, end.ended);
-}
-
-/** Settles what is in a part of the journal. Returns whether that succeeded. */
-function settle_found(shared: Shared, found: Settlement[]): boolean {
+/** Settles what the journal says, a batch at a time. Returns whether that succeeded. */
+function settle_some(this: void, shared: Shared, found: Settlement[]): boolean {
   for (const first of $range(0, found.length - 1, BATCH)) {
     const some: Settlement[] = [];
     for (const index of $range(first, math.min(first + BATCH, found.length) - 1)) {
       some.push(found[index]!);
     }
-    keep_draining(shared.queue);
-    if (settle_all(shared, some) < some.length) {
+    if (!keep_draining(shared.store.lockable, monotonic()) || settle_all(shared, some) < some.length) {
       return false;
     }
   }
   return true;
 }
 
-/** Settles a part of what the journal says was missed. Returns whether that succeeded. */
-function catch_up(shared: Shared): boolean {
-  const { queue, store } = shared;
-  const missed = missed_place(queue)!;
-  const [, time] = settled_place(queue);
-  const since = time - SLACK_SECONDS;
-  const [found, file, offset, ended] = read_journal(missed.file, missed.offset, since);
-  if (!settle_found(shared, found)) {
-    return false;
-  }
-  if (found.length > 0) {
-    ngx.log(ngx.NOTICE, "sluice: took ", found.length, " requests of the usage journal to Redis");
-  }
-  move_missed(queue, file, offset);
-  if (ended && lock(store.lockable, QUEUE)) {
-    // Nobody adds anything now that would have to be read.
-    const [more, , , all] = read_journal(file, offset, since);
-    if (more.length === 0 && all) {
-      end_missed(queue);
-    }
-    unlock(store.lockable, QUEUE);
-  }
-  return true;
-}
-
-/** Takes to Redis what waits, until nothing does or Redis fails. */
+/** Takes to Redis what waits and what was missed, until nothing is left, Redis fails, or another worker has taken over. */
 function drain(this: void, shared: Shared): void {
-  const { breaker, queue } = shared;
+  const { breaker, queue, store } = shared;
   let going = true;
-  while (going && !breaker.open && (waiting(queue) > 0 || missed_place(queue) !== undefined)) {
-    keep_draining(queue);
-    going = waiting(queue) === 0 || drain_batch(shared);
-    if (going && missed_place(queue) !== undefined) {
-      going = catch_up(shared);
+  let readable = true;
+  while (going && !breaker.open && (waiting(queue) > 0 || (readable && is_missed(queue)))) {
+    going = keep_draining(store.lockable, monotonic()) && (waiting(queue) === 0 || drain_batch(shared));
+    if (going && readable && is_missed(queue)) {
+      [going, readable] = catch_up(shared, settle_some);
     }
   }
   note_settled(shared);
@@ -190,10 +149,11 @@ function drain(this: void, shared: Shared): void {
 /** Drains, if no other worker does. */
 function run_drain(this: void, _: boolean, shared: Shared): void {
   // What another worker adds while this one is ending is this one's.
+  const { lockable } = shared.store;
   let again = true;
-  while (again && begin_drain(shared.queue)) {
+  while (again && begin_drain(lockable, monotonic())) {
     const [done, reason] = pcall(drain, shared);
-    end_drain(shared.queue);
+    end_drain(lockable);
     if (!done) {
       ngx.log(ngx.ERR, "sluice: settling failed: ", reason);
     }

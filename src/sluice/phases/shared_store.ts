@@ -11,7 +11,7 @@ import { added_place, note_missed } from "../limit/settlement_queue";
 import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
 import { gateway } from "./gateway";
-import { journal_end } from "./settled_place";
+import { follow_journal, journal_end } from "./settled_place";
 import { store_address, store_names, tend_names } from "./store_names";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
@@ -156,6 +156,8 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
       memory,
       queue,
       lockable: lockable_queue(dictionary, queue),
+      follow_journal,
+      unlisted: undefined,
       run: (script, parts) => ask(shared, script, parts),
       wake: () => {
         wake(shared);
