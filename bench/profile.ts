@@ -128,7 +128,7 @@ async function main(): Promise<void> {
   }
   const mock = await start_mock();
   const issuer = make_issuer();
-  const gateway = await start_gateway(mock, issuer.public_key_file, make_word_files().many);
+  const gateway = await start_gateway(mock, { public_key_file: issuer.public_key_file, words_file: make_word_files().many });
   const { request, where, connections } = requested(issuer.tokens);
   const load = (duration: number): Promise<unknown> => sample(gateway, gateway[where], request, connections, duration);
   if (kind === "native") {

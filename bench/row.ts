@@ -1,6 +1,6 @@
 /** What a row of the table is. */
 import type { Tokens } from "./issuer.ts";
-import type { Mock, Server } from "./servers.ts";
+import type { Files, Mock, Server } from "./servers.ts";
 
 /** How long and how often to measure. */
 interface Effort {
@@ -15,6 +15,7 @@ interface Effort {
 /** What every row needs. */
 interface Setting {
   mock: Mock;
+  files: Files;
   floor: Server;
   ours: Server;
   tokens: Tokens;

@@ -11,7 +11,7 @@ import { answer_of, latency, make_request, sample, type Counter, type Request, t
 import { measure_lexicon, measure_search, measure_walk } from "./programs.ts";
 import { bearer_headers, chat_body, CONNECTIONS, REQUESTS, stream_request } from "./requests.ts";
 import type { Effort, Line, Row, Setting } from "./row.ts";
-import { API_KEY, NUMBERED_KEY, start_gateway_with_keys, start_portkey, type Server } from "./servers.ts";
+import { API_KEY, NUMBERED_KEY, start_gateway_with_keys, start_gateway_with_redis, start_portkey, type Server } from "./servers.ts";
 import { median_of, middle_half_of, show, spread_of } from "./statistics.ts";
 
 const FULL: Effort = { turns: 11, seconds: 1, warm_seconds: 2, rounds: 60, requests_per_round: 500 };
@@ -185,6 +185,31 @@ async function measure_portkey(setting: Setting): Promise<Line[]> {
   ];
 }
 
+async function measure_redis(setting: Setting): Promise<Line[]> {
+  const { mock, files, ours, effort, tokens } = setting;
+  const requested = REQUESTS["api-key-limits"]?.(tokens);
+  if (requested === undefined) {
+    throw new Error("there is no request with limits");
+  }
+  const sides: Side[] = [];
+  for (const server of [ours, await start_gateway_with_redis(mock, files)]) {
+    sides.push({ server, base: server.answers, request: requested.request, connections: CONNECTIONS });
+  }
+  const [memory = [], redis = []] = await alternate(sides, effort);
+  const ratio = spread_of(ratios_of(memory, redis));
+  return [
+    {
+      what: "CPU a request with limits that are counted in memory, against Redis (memory ÷ Redis)",
+      ours: `${median_of(redis.map((one) => one.microseconds)).toFixed(2)} µs`,
+      other: `${median_of(memory.map((one) => one.microseconds)).toFixed(2)} µs`,
+      result: show(ratio, 2),
+      target: "≥ 0.50",
+      met: ratio.median >= 0.5,
+      load: `${show_load(redis, "requests")}; memory ${show_load(memory, "requests")}`,
+    },
+  ];
+}
+
 /** How many API keys the large case has, and the small one. */
 const MANY_KEYS = 100000;
 const FEW_KEYS = 10;
@@ -255,6 +280,7 @@ const ROWS: Row[] = [
   { name: "stream", help: "CPU an event of a stream, with and without guard and limits", control: true, measure: measure_stream },
   { name: "portkey", help: "CPU a request against Portkey's gateway", control: false, measure: measure_portkey },
   { name: "keys", help: "CPU a request with 100,000 API keys against 10", control: false, measure: measure_keys },
+  { name: "redis", help: "CPU a request whose limits are counted in Redis, against memory", control: false, measure: measure_redis },
   { name: "latency", help: "added p99, one request at a time", control: true, measure: measure_latency },
   { name: "first-token", help: "added p99 of the time to the first token", control: true, measure: measure_first_token },
   { name: "lexicon", help: "compiling and mapping the list of words", control: false, measure: measure_lexicon },

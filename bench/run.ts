@@ -42,12 +42,13 @@ async function measure(names: string[], quick: boolean, control: boolean): Promi
   const mock = await start_mock();
   const issuer = make_issuer();
   const words = make_word_files();
+  const files = { public_key_file: issuer.public_key_file, words_file: words.many };
   write_texts();
   const floor = await start_floor(mock);
   const ours = control
     ? await start_floor(mock, "second-floor")
-    : await start_gateway(mock, issuer.public_key_file, words.many);
-  const setting: Setting = { mock, floor, ours, tokens: issuer.tokens, effort: quick ? QUICK : FULL };
+    : await start_gateway(mock, files);
+  const setting: Setting = { mock, files, floor, ours, tokens: issuer.tokens, effort: quick ? QUICK : FULL };
   const packages = { "Portkey's gateway": PORTKEY, ahocorasick: resolve("bench/node_modules/ahocorasick") };
   const facts = [...versions(NGINX, mock.lua_versions, packages), ["word list", words.description] as [string, string]];
   const lines: Line[] = [];

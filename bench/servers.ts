@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { execFileSync, type ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { descendants, GATEWAY_CORE, OTHER_CORE, pin, workers_of } from "./machine.ts";
 import { free_ports, own_directory, start, wait_for } from "./processes.ts";
 
@@ -28,6 +29,12 @@ interface Server {
   firsts: string;
   /** Empties the logs: they would fill the disk, and nobody reads them. */
   empty_logs: () => void;
+}
+
+/** What a gateway of the benchmark reads: the public key of the tokens' issuer, and what the guard looks for. */
+interface Files {
+  public_key_file: string;
+  words_file: string;
 }
 
 interface Mock {
@@ -155,16 +162,45 @@ async function launch_gateway(name: string, config: string, mock: Mock, values: 
 }
 
 /**
- * The gateway itself, as its launcher starts it. `words_file`: what its guard looks for. `GATEWAY_LAUNCH` names
- * another launcher, so that two versions can be compared.
+ * The gateway itself, as its launcher starts it. `GATEWAY_LAUNCH` names another launcher, so that two versions can be
+ * compared.
  */
-async function start_gateway(mock: Mock, public_key_file: string, words_file: string): Promise<Server> {
-  return launch_gateway("gateway", "sluice.yaml", mock, {
+async function start_gateway(mock: Mock, files: Files): Promise<Server> {
+  return launch_gateway("gateway", "sluice.yaml", mock, values_of(files));
+}
+
+function values_of({ public_key_file, words_file }: Files): Record<string, string> {
+  return {
     BENCH_API_KEY: API_KEY,
     BENCH_LIMITED_API_KEY: LIMITED_API_KEY,
     BENCH_GUARDED_API_KEY: GUARDED_API_KEY,
     BENCH_WORDS_FILE: words_file,
     BENCH_PUBLIC_KEY_FILE: public_key_file,
+  };
+}
+
+/** A Redis that writes down what it is told, as it should beside a gateway, on the client's core. Returns its URL. */
+async function start_redis(): Promise<string> {
+  const [port = 0] = await free_ports(1);
+  const options = ["--port", String(port), "--bind", "127.0.0.1", "--dir", own_directory("redis"), "--save", "", "--appendonly", "yes"];
+  const child = start("redis", OTHER_CORE, ["redis-server", ...options], {});
+  for (let waited = 0; waited < 100 && child.exitCode === null; waited++) {
+    try {
+      execFileSync("redis-cli", ["-p", String(port), "ping"], { stdio: "pipe" });
+      return `redis://127.0.0.1:${port}`;
+    } catch {
+      await sleep(100);
+    }
+  }
+  throw new Error("redis did not start");
+}
+
+/** The same gateway, whose limits are counted in a Redis. */
+async function start_gateway_with_redis(mock: Mock, files: Files): Promise<Server> {
+  return launch_gateway("gateway-with-redis", "sluice.yaml", mock, {
+    ...values_of(files),
+    BENCH_STORE: "redis",
+    BENCH_REDIS_URL: await start_redis(),
   });
 }
 
@@ -214,8 +250,10 @@ export {
   start_floor,
   start_gateway,
   start_gateway_with_keys,
+  start_gateway_with_redis,
   start_mock,
   start_portkey,
+  type Files,
   type Mock,
   type Server,
 };

@@ -144,6 +144,35 @@ describe("the store of one node", function()
         assert.same({ 0, 1, 2, 4, 0 }, due)
     end)
 
+    it("says of each share once that it is reached, also when the configuration changes meanwhile", function()
+        local at = store(dictionary(100), 1)
+        local function due(usd, money, shares)
+            local of = { tenant = tenant(nil, { usd = usd, period = "day", alert_at = shares }) }
+            return settle(at, assert(admit(at, of, 0, 0, 0)), 0, money)
+        end
+        assert.equal(1, due(0.000001, 600, { 0.5, 1 }))
+        -- One before it is told no more, one behind it at once, wherever they stand in the list.
+        assert.equal(4, due(0.000001, 1, { 1, 0.3, 0.6, 0.5 }))
+        assert.equal(0, due(0.000001, 1, { 1, 0.3, 0.6, 0.5 }))
+        -- The budget grows, so that less than was told is used of it; and shrinks.
+        assert.equal(0, due(0.000002, 500, { 0.5, 0.6, 1 }))
+        assert.equal(4, due(0.000001, 1, { 0.5, 0.6, 1 }))
+        local of = { tenant = tenant(nil, { usd = 0.000001, period = "day", alert_at = { 0.5 } }) }
+        local tomorrow = assert(admit(at, of, 0, 0, 0, NOW + 86400))
+        tomorrow.arrived = NOW + 86400
+        assert.equal(1, settle(at, tomorrow, 0, 600, NOW + 86400))
+    end)
+
+    it("says of a share that was reached while counts were mended, with the next request", function()
+        local at, of = store(dictionary(100), 1), { tenant = tenant(nil, { usd = 0.000001, period = "day", alert_at = { 0.5, 0.9 } }) }
+        settle(at, assert(admit(at, of, 0, 0, 0)), 0, 100)
+        memory_store.change_scope(at, of.tenant, function(scope_of, counters)
+            require("sluice.limit.replay").complete(counters, scope_of, { time = NOW, tokens = 1, reserved = 1, nano_usd = 500, free = 0 }, NOW)
+        end)
+        assert.equal(1, settle(at, assert(admit(at, of, 0, 0, 0)), 0, 0))
+        assert.equal(0, settle(at, assert(admit(at, of, 0, 0, 0)), 0, 0))
+    end)
+
     it("keeps what was used when limits are changed, added and removed", function()
         local at = store(dictionary(100), 1)
         settle(at, assert(admit(at, { tenant = tenant({ tokens_per_minute = 1000, requests_per_minute = 9 }) }, 10)), 700, 0)

@@ -32,7 +32,7 @@ describe("the state of the limits", function()
     it("is written and read to the last digit", function()
         local made = fresh()
         counters.take(made, 7, 123, 0)
-        made.spent, made.alerted = 9007199254740991, 5
+        made.spent, made.told = 9007199254740991, 0.8
         made.files[0], made.offsets[0], made.files[1], made.offsets[1] = 4503599627370496, 123456789012, 17, 1
         made.windows[0].previous = 1 / 3
         local text = state_file.state_text({ time = NOW + 0.125, file = 17, offset = 99 },

@@ -18,14 +18,14 @@ const MOST_WINDOWS = 6;
 const MOST_LEASES = 256;
 const LEASES_AT_ONCE = 32;
 /** Raised whenever the structure's meaning changes. */
-const VERSION = 2;
+const VERSION = 3;
 
 ffi.cdef(`
 typedef struct { int32_t measure, seconds; double start, current, previous; } sluice_window;
 typedef struct { int32_t process, running; double amount, tokens; } sluice_lease;
 typedef struct {
-  int32_t change, version, window_count, lease_count, alerted, unused;
-  double period, spent;
+  int32_t change, version, window_count, lease_count;
+  double period, spent, told;
   double files[2], offsets[2];
   sluice_window windows[${MOST_WINDOWS}];
   sluice_lease leases[${MOST_LEASES}];
@@ -51,11 +51,11 @@ interface Counters {
   version: number;
   window_count: number;
   lease_count: number;
-  /** A bit for each of the budget's alerts that was given in this period. */
-  alerted: number;
   /** When the budget's period began, and what was spent in it: nano-dollars, or whatever the budget counts. */
   period: number;
   spent: number;
+  /** The largest share of the budget that somebody was told of in this period. */
+  told: number;
   /** Up to where of which journal files (by inode) all requests are in `spent` and the windows. */
   files: Indexed<number>;
   offsets: Indexed<number>;
@@ -201,7 +201,7 @@ function bring_up(counters: Counters, scope: Scope, now: number): void {
     if (period > counters.period) {
       counters.period = period;
       counters.spent = 0;
-      counters.alerted = 0;
+      counters.told = 0;
     }
   }
 }
@@ -306,25 +306,30 @@ function correct_tokens(counters: Counters, at: number, difference: number): voi
   }
 }
 
-/**
- * Adds what a request cost, or used of an allowance, if it arrived in the present period. Returns a bit for each of the budget's alerts that is due for the
- * first time.
- */
-function spend(counters: Counters, scope: Scope, arrived: number, amount: number): number {
+/** Adds what a request cost, or used of an allowance, if it arrived in the present period. */
+function spend(counters: Counters, scope: Scope, arrived: number, amount: number): void {
+  if (scope.budget !== undefined && arrived >= counters.period) {
+    counters.spent += amount;
+  }
+}
+
+/** Which of the budget's alerts are due: a bit for each that is reached, if none as high was given in this period. They count as given then. */
+function due_alerts(counters: Counters, scope: Scope): number {
   const { budget } = scope;
-  if (budget === undefined || arrived < counters.period) {
+  if (budget === undefined) {
     return 0;
   }
-  counters.spent += amount;
+  let { told } = counters;
   let due = 0;
   let bit = 1;
   for (const share of budget.alert_at) {
-    if (counters.spent >= share * budget.amount && (counters.alerted & bit) === 0) {
+    if (share > counters.told && counters.spent >= share * budget.amount) {
       due |= bit;
+      told = math.max(told, share);
     }
     bit *= 2;
   }
-  counters.alerted |= due;
+  counters.told = told;
   return due;
 }
 
@@ -352,6 +357,6 @@ function forget_dead(counters: Counters, now: number, is_alive: (this: void, pro
 }
 
 export {
-  Reason, bring_up, check, correct_tokens, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
+  Reason, bring_up, check, correct_tokens, due_alerts, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
 };
 export type { Counters, Verdict };

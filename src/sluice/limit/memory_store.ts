@@ -9,7 +9,7 @@
  */
 
 import {
-  Reason, bring_up, check, correct_tokens, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
+  Reason, bring_up, check, correct_tokens, due_alerts, forget_dead, has_room, new_counters, read_counters, spend, take, uncount_request, write_counters,
 } from "./counters";
 import { most_free } from "./allowance";
 import { set_money } from "./demand";
@@ -285,7 +285,8 @@ function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope
   open_counters(store, counters, scope, now);
   correct_tokens(counters, reservation.admitted, reservation.used_tokens - reservation.tokens);
   give_back(counters, store.process, reservation.tokens, held);
-  const due = spend(counters, scope, reservation.arrived, used);
+  spend(counters, scope, reservation.arrived, used);
+  const due = due_alerts(counters, scope);
   note_position(counters, file, offset);
   keep_counters(store, counters, scope);
   return due;

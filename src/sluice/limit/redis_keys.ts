@@ -13,7 +13,7 @@ interface ScopeNames {
   state: string;
   running: string;
   specification: string;
-  /** Nano-dollars at which somebody is told. */
+  /** At which shares of the budget somebody is told: see `alert_marks`. */
   marks: string;
   /** Of an allowance: the field of the tenant's hash that it is counted in. */
   field: string;
@@ -48,7 +48,7 @@ function names_of(scope: Scope): ScopeNames {
   const marks: string[] = [];
   if (scope.budget !== undefined) {
     for (const share of scope.budget.alert_at) {
-      marks.push(format("%.17g", share * scope.budget.amount));
+      marks.push(format("%.17g=%.17g", share, share * scope.budget.amount));
     }
   }
   const names: ScopeNames = {
@@ -152,7 +152,7 @@ function free_place(allowance: Scope | undefined, milliseconds: number): string 
   return allowance !== undefined ? format("%s %.0f", names_of(allowance).field, period_start(allowance.budget!.period, milliseconds / 1000)) : "";
 }
 
-/** The nano-dollars at which somebody is told of a tenant. */
+/** At which shares of a tenant's budget somebody is told, and how many nano-dollars they are: `share=nano-dollars`, with spaces between. */
 function alert_marks(scope: Scope | undefined): string {
   return scope !== undefined ? names_of(scope).marks : "";
 }

@@ -9,8 +9,8 @@
  *     tenant        hash: the tenant's windows, such as t60: "start current previous"; `reserved`, money in nano-dollars; `kept`, the
  *                   hour in which the keys were last given a life; `swept`, the second in which leases were last looked through; and
  *                   free:MODEL, what is used of what is free of a model: "start used reserved", where start is that of the period
- *     budget        hash of one period: `spent`, in nano-dollars; `alerted`, a bit for each alert that was given, and alert:BIT, the
- *                   id of the request that gave it
+ *     budget        hash of one period: `spent`, in nano-dollars; `told`, the largest share of the budget that somebody was told of, and
+ *                   told:SHARE, the id of the request that gave that alert
  *     key           hash: the API key's windows, and `kept`
  *     key_running   sorted set like `running`, of the key's requests, if it limits how many there are at a time
  *

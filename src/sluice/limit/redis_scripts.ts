@@ -132,7 +132,7 @@ return table.concat(parts, " ")
 /**
  * Settles a request, once. Arguments: `admitted`, if Redis is known to have admitted it, `unknown`, or `cancelled`, if it
  * never began; when it was admitted, in seconds; the tokens reserved; tokens used; nano-dollars that it cost; how much it used of what is
- * free; the tenant's specification and the key's; nano-dollars at which somebody is told, in order; which allowance it used, as
+ * free; the tenant's specification and the key's; the shares of the budget at which somebody is told, with their nano-dollars; which allowance it used, as
  * `free_place` has it; its id.
  *
  * A request that Redis never admitted is counted and charged whole. Returns a bit for each alert that this request gives, what has
@@ -151,8 +151,8 @@ local key = read_scope(KEY, KEY_SPECIFICATION)
 
 if call("SADD", SETTLED, ID) == 0 then
   local due, bit_of_mark = 0, 1
-  for mark in string.gmatch(MARKS, "%S+") do
-    if call("HGET", BUDGET, "alert:" .. whole(bit_of_mark)) == ID then
+  for share in string.gmatch(MARKS, "(%S+)=%S+") do
+    if call("HGET", BUDGET, "told:" .. share) == ID then
       due = due + bit_of_mark
     end
     bit_of_mark = bit_of_mark * 2
@@ -215,17 +215,21 @@ end
 
 local due, bit_of_mark = 0, 1
 if MARKS ~= "" and KNOWN ~= "cancelled" then
-  local alerted = tonumber(call("HGET", BUDGET, "alerted") or 0)
-  for mark in string.gmatch(MARKS, "%S+") do
-    if spent >= tonumber(mark) and math.floor(alerted / bit_of_mark) % 2 == 0 then
+  local told = tonumber(call("HGET", BUDGET, "told") or 0)
+  local most
+  for share, mark in string.gmatch(MARKS, "(%S+)=(%S+)") do
+    if tonumber(share) > told and spent >= tonumber(mark) then
       due = due + bit_of_mark
-      call("HSET", BUDGET, "alert:" .. whole(bit_of_mark), ID)
+      call("HSET", BUDGET, "told:" .. share, ID)
+      if not most or tonumber(share) > tonumber(most) then
+        most = share
+      end
     end
     bit_of_mark = bit_of_mark * 2
   end
-end
-if due > 0 then
-  call("HINCRBY", BUDGET, "alerted", whole(due))
+  if most then
+    call("HSET", BUDGET, "told", most)
+  end
 end
 return whole(due) .. " " .. whole(spent) .. " " .. whole(tenant.reserved)
 `,

@@ -18,7 +18,7 @@ function counters_line(name: string, counters: Counters, now: number): string {
   parts.push(number_text(now));
   parts.push(number_text(counters.period));
   parts.push(number_text(counters.spent));
-  parts.push(number_text(counters.alerted));
+  parts.push(number_text(counters.told));
   for (const index of $range(0, 1)) {
     parts.push(number_text(counters.files[index]!));
     parts.push(number_text(counters.offsets[index]!));
@@ -92,7 +92,7 @@ function read_counters_line(
   }
   counters.period = numbers[1]!;
   counters.spent = numbers[2]!;
-  counters.alerted = numbers[3]!;
+  counters.told = numbers[3]!;
   for (const index of $range(0, 1)) {
     counters.files[index] = numbers[4 + index * 2]!;
     counters.offsets[index] = numbers[5 + index * 2]!;
