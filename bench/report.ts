@@ -43,6 +43,8 @@ How it is measured
 - The floor (floor.conf) is nginx with \`proxy_pass\`, keepalive and \`proxy_buffering off\`, without an access
   log. It receives and sends on the same headers and body as the gateway. Requests: ${CONNECTIONS} connections, an answer of
   about 600 bytes. Events: ${STREAMS} streams at a time, an event a millisecond, each written by itself.
+- Redis, which writes an append-only file, runs on the client's core: requests a second say more about that core than about
+  the gateway. Each request asks it once; settlements go to it in batches.
 - Latencies: a blocking client, one connection to each server, fifty requests to one, then fifty to the other;
   the 99th percentile of each round of 500 on both, and the difference of the two. In brackets: the middle half.
 - The list of words is made ready, and texts are walked, in processes of their own without nginx (lexicon.lua,
