@@ -1,7 +1,8 @@
 local cjson = require("cjson")
 local journal = require("sluice.ledger.journal")
 
-local timestamp, write_line = journal.timestamp, journal.write_line
+local timestamp = journal.timestamp
+local function write_line(of) return table.concat(journal.line_parts(of)) end
 
 local function record(changes)
     local made = {

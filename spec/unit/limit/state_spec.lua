@@ -25,7 +25,7 @@ local function line(changes)
     for name, value in pairs(changes or {}) do
         if value == "nothing" then record[name] = nil else record[name] = value end
     end
-    return (journal.write_line(record):gsub("\n$", ""))
+    return (table.concat(journal.line_parts(record)):gsub("\n$", ""))
 end
 
 describe("the state of the limits", function()

@@ -18,7 +18,7 @@ import { descriptor_status, new_status, path_status } from "./file_status";
 /** @noSelf */
 interface FileLibrary {
   sluice_open(path: string, flags: number, mode: unknown): number;
-  sluice_write(descriptor: number, data: string, length: number): number;
+  sluice_write(descriptor: number, data: unknown, length: number): number;
   sluice_close(descriptor: number): number;
   sluice_seek(descriptor: number, offset: number, whence: number): number;
   sluice_strerror(code: number): unknown;
@@ -41,7 +41,7 @@ interface AppendFile {
 
 ffi.cdef(`
 int sluice_open(const char *path, int flags, ...) __asm__("open");
-ssize_t sluice_write(int descriptor, const char *data, size_t length) __asm__("write");
+ssize_t sluice_write(int descriptor, const void *data, size_t length) __asm__("write");
 int sluice_close(int descriptor) __asm__("close");
 int64_t sluice_seek(int descriptor, int64_t offset, int whence) __asm__("lseek");
 char *sluice_strerror(int code) __asm__("strerror");
@@ -54,6 +54,15 @@ const SEEK_END = 2;
 /** Seconds between two looks at the path. */
 const CHECK_INTERVAL = 1;
 
+/** A line is put together here and never is a string: LuaJIT would look for an equal one among all that are alike at first sight. */
+interface Draft {
+  bytes: Bytes;
+  room: number;
+}
+
+const NEWLINE = 10;
+
+const draft: Draft = { bytes: ffi.new<Bytes>("uint8_t[?]", 4096), room: 4096 };
 const library = ffi.C as FileLibrary;
 const of_path = new_status();
 const of_descriptor = new_status();
@@ -85,11 +94,37 @@ function open_append_file(path: string, mode?: number): LuaMultiReturn<[file: Ap
   return $multi({ path, mode: wanted, descriptor, inode: inode_of(descriptor), lost: 0, broken: false, checked: 0 }, reason);
 }
 
-/** Appends a line, which must end with its newline. Returns whether the file took it whole. */
-function append(file: AppendFile, line: string): boolean {
-  const text = file.broken ? `\n${line}` : line;
-  const written = tonumber(library.sluice_write(file.descriptor, text, text.length))!;
-  if (written === text.length) {
+/** Makes room for so many bytes in all, and keeps those that are there. */
+function grow(used: number, wanted: number): void {
+  const room = math.max(wanted, draft.room * 2);
+  const bytes = ffi.new<Bytes>("uint8_t[?]", room);
+  ffi.copy(bytes, draft.bytes, used);
+  draft.bytes = bytes;
+  draft.room = room;
+}
+
+/** Adds text behind so many bytes. Returns how many there are then. */
+function add_text(at: number, text: string): number {
+  const after = at + text.length;
+  if (after > draft.room) {
+    grow(at, after);
+  }
+  ffi.copy((draft.bytes as unknown as number) + at, text, text.length);
+  return after;
+}
+
+/** Appends a line, given in parts, of which the last must end with its newline. Returns whether the file took it whole. */
+function append(file: AppendFile, parts: readonly (string | number)[]): boolean {
+  let length = 0;
+  if (file.broken) {
+    draft.bytes[0] = NEWLINE;
+    length = 1;
+  }
+  for (const part of parts) {
+    length = add_text(length, tostring(part));
+  }
+  const written = tonumber(library.sluice_write(file.descriptor, draft.bytes, length))!;
+  if (written === length) {
     file.broken = false;
     return true;
   }

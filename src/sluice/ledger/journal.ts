@@ -2,8 +2,7 @@
  * The usage journal: one JSON line for each request of an identified caller, whichever way it ended. It is what was
  * charged, so it is written for programs that add it up: every line has every field, `null` where there is nothing to say.
  *
- * A line is one concatenation of a row of parts that is used again and again: the fixed ones stay, the values are put
- * between them. The names come from the configuration and return with every request, so their escaped forms are
+ * A line is a row of parts that is used again and again: the fixed ones stay, the values are put between them. The names come from the configuration and return with every request, so their escaped forms are
  * kept; the time's text up to the second is kept too. There is no prompt text here and no secret, because a record
  * has no place for them.
  */
@@ -157,8 +156,11 @@ function timestamp(time: number): string {
   return `${prefix.text}${digits}${fraction}Z`;
 }
 
+/** A line in parts; numbers are whole ones below 10^14, which Lua writes in full. */
+type JournalLine = (string | number)[];
+
 /** A line's parts: a fixed one, a value, a fixed one, … */
-const parts: (string | number)[] = [
+const parts: JournalLine = [
   '{"id":"', "", '","time":"', "", '","tenant":', "", ',"key":', "", ',"model":', "", ',"pool":', "", ',"endpoint":', "",
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
   ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"free_units":', "",
@@ -166,8 +168,8 @@ const parts: (string | number)[] = [
   ',"held_ms":', "", ',"guard":', "", "}\n",
 ];
 
-/** The journal's line for a request, with its newline. Numbers are rounded to whole ones. */
-function write_line(record: JournalRecord): string {
+/** The journal's line for a request, with its newline, in parts, which the next call overwrites. Numbers are rounded to whole ones. */
+function line_parts(record: JournalRecord): JournalLine {
   parts[1] = record.id;
   parts[3] = timestamp(record.time);
   parts[5] = name(record.tenant);
@@ -189,9 +191,8 @@ function write_line(record: JournalRecord): string {
   parts[37] = whole(record.duration_ms);
   parts[39] = whole(record.held_ms);
   parts[41] = record.guard ?? "null";
-  const line = concat(parts);
-  return line;
+  return parts;
 }
 
-export { timestamp, write_line };
-export type { Ending, JournalRecord };
+export { line_parts, timestamp };
+export type { Ending, JournalLine, JournalRecord };

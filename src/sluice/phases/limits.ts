@@ -13,6 +13,7 @@ import { waiting } from "../limit/settlement_queue";
 import { find_dead, forget_workers } from "../limit/workers";
 import { gateway } from "./gateway";
 import type { AppendFile } from "../edge/append_file";
+import type { JournalLine } from "../ledger/journal";
 import type { LimitStore } from "../limit/store";
 import type { Scope } from "../limit/scope";
 import type { Reservation, Standing } from "../limit/reservation";
@@ -74,7 +75,7 @@ function write_standings(reservation: Reservation): void {
  * Writes the request's line into the journal and settles what it had reserved. Returns a bit for each alert of the tenant's budget that
  * is due.
  */
-function write_and_settle(store: LimitStore, journal: AppendFile | undefined, line: string, state: RequestState): number {
+function write_and_settle(store: LimitStore, journal: AppendFile | undefined, line: JournalLine, state: RequestState): number {
   const reservation = state.reservation!;
   const held = store.begin_settlement(reservation);
   if (journal !== undefined) {

@@ -3,7 +3,7 @@
 import { append } from "../edge/append_file";
 import { monotonic } from "../edge/clock";
 import { upstream_status } from "../edge/upstream";
-import { write_line } from "../ledger/journal";
+import { line_parts } from "../ledger/journal";
 import {
   count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated, end_attempt,
   observe_held, request_meter,
@@ -18,7 +18,7 @@ import { give_alerts } from "./alerts";
 import { spent_by, write_and_settle } from "./limits";
 import { current_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
-import type { Ending, JournalRecord } from "../ledger/journal";
+import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
 import type { GuardedText } from "../guard/text";
 import type { RequestState } from "./state";
@@ -125,8 +125,8 @@ function count_guard(meters: Meters, state: RequestState): void {
   }
 }
 
-/** The request's line for the journal. */
-function journal_line(state: RequestState, ending: Ending, status: number, duration: number): string {
+/** The request's line for the journal, in parts. */
+function journal_line(state: RequestState, ending: Ending, status: number, duration: number): JournalLine {
   const { endpoint, first_text, model, reservation } = state;
   record.id = state.id;
   record.time = state.arrived;
@@ -149,11 +149,11 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
   record.guard = state.tally === undefined && state.prompt_verdict === undefined ? undefined : guard_summary(state);
-  return write_line(record);
+  return line_parts(record);
 }
 
 /** Writes the line, and settles what the request had reserved. */
-function write_journal(state: RequestState, line: string): void {
+function write_journal(state: RequestState, line: JournalLine): void {
   const { journal, store } = gateway();
   if (state.reservation !== undefined && store !== undefined) {
     const { tenant } = state.reservation;
