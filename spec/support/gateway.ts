@@ -211,7 +211,9 @@ async function startGateway(options: GatewayOptions): Promise<Gateway> {
     if (!/Address already in use/i.test(output)) break;
     await sleep(50);
   }
-  throw new Error(`the gateway doesn't start:\n${output}`);
+  // What it is about comes last: logs of test runs are read from their end.
+  const told = output.split("\n").filter((line) => /\[(emerg|alert|crit|error)\]|sluice: /.test(line));
+  throw new Error(`the gateway doesn't start:\n${output}\n${told.slice(0, 5).join("\n")}`);
 }
 
 export { parseMetrics, startGateway, sumOf };
