@@ -137,6 +137,16 @@ function each_slice<Taker>(
   }
 }
 
+/** Waits, in seconds; others go on meanwhile. If the client leaves, it does not come back. */
+function sleep(seconds: number): void {
+  ngx.sleep(seconds);
+}
+
+/** The MD5 of a text, in hexadecimal digits: to tell texts apart, not to protect them. */
+function digest_text(text: string): string {
+  return ngx.md5(text);
+}
+
 /** Goes over a body that has been read, from its beginning, resting between slices. */
 function each_slice_again(body: RequestBody, take: (this: void, slice: string) => void): void {
   const text = body.text;
@@ -185,7 +195,7 @@ function close_body(body: RequestBody): void {
 }
 
 export {
-  announce_request_id, begin_request_ids, body_range, close_body, each_slice, edit_body, header, method, new_request_id,
-  path, peer_address, read_body, rest,
+  announce_request_id, begin_request_ids, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
+  path, peer_address, read_body, rest, sleep,
 };
 export type { RequestBody };

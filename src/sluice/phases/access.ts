@@ -9,28 +9,20 @@ import {
   announce_request_id, body_range, close_body, each_slice, edit_body, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
-import { send_body, write_refusal_headers } from "../edge/response";
-import { direct } from "../edge/upstream";
 import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
-import { begin_attempt, endpoint_meter } from "../metrics/meter";
-import { address_of } from "../pool/names";
-import { round_robin } from "../pool/pick";
-import { next_account } from "../pool/pools";
 import { find_model } from "../route/table";
 import { BY_PATH } from "../wire/api";
-import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { conclude, edits_for, read, release, take } from "../wire/request";
 import { no_edits } from "../wire/splice";
+import { begin, go_on } from "./attempts";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
+import { send_refusal } from "./refusals";
 import { take_state } from "./state";
 import type { RequestBody } from "../edge/request";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
-
-const match = string.match;
-const sub = string.sub;
 
 /** Who asks, and whether they may from there. */
 function identify_caller(state: RequestState): Refusal | undefined {
@@ -113,41 +105,6 @@ function edit_request(state: RequestState, body: RequestBody): void {
   }
 }
 
-/** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
-function trace_context(state: RequestState): string {
-  const sent = header("traceparent");
-  if (sent !== undefined && sent.length === 55 && match(sent, "^00%-%x+%-%x+%-%x%x$")[0] !== undefined) {
-    return sent;
-  }
-  return `00-${state.id}-${sub(state.id, 9, 24)}-01`;
-}
-
-/** Chooses where the request goes and tells nginx. Waits only for a name to be looked up. */
-function begin(state: RequestState): Refusal | undefined {
-  const { meters, names, resolve } = gateway();
-  const pool = state.model!.pool;
-  const endpoint = round_robin(pool);
-  if (endpoint === undefined) {
-    return refuse(503, "overloaded_error", "no_healthy_endpoint", "No endpoint can take the request now.");
-  }
-  state.endpoint = endpoint;
-  const [address, reason] = address_of(names, endpoint.host, state.arrived, resolve);
-  if (address === undefined) {
-    ngx.log(ngx.ERR, "pool ", pool.name, ": ", endpoint.host, ": ", reason);
-    return refuse(502, "upstream_error", "upstream_failed", "The model server's name could not be looked up.");
-  }
-  const account = next_account(pool);
-  state.account = account;
-  state.address = address;
-  state.attempts += 1;
-  state.attempt_meter = endpoint_meter(meters, pool.name, endpoint.name);
-  begin_attempt(state.attempt_meter);
-  direct(
-    endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key,
-    trace_context(state));
-  return undefined;
-}
-
 /** Everything between the request's headers and the proxy. */
 function admit(state: RequestState): Refusal | undefined {
   if (state.api === undefined) {
@@ -187,11 +144,10 @@ function access(this: void): void {
   const refusal = admit(state);
   state.overhead += monotonic() - began;
   if (refusal !== undefined) {
-    state.refusal = refusal;
-    const body = refusal_body(refusal, state.api !== undefined ? state.api.name : undefined);
-    write_refusal_headers(refusal, body.length, "POST");
-    send_body(body);
+    send_refusal(state, refusal);
+    return;
   }
+  go_on(state);
 }
 
 export { access };

@@ -8,6 +8,8 @@ import type { Aggregate } from "../metrics/aggregate";
 import type { Catalogue } from "../metrics/catalogue";
 import type { Meters } from "../metrics/meter";
 import type { LexiconStore } from "../guard/store";
+import type { SharedStore } from "../metrics/aggregate";
+import type { Flights } from "../pool/flights";
 import type { Names, Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
@@ -36,6 +38,9 @@ interface Gateway {
   memory: MemoryStore | undefined;
   /** The store that several nodes share, if there is one. */
   shared: Shared | undefined;
+  /** What all workers know of the pools; and what each has under way. Undefined: nginx.conf has no dictionary for it. */
+  pools: SharedStore | undefined;
+  flights: Flights | undefined;
   names: Names;
   resolve: Resolve;
   slots: Slots;

@@ -23,6 +23,7 @@ import { warm_up_guards } from "../guard/warm_up";
 import { use_text_sink } from "../wire/text";
 import { warm_up } from "../wire/warm_up";
 import { access } from "./access";
+import { again, last } from "./attempts";
 import { balance } from "./balancer";
 import { filter_body } from "./body_filter";
 import { set_gateway } from "./gateway";
@@ -39,7 +40,7 @@ const DEFAULT_CONFIGURATION = "/etc/sluice/sluice.yaml";
 
 /** What nginx.conf calls, by phase. */
 const PHASES = {
-  init_worker, exit_worker, access, balance, filter_header, filter_body, log, models, health, ready, metrics, status,
+  init_worker, exit_worker, access, again, last, balance, filter_header, filter_body, log, models, health, ready, metrics, status,
 };
 
 function describe(path: string, problems: Problem[]): string {
@@ -94,6 +95,8 @@ function start(this: void): typeof PHASES {
     generation: 0,
     memory: undefined,
     shared: undefined,
+    pools: undefined,
+    flights: undefined,
     names: new_names(),
     resolve: resolve_name,
     slots,

@@ -11,10 +11,10 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
+import { pool_metrics, pool_object } from "./pool_pages";
 import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
 import type { Principal } from "../auth/principal";
-import type { Pool } from "../pool/pools";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 
@@ -109,25 +109,12 @@ function metrics(this: void): void {
   flush(aggregate);
   const pieces = expose(aggregate, rest);
   pieces.push(budget_metrics(rest));
+  pieces.push(pool_metrics());
   return send(200, CONTENT_TYPE, pieces);
 }
 
 function list(items: string[]): string {
   return `[${items.join(",")}]`;
-}
-
-function pool_object(pool: Pool): string {
-  const endpoints: string[] = [];
-  for (const endpoint of pool.endpoints) {
-    endpoints.push(`{"url":${encode_string(endpoint.name)}}`);
-  }
-  const keys: string[] = [];
-  for (const account of pool.accounts) {
-    if (account.id !== "") {
-      keys.push(encode_string(account.id));
-    }
-  }
-  return `{"name":${encode_string(pool.name)},"api":"${pool.api}","endpoints":${list(endpoints)},"keys":${list(keys)}}`;
 }
 
 /** GET /status: what this worker knows, for people and scripts. Keys are named by their ids. */

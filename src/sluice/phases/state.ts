@@ -4,6 +4,8 @@
 
 import type { Principal } from "../auth/principal";
 import type { EndpointMeter } from "../metrics/meter";
+import { clear_used, new_used } from "../pool/accounts";
+import type { UsedAccounts } from "../pool/accounts";
 import type { Account, Endpoint } from "../pool/pools";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
@@ -51,7 +53,19 @@ interface RequestState {
   endpoint: Endpoint | undefined;
   account: Account | undefined;
   address: string;
+  /** How many attempts there were, and whether the last of them is under way: then the endpoint is taken. */
   attempts: number;
+  under_way: boolean;
+  /** Whether the endpoint counts it. */
+  counted: boolean;
+  /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
+  ticket: number;
+  account_index: number;
+  account_ticket: number;
+  /** The places of the endpoints that were tried, so many of them; and the accounts. */
+  tried: number[];
+  tried_count: number;
+  used_accounts: UsedAccounts;
   attempt_meter: EndpointMeter | undefined;
 
   /** What was reserved of the limits; undefined: none apply. */
@@ -97,6 +111,14 @@ function new_state(): RequestState {
     account: undefined,
     address: "",
     attempts: 0,
+    under_way: false,
+    counted: false,
+    ticket: 0,
+    account_index: 0,
+    account_ticket: 0,
+    tried: [],
+    tried_count: 0,
+    used_accounts: new_used(),
     attempt_meter: undefined,
     reservation: undefined,
     output_allowance: math.huge,
@@ -130,6 +152,9 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.overhead = 0;
   state.address = "";
   state.attempts = 0;
+  state.under_way = false;
+  state.tried_count = 0;
+  clear_used(state.used_accounts);
   state.output_allowance = math.huge;
   state.mode = Mode.Pass;
   state.ended = false;
@@ -139,6 +164,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
 
 /** Gives a state back. Nothing of the request stays in it. */
 function release_state(state: RequestState): void {
+  kept.delete(state.id);
   state.snapshot = undefined as unknown as Snapshot;
   state.principal = undefined;
   state.model = undefined;
@@ -162,6 +188,19 @@ function release_state(state: RequestState): void {
   }
 }
 
+/** Requests that may be tried again, by their ids: nginx's context is lost on the way from one location to another. */
+const kept = new LuaTable<string, RequestState | undefined>();
+
+/** Keeps a request's state for further attempts, until it is released. */
+function keep_state(state: RequestState): void {
+  kept.set(state.id, state);
+}
+
+/** The state of a request that comes to another location; undefined if it was not kept. */
+function kept_state(id: string): RequestState | undefined {
+  return kept.get(id);
+}
+
 /** What `ngx.ctx` holds for a page that the gateway itself answers. */
 const OWN_PAGE = { own: true };
 
@@ -171,5 +210,5 @@ function current_state(): RequestState | undefined {
   return (state.id as string | undefined) !== undefined ? state : undefined;
 }
 
-export { Mode, OWN_PAGE, current_state, release_state, take_state };
+export { Mode, OWN_PAGE, current_state, keep_state, kept_state, release_state, take_state };
 export type { Cause, RequestState };

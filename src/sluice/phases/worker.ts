@@ -2,11 +2,12 @@
 
 import { look } from "../config/watch";
 import { check_append_file, close_append_file, open_append_file, take_lost } from "../edge/append_file";
-import { monotonic } from "../edge/clock";
+import { monotonic, realtime } from "../edge/clock";
 import { key_fetching } from "../edge/fetching";
 import { stamp } from "../edge/file";
 import { is_worker_alive } from "../edge/process";
 import { begin_request_ids, rest } from "../edge/request";
+import { new_flights, sweep } from "../pool/flights";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { memory_limits } from "../limit/memory_store";
 import { join_workers } from "../limit/workers";
@@ -93,6 +94,10 @@ function tend(): void {
     flush(aggregate, rest);
   }
   sweep_limits(rest);
+  const { flights } = gateway();
+  if (flights !== undefined) {
+    sweep(flights);
+  }
   const { memory, shared } = gateway();
   if (shared !== undefined) {
     tend_settlements();
@@ -154,6 +159,19 @@ function open_store(): void {
   join_workers(held.memory);
 }
 
+/** Opens what all workers know of the pools. */
+function open_pools(): void {
+  const held = gateway();
+  const [pools, missing] = open_dictionary("sluice_pools");
+  if (pools === undefined) {
+    ngx.log(ngx.ALERT, "sluice: no requests can be sent on: ", missing);
+    return;
+  }
+  held.pools = pools;
+  held.flights = new_flights(pools, ngx.worker.pid(), is_worker_alive);
+  math.randomseed(ngx.worker.pid() + math.floor(realtime() * 1000));
+}
+
 /** init_worker_by_lua */
 function init_worker(this: void): void {
   const held = gateway();
@@ -170,12 +188,8 @@ function init_worker(this: void): void {
     held.aggregate = join(held.catalogue.registry, store, ngx.worker.pid(), held.catalogue.metrics_dropped.with([]));
   }
   open_store();
+  open_pools();
   set(held.catalogue.config_last_reload_success.with([]), 1);
-  for (const [, pool] of held.snapshot.pools) {
-    // Each worker begins its turns elsewhere, so that together they spread a few requests too.
-    pool.next_endpoint = ngx.worker.id() % pool.endpoints.length;
-    pool.next_account = ngx.worker.id() % pool.accounts.length;
-  }
   ngx.timer.at((ngx.worker.id() % 8) * 0.1, (premature: boolean) => {
     if (!premature) {
       ngx.timer.every(TICK, tick);

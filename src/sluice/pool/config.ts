@@ -16,12 +16,35 @@ interface EndpointConfiguration {
   host: string;
   port: number;
   path: string;
+  weight: number;
+  /** Requests under way at a time; undefined: any number. */
+  max_concurrent?: number;
 }
 
 /** An account with the upstream. */
 interface AccountKeyConfiguration {
   id: string;
   secret: string;
+  weight: number;
+}
+
+/** Which endpoint takes a request. */
+type Balance = "round_robin" | "least_load";
+
+interface RetryConfiguration {
+  /** How often an endpoint may be asked in all. */
+  attempts: number;
+  /** After which failures another attempt is made: `connect`, `timeout`, or an upstream's status. */
+  on: (string | number)[];
+  /** The longest pause before the second attempt, in milliseconds; doubled for each further one. */
+  backoff: number;
+}
+
+/** `window` and `open` in milliseconds. */
+interface BreakerConfiguration {
+  failures: number;
+  window: number;
+  open: number;
 }
 
 /** In milliseconds. */
@@ -37,7 +60,13 @@ interface PoolConfiguration {
   endpoints: EndpointConfiguration[];
   keys: AccountKeyConfiguration[];
   timeouts: TimeoutConfiguration;
+  balance: Balance;
+  retries: RetryConfiguration;
+  breaker: BreakerConfiguration;
 }
+
+/** nginx goes through so many locations for a request at most, and then gives up in its own way. */
+const MOST_ATTEMPTS = 8;
 
 const POOLS_SCHEMA: Schema = {
   description: "Groups of endpoints that serve the same models.",
@@ -73,6 +102,19 @@ const POOLS_SCHEMA: Schema = {
               format: "url",
               examples: ["http://10.0.0.11:8000", "https://api.example.com/openai"],
             },
+            weight: {
+              description: "How much it can do, beside the pool's other endpoints.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000,
+              default: 1,
+            },
+            max_concurrent: {
+              description: "The most requests that it has under way at a time, from all workers of this gateway. Without it, any number.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000000,
+            },
           },
         },
       },
@@ -95,6 +137,13 @@ const POOLS_SCHEMA: Schema = {
               format: "credential",
               writeOnly: true,
               examples: ["${UPSTREAM_KEY}"],
+            },
+            weight: {
+              description: "How many requests it gets, beside the pool's other accounts.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000,
+              default: 1,
             },
           },
         },
@@ -130,9 +179,59 @@ const POOLS_SCHEMA: Schema = {
           },
         },
       },
+      balance: {
+        description: "Which endpoint takes a request: each in its turn, by weight; or of two the one that has less to do.",
+        type: "string",
+        enum: ["round_robin", "least_load"],
+        default: "least_load",
+      },
+      retries: {
+        description: "Other attempts when one has failed and nothing of an answer has reached the client.",
+        type: "object",
+        default: {},
+        properties: {
+          attempts: {
+            description: "How often an endpoint is asked for a request, in all. 1: never again.",
+            type: "integer",
+            minimum: 1,
+            maximum: MOST_ATTEMPTS,
+            default: 3,
+          },
+          on: {
+            description: "After which failures: `connect` (no connection, or it broke off before the answer), `timeout` (no answer in time), or these statuses of an endpoint.",
+            type: "array",
+            items: { description: "A failure.", type: ["string", "integer"], enum: ["connect", "timeout", 429, 500, 502, 503, 504, 529] },
+            default: ["connect", "timeout", 429, 500, 502, 503, 504, 529],
+          },
+          backoff: {
+            description: "The longest pause before the second attempt; twice as long before each further one. The pauses are random.",
+            type: "string",
+            format: "duration",
+            minimum: 0,
+            maximum: 5000,
+            default: "200ms",
+          },
+        },
+      },
+      breaker: {
+        description: "Keeps requests away from an endpoint that fails.",
+        type: "object",
+        default: {},
+        properties: {
+          failures: {
+            description: "After so many failures within `window` it gets no requests for `open`; then one, and all if that succeeds. 0: never.",
+            type: "integer",
+            minimum: 0,
+            maximum: 1000,
+            default: 5,
+          },
+          window: { description: "How long a failure counts.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "10s" },
+          open: { description: "How long it gets no requests.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "15s" },
+        },
+      },
     },
   },
 };
 
-export { POOLS_SCHEMA };
-export type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };
+export { MOST_ATTEMPTS, POOLS_SCHEMA };
+export type { AccountKeyConfiguration, Balance, BreakerConfiguration, EndpointConfiguration, RetryConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };

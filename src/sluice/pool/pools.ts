@@ -5,7 +5,13 @@
 
 import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
 import type { ApiName } from "../wire/api";
-import type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
+import { compile_retry } from "./retry";
+import { build_schedule, integers } from "./schedule";
+import type { BreakerConfiguration } from "./breaker";
+import type { AccountKeyConfiguration, Balance, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
+import type { LivePool } from "./live";
+import type { Retry } from "./retry";
+import type { Schedule } from "./schedule";
 import type { Slots } from "./slots";
 
 interface Endpoint {
@@ -16,6 +22,10 @@ interface Endpoint {
   port: number;
   /** The `Host` header. */
   host_header: string;
+  /** Its place in the pool, from 0. */
+  index: number;
+  /** What workers know it by, over reloads: the pool and the URL. */
+  key: string;
   /** What `proxy_pass` is given, by public API. */
   upstream: LuaTable<ApiName, string>;
 }
@@ -25,6 +35,7 @@ interface Account {
   id: string;
   authorization: string;
   x_api_key: string;
+  weight: number;
 }
 
 interface Pool {
@@ -36,9 +47,16 @@ interface Pool {
   connect_timeout: number;
   send_timeout: number;
   read_timeout: number;
-  /** Where the round robins over endpoints and accounts stand. */
-  next_endpoint: number;
-  next_account: number;
+  balance: Balance;
+  /** By endpoint: its weight, and how many requests it may have under way; 0: any number. */
+  weights: Int32Buffer;
+  most: Int32Buffer;
+  schedule: Schedule;
+  retry: Retry;
+  /** In seconds. */
+  breaker: BreakerConfiguration;
+  /** What a worker knows of its endpoints and accounts; made when it first needs it. */
+  live: LivePool | undefined;
 }
 
 interface Problem {
@@ -52,7 +70,7 @@ interface UpstreamPath {
   upstream_path: string;
 }
 
-const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "" };
+const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "", weight: 1 };
 
 function host_header(endpoint: EndpointConfiguration): string {
   const [colon] = string.find(endpoint.host, ":", 1, true);
@@ -62,12 +80,21 @@ function host_header(endpoint: EndpointConfiguration): string {
 }
 
 function build_account(api: PoolApi, key: AccountKeyConfiguration): Account {
+  const { id, secret, weight } = key;
   return api === "anthropic"
-    ? { id: key.id, authorization: "", x_api_key: key.secret }
-    : { id: key.id, authorization: `Bearer ${key.secret}`, x_api_key: "" };
+    ? { id, authorization: "", x_api_key: secret, weight }
+    : { id, authorization: `Bearer ${secret}`, x_api_key: "", weight };
 }
 
 function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slots: Slots, now: number): LuaMultiReturn<[pool: Pool, reason: string | undefined]> {
+  const count = configuration.endpoints.length;
+  const weights = integers(count);
+  const most = integers(count);
+  for (const index of $range(0, count - 1)) {
+    weights[index] = configuration.endpoints[index]!.weight;
+    most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
+  }
+  const { breaker } = configuration;
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
@@ -76,8 +103,14 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     connect_timeout: configuration.timeouts.connect / 1000,
     send_timeout: configuration.timeouts.send / 1000,
     read_timeout: configuration.timeouts.read / 1000,
-    next_endpoint: 0,
-    next_account: 0,
+    balance: configuration.balance,
+    weights,
+    most,
+    schedule: build_schedule(weights, count),
+    retry: compile_retry(configuration.retries),
+    // One that is alone has nobody to take its place.
+    breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000 },
+    live: undefined,
   };
   let reason: string | undefined;
   for (const endpoint of configuration.endpoints) {
@@ -95,6 +128,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       host: endpoint.host,
       port: endpoint.port,
       host_header: host_header(endpoint),
+      index: pool.endpoints.length,
+      key: `${configuration.name} ${endpoint.url}`,
       upstream,
     });
   }
@@ -146,12 +181,5 @@ function keep_slots(pools: LuaTable<string, Pool>, slots: Slots, now: number): v
   }
 }
 
-/** The account whose turn it is. */
-function next_account(pool: Pool): Account {
-  const turn = pool.next_account;
-  pool.next_account = turn + 1 < pool.accounts.length ? turn + 1 : 0;
-  return pool.accounts[turn]!;
-}
-
-export { build, keep_slots, next_account };
+export { build, keep_slots };
 export type { Account, Endpoint, Pool, Problem };

@@ -1,0 +1,196 @@
+/**
+ * What a worker knows of a pool's endpoints and accounts while requests run: made once for each configuration, from what all workers
+ * share.
+ *
+ * An endpoint whose breaker keeps requests away is out of the picks until it is looked at again, a few times a second. So a pick looks
+ * at no breaker but that of the endpoint that it has chosen.
+ */
+
+import { new_accounts } from "./account_states";
+import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./breaker";
+import { give, in_flight, take } from "./flights";
+import { pick_least_load } from "./pick_least_load";
+import { new_turn, pick_round_robin } from "./pick_round_robin";
+import { integers } from "./schedule";
+import type { SharedStore } from "../metrics/aggregate";
+import type { Accounts } from "./account_states";
+import type { Breaker } from "./breaker";
+import type { Field } from "./field";
+import type { Flights } from "./flights";
+import type { Turn } from "./pick_round_robin";
+import type { Endpoint, Pool } from "./pools";
+
+interface LivePool {
+  field: Field;
+  turn: Turn;
+  breakers: Breaker[];
+  accounts: Accounts;
+  flights: Flights;
+  /** How many endpoints are not usable, and when they are looked at again. */
+  unusable: number;
+  look_again: number;
+  stamp: number;
+}
+
+/** What a pick has found: overwritten by each call. */
+interface Found {
+  /** Undefined: none can take the request now. */
+  endpoint: Endpoint | undefined;
+  /** From `take_probe`, or 0. */
+  ticket: number;
+  /** Whether the request is counted there: there may be no room for that. */
+  counted: boolean;
+  /** There are endpoints that work, but all have as much to do as they may have. */
+  saturated: boolean;
+}
+
+/** Seconds between two looks at endpoints that are not usable. */
+const LOOK_SECONDS = 0.2;
+const LAST_STAMP = 0x7fffffff;
+
+const found: Found = { endpoint: undefined, ticket: 0, counted: false, saturated: false };
+
+function unknown(this: void): number {
+  return -1;
+}
+
+/**
+ * Makes what a worker knows of a pool. `secrets`: what the accounts' states are kept under, which should change with their secrets.
+ * `start`: where this worker begins its turns, 0 to below 1. `seconds`: how long a request may take until its outcome is known.
+ */
+function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: string[], start: number, seconds: number): LivePool {
+  const { endpoints, most, schedule, weights } = pool;
+  const count = endpoints.length;
+  const usable = integers(count);
+  const breakers: Breaker[] = [];
+  const account_weights: number[] = [];
+  for (const { index, key } of endpoints) {
+    usable[index] = 1;
+    breakers.push(new_breaker(store, key, pool.breaker, seconds));
+  }
+  for (const { weight } of pool.accounts) {
+    account_weights.push(weight);
+  }
+  return {
+    field: {
+      count, weights, usable, most, tried: integers(count),
+      in_flight: (index) => in_flight(flights, endpoints[index]!.key),
+      waiting: unknown,
+      cache: unknown,
+    },
+    turn: new_turn(schedule, count, start),
+    breakers,
+    accounts: new_accounts(store, pool.name, secrets, account_weights, seconds),
+    flights,
+    unusable: 0,
+    look_again: 0,
+    stamp: 0,
+  };
+}
+
+/** Looks again at the endpoints that are not usable. */
+function look_again(live: LivePool, now: number): void {
+  const { breakers, field } = live;
+  live.look_again = now + LOOK_SECONDS;
+  live.unusable = 0;
+  for (const index of $range(0, field.count - 1)) {
+    if (field.usable[index] === 0) {
+      if (may_try(breakers[index]!, now) === Permission.No) {
+        live.unusable += 1;
+      } else {
+        field.usable[index] = 1;
+      }
+    }
+  }
+}
+
+/** Marks the endpoints that a request has tried. Returns the mark. */
+function mark_tried(live: LivePool, tried: readonly number[], count: number): number {
+  live.stamp = live.stamp < LAST_STAMP ? live.stamp + 1 : 1;
+  for (const place of $range(0, count - 1)) {
+    live.field.tried[tried[place]!] = live.stamp;
+  }
+  return live.stamp;
+}
+
+/** Whether any endpoint works, be it as busy as it may be. */
+function any_usable(live: LivePool): boolean {
+  const { field } = live;
+  for (const index of $range(0, field.count - 1)) {
+    if (field.usable[index] !== 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Takes the endpoint for one request more, if its breaker and its limit let that. */
+function take_endpoint(live: LivePool, pool: Pool, index: number, now: number): boolean {
+  const breaker = live.breakers[index]!;
+  const permission = may_try(breaker, now);
+  found.ticket = permission === Permission.Probe ? take_probe(breaker, now) : 0;
+  if (permission === Permission.No || (permission === Permission.Probe && found.ticket === 0)) {
+    live.field.usable[index] = 0;
+    live.unusable += 1;
+    live.look_again = math.min(live.look_again, now + LOOK_SECONDS);
+    return false;
+  }
+  const most = pool.most[index]!;
+  const [taken, reason] = take(live.flights, pool.endpoints[index]!.key, most);
+  found.counted = taken;
+  if (taken || (reason !== undefined && most === 0)) {
+    return true;
+  }
+  drop_probe(breaker, found.ticket);
+  return false;
+}
+
+/**
+ * Picks an endpoint and takes it for one request more; what is taken has to be given back with `leave_endpoint`. `tried`: the
+ * endpoints that the request has tried already, `count` of them, which are taken only if there is no other. Valid until the next call.
+ */
+function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number): Found {
+  const { field, turn } = live;
+  if (live.unusable > 0 && now >= live.look_again) {
+    look_again(live, now);
+  }
+  found.endpoint = undefined;
+  found.saturated = false;
+  const stamp = mark_tried(live, tried, count);
+  // Each turn of the loop puts an endpoint out of the picks, or another request was faster, which is rare.
+  for (const _ of $range(0, field.count + 3)) {
+    const index = pool.balance === "round_robin"
+      ? pick_round_robin(field, turn, stamp)
+      : pick_least_load(field, pool.schedule, stamp, math.random(), math.random());
+    if (index < 0) {
+      found.saturated = any_usable(live);
+      return found;
+    }
+    if (take_endpoint(live, pool, index, now)) {
+      found.endpoint = pool.endpoints[index];
+      return found;
+    }
+  }
+  found.saturated = true;
+  return found;
+}
+
+/** Gives an endpoint back. */
+function leave_endpoint(live: LivePool, endpoint: Endpoint): void {
+  give(live.flights, endpoint.key);
+}
+
+/** Whether another endpoint than those that a request has tried could be picked now. */
+function has_other_endpoint(live: LivePool, tried: readonly number[], count: number): boolean {
+  const { field } = live;
+  const stamp = mark_tried(live, tried, count);
+  for (const index of $range(0, field.count - 1)) {
+    if (field.usable[index] !== 0 && field.tried[index] !== stamp) {
+      return true;
+    }
+  }
+  return false;
+}
+
+export { has_other_endpoint, leave_endpoint, make_live, pick_endpoint };
+export type { Found, LivePool };
