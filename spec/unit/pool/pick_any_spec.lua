@@ -27,6 +27,12 @@ describe("a pick that looks at all endpoints", function()
         assert.is_true(math.abs(counts[7] - 12500) < 420, counts[7])
     end)
 
+    it("draws the second one by weight too, without the first one's", function()
+        local counts = tally(fields.field({ { weight = 1000, running = 100000 }, { weight = 1 }, { weight = 1 } }), 10000)
+        assert.is_true(math.abs(counts[1] - 5000) < 320, counts[1])
+        assert.is_true(counts[0] == 0)
+    end)
+
     it("takes the lighter one of two, and asks no third one", function()
         local field = fields.field({ { running = 4 }, { usable = false }, { running = 3 } })
         assert.same({ [-1] = 0, [0] = 0, 0, 100 }, tally(field, 100))

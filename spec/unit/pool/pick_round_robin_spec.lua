@@ -120,11 +120,15 @@ describe("round robin", function()
     it("searches on after two thousand million searches", function()
         local field = fields.field({ { usable = false }, {}, {} })
         local turn = turn_of(field)
-        turn.search = 0
-        picks(field, turn, 2)
-        turn.search = 2147483646
-        assert.same({ 1, 2, 1, 2, 1, 2, 1, 2 }, picks(field, turn, 8))
-        assert.equal(3, turn.search)
+        assert.same({ 1 }, picks(field, turn, 1))
+        assert.equal(1, turn.search)
+        turn.search, turn.next = 2147483646, 2
+        field.usable[1], field.usable[2] = 0, 0
+        assert.same({ -1 }, picks(field, turn, 1))
+        -- From here on the numbers come again.
+        turn.seen[1] = 1
+        field.usable[1] = 1
+        assert.same({ 1, 1, 1 }, picks(field, turn, 3))
     end)
 
     it("gives each its share, also of what is left", function()
