@@ -16,21 +16,22 @@ const floor = math.floor;
 
 /** How many are drawn, at most, in place of the first two. With half of the endpoints down, one in 256 picks looks at all of them. */
 const MORE_DRAWS = 6;
-/** Each further draw is so far ahead in the schedule, of its length: the golden ratio, with which a few of them lie well apart. */
-const STEP = 0.6180339887498949;
+/**
+ * The generator that further draws come from (Park and Miller, "Random Number Generators: Good Ones Are Hard to Find", 1988). Steps
+ * of one width through the schedule would not do: every other endpoint may be down, and a step lead from one such to the next.
+ */
+const MULTIPLIER = 16807;
+const MODULUS = 2147483647;
 
 /** Draws more endpoints. `found`: the one of the first two that can be used, if any, and what it has under way; else -1. */
 function draw_more(field: Field, schedule: Schedule, stamp: number, random1: number, random2: number, found: number, found_running: number): number {
   const { entries, length, others } = schedule;
   let first = found;
   let first_running = found_running;
-  let share = random2;
+  let state = floor(random2 * (MODULUS - 1)) + 1;
   for (const _ of $range(1, MORE_DRAWS)) {
-    share += STEP;
-    if (share >= 1) {
-      share -= 1;
-    }
-    const place = floor(share * length);
+    state = (state * MULTIPLIER) % MODULUS;
+    const place = floor((state / MODULUS) * length);
     const drawn = entries[place]!;
     const index = drawn === first ? others[place]! : drawn;
     const running = running_if_open(field, index, stamp);

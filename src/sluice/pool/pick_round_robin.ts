@@ -2,8 +2,9 @@
  * Picks endpoints in the order of the pool's schedule. Every worker goes through it by itself, from a place of its own, so that the
  * workers together don't all begin with the same endpoint.
  *
- * Mostly the next one can be used. Else the schedule is gone through, once at most, and no endpoint is asked twice how many requests
- * it has under way.
+ * Mostly the next one can be used. Else the schedule is gone through, once at most. Before that goes far, all endpoints are looked
+ * at: if there is nothing left to find, it ends. So it is long only where what can be used has a tiny share of the turns: some
+ * 0.1 ms in a schedule of the greatest length.
  */
 
 import * as ffi from "ffi";
@@ -45,16 +46,28 @@ function begin_search(turn: Turn): number {
   return turn.search;
 }
 
+/** Whether a search goes on: there is an endpoint it hasn't seen that is better than what it has. */
+function is_more_ahead(field: Field, turn: Turn, stamp: number, has_tried_one: boolean): boolean {
+  const { search, seen } = turn;
+  const { tried } = field;
+  for (const index of $range(0, turn.count - 1)) {
+    if (seen[index] !== search && !(has_tried_one && tried[index] === stamp) && is_open(field, index)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /** Goes on from the next turn to the first endpoint that can be used. */
 function search_on(field: Field, turn: Turn, stamp: number): number {
-  const { seen } = turn;
+  const { count, seen } = turn;
   const { entries, length } = turn.schedule;
   const search = begin_search(turn);
-  let unseen = turn.count;
+  let unseen = count;
   let place = turn.next;
   let tried_one = -1;
   let behind_tried = place;
-  for (const _ of $range(1, length)) {
+  for (const step of $range(1, length)) {
     const index = entries[place]!;
     place = place + 1 < length ? place + 1 : 0;
     if (seen[index] !== search) {
@@ -73,6 +86,9 @@ function search_on(field: Field, turn: Turn, stamp: number): number {
       if (unseen === 0) {
         break;
       }
+    }
+    if (step === count && !is_more_ahead(field, turn, stamp, tried_one >= 0)) {
+      break;
     }
   }
   turn.next = behind_tried;

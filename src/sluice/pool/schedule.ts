@@ -22,7 +22,7 @@ interface Schedule {
 /** Above: the weights are scaled down to this sum, to whole numbers and none below 1, so the shares are then near to those asked for. */
 const MOST_TURNS = 65536;
 const MOST_WEIGHT = 1000;
-/** How often the factor that scales weights is halved in on: enough for the sum to be as large as it can be. */
+/** How often the range in which the scaling factor lies is halved: enough for the sum to be as large as it can be. */
 const SCALE_STEPS = 32;
 
 /** So many integers, all 0. */
