@@ -191,6 +191,16 @@ describe("the breaker of an endpoint", function()
         assert.is_true(fail(one, 101))
     end)
 
+    it("counts the failures of two workers that both begin to count", function()
+        shared.before = function(name)
+            if name ~= "add" then return end
+            shared.before = nil
+            fail(one, 100)
+        end
+        assert.is_false(fail(two, 100))
+        assert.is_true(fail(two, 100))
+    end)
+
     it("stays closed if the dictionary has no room for what failed", function()
         shared = dictionary(0)
         local poor = view()
