@@ -102,8 +102,8 @@ function find_calm(accounts: Accounts): void {
   accounts.calm = calm;
 }
 
-/** Reads one account's state. */
-function read_state(accounts: Accounts, index: number): void {
+/** Reads one account's state, and leaves what follows from it to the caller. */
+function take_in(accounts: Accounts, index: number): void {
   const text = accounts.store.get(accounts.state_keys[index]!) as string | undefined;
   const [rest, cool, level, limit] = string.match(text ?? "", "^(%S+) (%S+) (%S+) (%S+)$");
   accounts.rests[index] = tonumber(rest) ?? 0;
@@ -112,10 +112,16 @@ function read_state(accounts: Accounts, index: number): void {
   accounts.limits[index] = tonumber(limit) ?? NEVER;
 }
 
+/** Reads one account's state. */
+function read_state(accounts: Accounts, index: number): void {
+  take_in(accounts, index);
+  find_calm(accounts);
+}
+
 /** Reads all states. `version`: the number that was in the dictionary before. */
 function read_states(accounts: Accounts, version: number | undefined): void {
   for (const index of $range(0, accounts.count - 1)) {
-    read_state(accounts, index);
+    take_in(accounts, index);
   }
   find_calm(accounts);
   accounts.version = version;
@@ -160,7 +166,6 @@ function write_state(accounts: Accounts, index: number): boolean {
 function take_trial(accounts: Accounts, index: number, now: number): number {
   const { store, rests, trial_keys, trial_seconds } = accounts;
   read_state(accounts, index);
-  find_calm(accounts);
   const rest = rests[index]!;
   if (rest === 0 || now < rest) {
     return NO_TICKET;
@@ -177,7 +182,6 @@ function take_trial(accounts: Accounts, index: number, now: number): number {
   read_state(accounts, index);
   if (rests[index] !== rest) {
     // The trial before this one has reported just now.
-    find_calm(accounts);
     store.remove(trial_keys[index]!);
     return NO_TICKET;
   }
@@ -190,7 +194,6 @@ function drop_trial(accounts: Accounts, index: number, ticket: number): void {
     return;
   }
   read_state(accounts, index);
-  find_calm(accounts);
   if (accounts.rests[index] === ticket) {
     accounts.store.remove(accounts.trial_keys[index]!);
   }
@@ -204,7 +207,6 @@ function note_refused(accounts: Accounts, index: number, now: number, ticket: nu
   read_state(accounts, index);
   const rest = accounts.rests[index]!;
   if (rest !== 0 && rest !== ticket) {
-    find_calm(accounts);
     return false;
   }
   accounts.rests[index] = now + REST_SECONDS;
@@ -223,7 +225,6 @@ function note_limited(accounts: Accounts, index: number, now: number, seconds: n
   const { rests, cools, levels, limits } = accounts;
   read_state(accounts, index);
   if (rests[index] !== 0 && rests[index] !== ticket) {
-    find_calm(accounts);
     return false;
   }
   const cooled_already = now < cools[index]!;
@@ -253,9 +254,8 @@ function note_accepted(accounts: Accounts, index: number, now: number, ticket: n
   }
   read_state(accounts, index);
   const ends_rest = ticket !== NO_TICKET && rests[index] === ticket;
-  const ends_levels = levels[index]! > 0 && now >= cools[index]!;
+  const ends_levels = (ends_rest || rests[index] === 0) && levels[index]! > 0 && now >= cools[index]!;
   if (!ends_rest && !ends_levels) {
-    find_calm(accounts);
     return false;
   }
   if (ends_rest) {

@@ -22,8 +22,6 @@ interface UsedAccounts {
 }
 
 const NO_ACCOUNT = -1;
-/** Behind everything that only cools down. */
-const RESTING = 1e12;
 
 function new_used(): UsedAccounts {
   return { count: 0, places: [] };
@@ -119,17 +117,14 @@ function pick_trial(accounts: Accounts, now: number): LuaMultiReturn<[index: num
   return $multi(NO_ACCOUNT, 0);
 }
 
-/**
- * The account that is free soonest, used or not; of those that rest, if all do, the one that was refused longest ago: nobody else is
- * left, and a refusal may have been for one request's sake only. Of several the one that was not used, or the first.
- */
+/** The account that is free soonest, used or not; −1: all rest. Of several the one that was not used, or the first. */
 function pick_soonest(accounts: Accounts, used: UsedAccounts, now: number): number {
   const { cools, rests } = accounts;
   let best = NO_ACCOUNT;
   let soonest = math.huge;
   for (const index of $range(0, accounts.count - 1)) {
-    const free = rests[index] === 0 ? math.max(now, cools[index]!) : RESTING + rests[index]!;
-    if (free < soonest || (free === soonest && is_used(used, best) && !is_used(used, index))) {
+    const free = math.max(now, cools[index]!);
+    if (rests[index] === 0 && (free < soonest || (free === soonest && is_used(used, best) && !is_used(used, index)))) {
       best = index;
       soonest = free;
     }
@@ -139,8 +134,8 @@ function pick_soonest(accounts: Accounts, used: UsedAccounts, now: number): numb
 
 /**
  * The account for a request's next attempt: whose turn it is of those that may be used and that it has not used yet. If there is none,
- * the one that may be used soonest, and in how many seconds: 0 if only that the request has used it, or that all rest, speaks against it. −1: there are none.
- * A ticket that is not 0 says that the request tries an account that rests; it goes with the outcome. One look into the
+ * the one that may be used soonest, and in how many seconds: 0 if only that the request has used it speaks against it. −1: all rest.
+ * A ticket that is not 0 says that the request tries an account whose rest is over; it goes with the outcome. One look into the
  * dictionary while nothing is wrong.
  */
 function next_account(
@@ -173,8 +168,7 @@ function next_account(
   if (soonest === NO_ACCOUNT) {
     return $multi(NO_ACCOUNT, 0, 0);
   }
-  const rest = accounts.rests[soonest]!;
-  return $multi(soonest, rest !== 0 ? 0 : math.max(0, accounts.cools[soonest]! - now), rest);
+  return $multi(soonest, math.max(0, accounts.cools[soonest]! - now), 0);
 }
 
 /** Whether the request could go on at once with an account that it has not used yet. */

@@ -90,8 +90,11 @@ function may_try(breaker: Breaker, now: number): Permission {
  */
 function take_probe(breaker: Breaker, now: number): number {
   const { store, state_key, probe_key } = breaker;
+  if (breaker.configuration.failures === 0) {
+    return NO_TICKET;
+  }
   const until = store.get(state_key) as number | undefined;
-  if (breaker.configuration.failures === 0 || until === undefined || now < until) {
+  if (until === undefined || now < until) {
     return NO_TICKET;
   }
   const reason = store.add(probe_key, until, breaker.probe_seconds);
