@@ -206,29 +206,42 @@ describe("a worker that is killed", function()
         end
     end)
 
-    it("while it clears up after another, itself killed anywhere, leaves it to the next", function()
-        local last_steps, came_first = 0, true
-        while came_first do
-            local steps, came = 0, true
-            while came do
+    -- The first is killed at some operation, and the second, while it clears up after it. A third goes on.
+    local function kill_two(go_on)
+        local first_steps, first_came = 0, true
+        while first_came do
+            local second_steps, second_came = 0, true
+            while second_came do
                 local machine = model.new()
                 local third = worker(machine, 3)
-                take(third, "a", 2)
-                came_first = killed_at(machine, 1, last_steps, life)
-                came = killed_at(machine, 2, steps, function(own)
+                take(third, "a", 0)
+                first_came = killed_at(machine, 1, first_steps, life)
+                second_came = killed_at(machine, 2, second_steps, function(own)
                     sweep(own)
                     take(own, "a", 2)
                 end)
-                sweep(third)
+                go_on(third)
                 assert.equal(1, in_flight(third, "a"))
                 give(third, "a")
                 machine.processes[3] = nil
                 sweep(worker(machine, 4))
                 assert.same({}, traces(machine))
-                steps = steps + 3
+                second_steps = second_steps + 1
             end
-            last_steps = last_steps + 1
+            first_steps = first_steps + 1
         end
+    end
+
+    it("while it clears up after another that was killed, leaves it to the next", function()
+        kill_two(sweep)
+    end)
+
+    it("while it clears up after another leaves the sum to whoever has the lock next", function()
+        kill_two(function(third)
+            take(third, "a", 0)
+            give(third, "a")
+            sweep(third)
+        end)
     end)
 end)
 
