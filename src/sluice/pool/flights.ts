@@ -18,7 +18,7 @@
  */
 
 import { Hold, lock, try_lock, unlock } from "./lock";
-import { forget_worker, is_gone, join_workers, slot_count, worker_at } from "./workers";
+import { forget_worker, has_gone, is_gone, join_workers, slot_count, worker_at } from "./workers";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Worker } from "./workers";
 
@@ -237,18 +237,6 @@ function catch_up_all(flights: Flights): void {
       catch_up(worker, place);
     }
   }
-}
-
-/** Whether any worker on the list is gone. */
-function has_gone(worker: Worker): boolean {
-  const { dictionary } = worker;
-  for (const slot of $range(1, slot_count(dictionary))) {
-    const number = worker_at(dictionary, slot);
-    if (number !== undefined && is_gone(worker, number)) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /** Removes all counts of a worker that is gone. Returns false if some could not be. */

@@ -101,6 +101,18 @@ function is_gone({ dictionary, is_alive }: Worker, number: number): boolean {
   return process === undefined || !is_alive(process);
 }
 
+/** Whether any worker on the list is gone. */
+function has_gone(worker: Worker): boolean {
+  const { dictionary } = worker;
+  for (const slot of $range(1, slot_count(dictionary))) {
+    const number = worker_at(dictionary, slot);
+    if (number !== undefined && is_gone(worker, number)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /** Takes a worker that is gone off the list. Only one worker may do so at a time: the slot can have another number right after. */
 function forget_worker(dictionary: SharedStore, slot: number, number: number): void {
   // In this order: who finds the slot later, and no process, knows that it is gone.
@@ -110,5 +122,5 @@ function forget_worker(dictionary: SharedStore, slot: number, number: number): v
   }
 }
 
-export { forget_worker, is_gone, join_workers, slot_count, worker_at };
+export { forget_worker, has_gone, is_gone, join_workers, slot_count, worker_at };
 export type { Worker };
