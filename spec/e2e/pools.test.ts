@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -116,6 +117,40 @@ describe("a request whose endpoint fails", () => {
       expect(Math.max(...attemptsOf(answers))).toBeLessThanOrEqual(3);
       expect((await started()) - before).toBeLessThanOrEqual(12 * 3);
     }
+    await idle();
+  });
+
+  it("goes with its whole body, also a large one, to the next", async () => {
+    await begin();
+    await Promise.all(mocks.slice(0, 2).map((mock) => mock.behave("mock;status=500")));
+    const content = "a long story, ".repeat(50000);
+    for (let round = 0; round < 6; round++) {
+      const answer = await ask({ messages: [{ role: "user", content: `${round} ${content}` }] });
+      expect(answer.status).toBe(200);
+      const last = await mocks[2]!.lastRequest();
+      expect(last.id).toBe(answer.headers["x-request-id"]);
+      const sent = JSON.stringify({ model: "mock;tokens=5", messages: [{ role: "user", content: `${round} ${content}` }] });
+      expect(last.body_length).toBe(sent.length);
+      expect(last.body_sha1).toBe(createHash("sha1").update(sent).digest("hex"));
+    }
+  });
+
+  it("is not charged, if its client leaves before another attempt has begun", async () => {
+    await begin({ endpoints: [{ url: mocks[0]!.url }], pool: { retries: { attempts: 3, backoff: "5s" } } });
+    await mocks[0]!.behave("mock;status=500;retry_after=4");
+    const controller = new AbortController();
+    const body = JSON.stringify({ model: "chat", messages: [{ role: "user", content: "Hello" }] });
+    const asked = fetch(`${gateway!.url}/v1/chat/completions`, {
+      method: "POST", body, signal: controller.signal, headers: { authorization: `Bearer ${KEY}`, "content-type": "application/json" },
+    }).catch(() => undefined);
+    await eventually("the first attempt has failed", async () => {
+      const metrics = await gateway!.metrics();
+      return sumOf(metrics, "sluice_upstream_requests_total", { code: "500" }) >= 1 ? true : undefined;
+    });
+    controller.abort();
+    await asked;
+    const line = await eventually("its line", () => gateway!.journal().at(-1));
+    expect(line).toMatchObject({ ending: "client_gone", attempts: 1, input_tokens: 0, output_tokens: 0, usage_from: null });
     await idle();
   });
 
@@ -265,13 +300,14 @@ describe("account keys", () => {
 
   it("that are refused or limited leave the traffic to the others, and come back in time", async () => {
     let limited = true;
-    const { url, seen } = await upstream((key) => {
-      if (key === "sk-upstream-one") return { status: 401 };
+    const { url, seen } = await upstream((key): { status: number; headers?: Record<string, string> } => {
+      if (key === "sk-upstream-one") return { status: 401, headers: { "www-authenticate": "Bearer realm=account-4711" } };
       return key === "sk-upstream-two" && limited ? { status: 429, headers: { "retry-after": "2" } } : { status: 200 };
     });
     await begin({ endpoints: [{ url }], keys: KEYS, workers: 2 });
     const answers = await together(40, { stream: false });
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(JSON.stringify(answers.map(({ headers }) => headers))).not.toContain("4711");
     seen.length = 0;
     await together(40, { stream: false });
     expect(seen.filter((key) => key === "sk-upstream-one" || key === "sk-upstream-two")).toEqual([]);

@@ -100,6 +100,10 @@ describe("the accounts of a pool", function()
             refuse(two, 1, 101)
             assert.same({ -1, 0, 0 }, { next_of(one, 200) })
             assert.same({ -1, 0, 0 }, { next_of(two, 200, 0) })
+            -- For who has nobody else: the one that was refused first, which rests no more if it is served.
+            assert.same({ 0, 400 }, { accounts_module.longest_resting(two) })
+            assert.is_true(accept(two, 0, 201, 400))
+            assert.equal(0, (next_of(one, 202)))
         end)
 
         it("are tried by exactly one request of all workers when the rest is over", function()

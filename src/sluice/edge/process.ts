@@ -30,6 +30,11 @@ function parent_of(process: number | "self"): number | undefined {
   return state === undefined || state === "Z" || state === "X" ? undefined : tonumber(parent);
 }
 
+/** Whether a process can be looked at now. */
+function can_look(): boolean {
+  return parent_of("self") !== undefined;
+}
+
 const SEARCH = { done: false, found: false };
 
 /** Whether there is a /proc to ask. */
@@ -60,7 +65,9 @@ function is_worker_alive(process: number): boolean {
   if (last !== undefined && now - last < SEEN_SECONDS) {
     return true;
   }
-  const alive = has_proc() ? parent_of(process) === library.sluice_getppid() : exists(process);
+  const parent = has_proc() ? parent_of(process) : undefined;
+  // Without a file descriptor to look with, what exists is taken for one of ours.
+  const alive = parent !== undefined ? parent === library.sluice_getppid() : exists(process) && !(has_proc() && can_look());
   if (alive) {
     seen.set(process, now);
   } else {

@@ -11,7 +11,7 @@ import {
 } from "../edge/upstream";
 import { begin_attempt, end_attempt, endpoint_meter } from "../metrics/meter";
 import { drop_trial, note_accepted, note_limited, note_refused } from "../pool/account_states";
-import { has_other_account, mark_used, next_account } from "../pool/accounts";
+import { has_other_account, longest_resting, mark_used, next_account } from "../pool/accounts";
 import { drop_probe, note_failure, note_success } from "../pool/breaker";
 import { has_other_endpoint, leave_endpoint, make_live, pick_endpoint } from "../pool/live";
 import { address_of } from "../pool/names";
@@ -31,6 +31,8 @@ const sub = string.sub;
 
 /** The longest that a request waits for an account that cools down, in seconds. */
 const MOST_WAIT_SECONDS = 5;
+/** Timers may come a little early. */
+const MOMENT_SECONDS = 0.005;
 /** When a client may come back to a pool that can't take its request, in milliseconds. */
 const COME_BACK_MS = 1000;
 
@@ -72,13 +74,21 @@ function refuse_for_now(code: "pool_saturated" | "no_healthy_endpoint", millisec
 
 /** Chooses the account, and waits for it if that is short. */
 function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
+  if (pool.accounts.length === 1) {
+    // Whatever is wrong with it, there is no other.
+    state.account = pool.accounts[0];
+    state.account_index = 0;
+    state.account_ticket = 0;
+    mark_used(state.used_accounts, 0);
+    return undefined;
+  }
   let [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
   if (index >= 0 && seconds > 0 && seconds <= MOST_WAIT_SECONDS) {
-    sleep(seconds);
+    sleep(seconds + MOMENT_SECONDS);
     [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
   }
   if (index < 0) {
-    return refuse_exhausted();
+    [index, ticket] = longest_resting(live.accounts);
   }
   if (seconds > 0) {
     return refuse_for_now("pool_saturated", seconds * 1000);
@@ -156,7 +166,7 @@ function start_attempt(state: RequestState): Refusal | undefined {
 function note_account(state: RequestState, live: LivePool, status: number, wait: number): void {
   const { account_index, account_ticket } = state;
   const now = monotonic();
-  if (state.account!.id === "") {
+  if (live.accounts.count === 1) {
     return;
   }
   if (status === 401 || status === 402 || status === 403) {
@@ -276,6 +286,18 @@ function last(this: void): void {
   ngx.ctx = kept_state(passing_request_id()) ?? {};
 }
 
+/** In the header filter: the answer has begun, which is what a probe was to find out. */
+function begin_answer_of(state: RequestState, status: number): void {
+  if (status >= 400 || !state.under_way || (state.ticket === 0 && state.account_ticket === 0)) {
+    return;
+  }
+  const live = live_pool(state.model!.pool)!;
+  note_endpoint(state, live, false);
+  note_account(state, live, status, -1);
+  state.ticket = 0;
+  state.account_ticket = 0;
+}
+
 /** In the log phase: the request has ended, and its attempt with it. `gone`: the client has left, which says nothing of the upstream. */
 function end_last_attempt(state: RequestState, gone: boolean): void {
   const live = state.under_way ? live_pool(state.model!.pool) : undefined;
@@ -296,4 +318,4 @@ function end_last_attempt(state: RequestState, gone: boolean): void {
   note_account(state, live, answered ? status : 0, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
 }
 
-export { again, begin, end_last_attempt, go_on, last, live_pool };
+export { again, begin, begin_answer_of, end_last_attempt, go_on, last, live_pool };

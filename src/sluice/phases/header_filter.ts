@@ -14,6 +14,7 @@ import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { begin_answer_of } from "./attempts";
 import { write_standings } from "./limits";
 import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Guard } from "../guard/guards";
@@ -171,8 +172,13 @@ function filter_header(this: void): void {
     headers.set("x-sluice-model", state.model.name);
     headers.set("x-sluice-pool", state.model.pool.name);
     headers.set("x-sluice-attempts", state.attempts);
+    if (state.attempts > 1) {
+      // nginx keeps it of a 401 that it took back.
+      headers.set("www-authenticate", undefined);
+    }
   }
   if (state.refusal === undefined) {
+    begin_answer_of(state, status);
     const refusal =
       status >= 400 && !upstream_answered()
         ? refuse_nginx_error(status)

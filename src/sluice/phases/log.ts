@@ -2,6 +2,7 @@
 
 import { append } from "../edge/append_file";
 import { monotonic } from "../edge/clock";
+import { passing_request_id } from "../edge/upstream";
 import { line_parts } from "../ledger/journal";
 import {
   count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
@@ -16,7 +17,7 @@ import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
 import { spent_by, write_and_settle } from "./limits";
-import { current_state, Mode, release_state } from "./state";
+import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
@@ -168,7 +169,8 @@ function write_journal(state: RequestState, line: JournalLine): void {
 
 /** log_by_lua */
 function log(this: void): void {
-  const state = current_state();
+  // nginx may have ended it on the way from one location to another.
+  const state = current_state() ?? kept_state(passing_request_id());
   if (state === undefined) {
     return;
   }

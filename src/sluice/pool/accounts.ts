@@ -171,6 +171,21 @@ function next_account(
   return $multi(soonest, math.max(0, accounts.cools[soonest]! - now), 0);
 }
 
+/**
+ * Of accounts that all rest the one that was refused longest ago, and the ticket that goes with the outcome: for a request that has
+ * nobody else. A refusal may have been for one request's sake only.
+ */
+function longest_resting(accounts: Accounts): LuaMultiReturn<[index: number, ticket: number]> {
+  const { rests } = accounts;
+  let best = 0;
+  for (const index of $range(1, accounts.count - 1)) {
+    if (rests[index]! < rests[best]!) {
+      best = index;
+    }
+  }
+  return $multi(best, rests[best]!);
+}
+
 /** Whether the request could go on at once with an account that it has not used yet. */
 function has_other_account(accounts: Accounts, used: UsedAccounts, now: number): boolean {
   refresh(accounts);
@@ -182,5 +197,5 @@ function has_other_account(accounts: Accounts, used: UsedAccounts, now: number):
   return false;
 }
 
-export { clear_used, has_other_account, is_used, mark_used, new_used, next_account };
+export { clear_used, has_other_account, is_used, longest_resting, mark_used, new_used, next_account };
 export type { UsedAccounts };
