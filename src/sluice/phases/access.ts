@@ -15,11 +15,11 @@ import { BY_PATH } from "../wire/api";
 import { refuse } from "../wire/refusal";
 import { conclude, edits_for, read, release, take } from "../wire/request";
 import { no_edits } from "../wire/splice";
-import { begin, go_on } from "./attempts";
+import { go_on, start_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
 import { send_refusal } from "./refusals";
-import { take_state } from "./state";
+import { keep_state, take_state } from "./state";
 import type { RequestBody } from "../edge/request";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -129,7 +129,7 @@ function admit(state: RequestState): Refusal | undefined {
     edit_request(state, body);
   }
   close_body(body);
-  return refusal ?? begin(state);
+  return refusal ?? start_attempt(state);
 }
 
 /** access_by_lua */
@@ -141,6 +141,8 @@ function access(this: void): void {
   const arrived = math.floor(realtime() * 1000) / 1000;
   const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, arrived);
   ngx.ctx = state;
+  // Should nginx take it elsewhere, for another attempt or because of an error of its own.
+  keep_state(state);
   const refusal = admit(state);
   state.overhead += monotonic() - began;
   if (refusal !== undefined) {

@@ -20,7 +20,7 @@ import { read_retry_after } from "../pool/retry_after";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
 import { send_refusal } from "./refusals";
-import { keep_state, kept_state } from "./state";
+import { kept_state } from "./state";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
 import type { Refusal } from "../wire/refusal";
@@ -129,7 +129,7 @@ function leave(state: RequestState, live: LivePool, status: number): void {
   end_attempt(state.attempt_meter!, status);
 }
 
-/** Begins an attempt and tells nginx. Returns a refusal if nobody can be asked. May wait for an account, and for a name to be looked up. */
+/** Begins an attempt, the first or another, and tells nginx. Returns a refusal if nobody can be asked. May wait for an account, and for a name to be looked up. */
 function start_attempt(state: RequestState): Refusal | undefined {
   const { names, resolve } = gateway();
   const { pool } = state.model!;
@@ -255,21 +255,17 @@ function go_on(state: RequestState): void {
   }
 }
 
-/** Begins the first attempt. Returns a refusal if nobody can be asked. */
-function begin(state: RequestState): Refusal | undefined {
-  keep_state(state);
-  return start_attempt(state);
-}
-
 /** access_by_lua of @again: an attempt has failed. */
 function again(this: void): void {
   const state = kept_state(passing_request_id());
+  if (state !== undefined) {
+    ngx.ctx = state;
+  }
   if (state === undefined || !state.under_way) {
     // An error of nginx's own, or of ours, before anybody was asked.
     send_refusal(state, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
     return;
   }
-  ngx.ctx = state;
   const refusal = try_again(state);
   if (refusal !== undefined) {
     if (refusal.status === 502 || refusal.status === 504) {
@@ -318,4 +314,4 @@ function end_last_attempt(state: RequestState, gone: boolean): void {
   note_account(state, live, answered ? status : 0, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
 }
 
-export { again, begin, begin_answer_of, end_last_attempt, go_on, last, live_pool };
+export { again, begin_answer_of, end_last_attempt, go_on, last, live_pool, start_attempt };
