@@ -98,13 +98,18 @@ describe("what was used", () => {
     directory = temporaryDirectory("sluice-state");
     const config = configuration({ requests_per_hour: 7 }, 0.0003);
     let running = await begin(config);
-    for (let count = 0; count < 5; count++) expect((await ask()).status).toBe(200);
+    for (let count = 1; count <= 5; count++) {
+      expect((await ask()).status).toBe(200);
+      // What it had reserved is free when it has been settled, a moment after its last byte.
+      await eventually("its line", () => journal().length === count);
+    }
     await agrees();
     await running.stop();
     running = await begin(config);
     await agrees();
     expect((await standing()).spent_nano_usd).toBe(5 * 50000);
     expect((await ask()).status).toBe(200);
+    await eventually("its line", () => journal().length === 6);
     const refused = await ask();
     expect(errorOf(refused)).toMatchObject({ code: "budget_exceeded" });
     await running.stop();

@@ -262,7 +262,7 @@ describe("the store of one node", function()
         local first, second = store(shared, 1, alive), store(shared, 2, alive)
         local of = { tenant = tenant({ requests_per_minute = 5 }) }
         assert(admit(first, of))
-        assert.is_true(memory_store.lock(first, "acme"))
+        assert.is_true(require("sluice.limit.lock").lock(first, "acme"))
         alive[1] = false
         assert(admit(second, of))
         assert.same({ "acme" }, second.mended)

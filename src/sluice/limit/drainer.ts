@@ -4,7 +4,7 @@
  * clock that only goes forward, the same for all workers.
  */
 
-import { lock, unlock } from "./memory_store";
+import { lock, unlock } from "./lock";
 import { QUEUE } from "./redis_store";
 import type { MemoryStore } from "./memory_store";
 

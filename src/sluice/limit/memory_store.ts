@@ -2,8 +2,7 @@
  * The store of one node: counters of all scopes in a dictionary that nginx's workers share.
  *
  * Whoever changes a tenant's counters holds the tenant's lock meanwhile, a few microseconds: so a request is checked against all
- * limits at once, and two workers can't both take the last place. The lock names its holder; that of a worker that was killed is
- * taken over. Nothing here waits otherwise, so the log phase can do it too.
+ * limits at once, and two workers can't both take the last place. Nothing here waits otherwise, so the log phase can do it too.
  *
  * Nothing is evicted: a dictionary that is full takes no further scope, whose requests are then refused; what is in it stays.
  */
@@ -14,6 +13,7 @@ import {
 import { most_free } from "./allowance";
 import { set_money } from "./demand";
 import { give_back, reserve_more, reserved, running } from "./leases";
+import { lock, unlock } from "./lock";
 import { first_scope } from "./reservation";
 import { note_standings } from "./standing";
 import type { SharedStore } from "../metrics/aggregate";
@@ -36,63 +36,12 @@ interface MemoryStore {
   journal_end: (this: void) => LuaMultiReturn<[inode: number, offset: number]>;
 }
 
-/** A lock outlives its holder by this many seconds at most, should nobody take it over. */
-const LOCK_SECONDS = 10;
-/** How often a lock is asked for before its holder is looked at. */
-const PATIENCE = 200;
-
 /** Those at hand: of the tenant, of the key, and of what is free. */
 const tenant_counters = new_counters();
 const key_counters = new_counters();
 const free_counters = new_counters();
 
 const verdict: Verdict = { reason: Reason.None, wait: 0, limit: 0, seconds: 0, left: 0 };
-
-function lock_name(owner: string): string {
-  return `lock:${owner}`;
-}
-
-/** Whether the lock's holder is dead. */
-function is_abandoned(store: MemoryStore, name: string): boolean {
-  const holder = store.dictionary.get(name) as number | undefined;
-  return holder !== undefined && !store.is_alive(holder);
-}
-
-/** Takes a lock from a holder that is dead. Only one may at a time: another would take it from the one that has just got it. */
-function take_over(store: MemoryStore, name: string): boolean {
-  const { dictionary, process } = store;
-  const turn = `${name}:over`;
-  if (!is_abandoned(store, name) || dictionary.add(turn, process, 1) !== undefined) {
-    return false;
-  }
-  const abandoned = is_abandoned(store, name);
-  if (abandoned) {
-    dictionary.set(name, process, LOCK_SECONDS);
-  }
-  dictionary.remove(turn);
-  return abandoned;
-}
-
-/** Takes a tenant's lock. Returns false if the dictionary has no room for it. */
-function lock(store: MemoryStore, owner: string): boolean {
-  const name = lock_name(owner);
-  const { dictionary, process } = store;
-  let tries = 0;
-  let reason = dictionary.add(name, process, LOCK_SECONDS);
-  while (reason === "exists") {
-    tries += 1;
-    if (tries % PATIENCE === 0 && take_over(store, name)) {
-      store.mend(store, owner);
-      return true;
-    }
-    reason = dictionary.add(name, process, LOCK_SECONDS);
-  }
-  return reason === undefined;
-}
-
-function unlock(store: MemoryStore, owner: string): void {
-  store.dictionary.remove(lock_name(owner));
-}
 
 /** Where the journal ends now: everything before it is in the counters. */
 function note_position(counters: Counters, file: number, offset: number): void {
@@ -350,5 +299,5 @@ function memory_limits(store: MemoryStore): LimitStore {
   };
 }
 
-export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, lock, look_at, memory_limits, note_position, open_scope, put_counters, settle, sweep, unlock };
+export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, look_at, memory_limits, note_position, open_scope, put_counters, settle, sweep };
 export type { MemoryStore };

@@ -11,7 +11,8 @@
  */
 
 import { Reason, check, new_counters } from "./counters";
-import { admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, lock, settle as settle_here, unlock } from "./memory_store";
+import { admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, settle as settle_here } from "./memory_store";
+import { lock, unlock } from "./lock";
 import { end_extension, grant_more } from "./extension";
 import { set_money } from "./demand";
 import { add_heard, heard, note_heard } from "./heard";

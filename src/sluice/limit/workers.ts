@@ -1,6 +1,6 @@
 /** Which workers may have something under way: kept in the store, so that others notice when one of them was killed. */
 
-import { lock, unlock } from "./memory_store";
+import { lock, unlock } from "./lock";
 import type { MemoryStore } from "./memory_store";
 
 const NAME = "workers";

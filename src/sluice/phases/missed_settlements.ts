@@ -1,7 +1,7 @@
 /** Finds in the usage journal what never got onto the list of settlements, and has it settled. */
 
 import { read_slice } from "../edge/log_slice";
-import { lock, unlock } from "../limit/memory_store";
+import { lock, unlock } from "../limit/lock";
 import { QUEUE } from "../limit/redis_store";
 import { settlement_of_line } from "../limit/settlement";
 import { end_missed, is_still_missed, missed_place, move_missed, note_readable, settled_place } from "../limit/settlement_queue";

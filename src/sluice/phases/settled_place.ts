@@ -5,7 +5,7 @@ import { monotonic, realtime } from "../edge/clock";
 import { read_file, stamp } from "../edge/file";
 import { write_private } from "../edge/mapped_file";
 import { list_whole_log } from "../edge/rotated_files";
-import { lock, unlock } from "../limit/memory_store";
+import { lock, unlock } from "../limit/lock";
 import { QUEUE } from "../limit/redis_store";
 import { place_text, read_place } from "../limit/settled_file";
 import { added_file, create_queue, is_missed, note_added, note_all_settled, note_missed, settled_place, waiting } from "../limit/settlement_queue";

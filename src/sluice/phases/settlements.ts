@@ -5,7 +5,7 @@ import { run_scripts } from "../edge/redis";
 import { is_final } from "../edge/redis_error";
 import { begin_drain, end_drain, keep_draining } from "../limit/drainer";
 import { note_heard } from "../limit/heard";
-import { lock, unlock } from "../limit/memory_store";
+import { lock, unlock } from "../limit/lock";
 import { SETTLE } from "../limit/redis_scripts";
 import { QUEUE } from "../limit/redis_store";
 import { read_settled, read_settlement, settle_parts } from "../limit/settlement";
