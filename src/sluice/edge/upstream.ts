@@ -55,7 +55,22 @@ function upstream_retry_after(): LuaMultiReturn<[after: string | undefined, mill
   return $multi(ngx.var.get("upstream_http_retry_after"), ngx.var.get("upstream_http_retry_after_ms"));
 }
 
-/** The id of the request, wherever it comes from. */
+/** In a location that error_page leads to: the status that did. */
+function error_status(): number {
+  return ngx.status;
+}
+
+/** In such a location: forgets that status, which would be that of whatever answer comes next. */
+function forget_status(): void {
+  ngx.status = 200;
+}
+
+/** Removes the challenge that nginx keeps of every 401 of an upstream that it took back. */
+function forget_challenge(): void {
+  ngx.header.set("www-authenticate", undefined);
+}
+
+/** The id of the request, wherever it comes from; "" before it has one. */
 function passing_request_id(): string {
   return ngx.var.get("sluice_id") ?? "";
 }
@@ -71,4 +86,6 @@ function upstream_ended(): boolean {
   return time !== undefined && time !== "-";
 }
 
-export { connect_to, direct, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_ended, upstream_retry_after, upstream_status };
+export {
+  connect_to, direct, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
+};

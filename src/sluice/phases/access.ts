@@ -9,6 +9,7 @@ import {
   announce_request_id, body_range, close_body, each_slice, edit_body, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
+import { passing_request_id } from "../edge/upstream";
 import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
 import { find_model } from "../route/table";
 import { BY_PATH } from "../wire/api";
@@ -135,6 +136,11 @@ function admit(state: RequestState): Refusal | undefined {
 /** access_by_lua */
 function access(this: void): void {
   const began = monotonic();
+  if (passing_request_id() !== "") {
+    // An error page of somebody else's configuration has led here: the request has been through this already.
+    send_refusal(undefined, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
+    return;
+  }
   const id = new_request_id();
   announce_request_id(id);
   // To the millisecond, as the journal has it: a request must not be of another day there.

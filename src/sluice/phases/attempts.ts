@@ -5,50 +5,30 @@
  */
 
 import { monotonic, realtime } from "../edge/clock";
-import { digest_text, header, sleep } from "../edge/request";
+import { header } from "../edge/request";
 import {
-  direct, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_retry_after, upstream_status,
+  direct, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
+  upstream_status,
 } from "../edge/upstream";
-import { begin_attempt, end_attempt, endpoint_meter } from "../metrics/meter";
-import { drop_trial, note_accepted, note_limited, note_refused } from "../pool/account_states";
-import { has_other_account, longest_resting, mark_used, next_account } from "../pool/accounts";
-import { drop_probe, note_failure, note_success } from "../pool/breaker";
-import { has_other_endpoint, leave_endpoint, make_live, pick_endpoint } from "../pool/live";
-import { address_of } from "../pool/names";
-import { Next, Outcome, next_attempt } from "../pool/retry";
+import { count_attempt, endpoint_meter } from "../metrics/meter";
+import { has_other_account } from "../pool/accounts";
+import { has_other_endpoint } from "../pool/live";
+import { MOST_ATTEMPTS, Next, Outcome, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
-import { refuse } from "../wire/refusal";
+import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
 import { gateway } from "./gateway";
-import { send_refusal } from "./refusals";
+import { address_now, find_address } from "./known_names";
+import { note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed } from "./outcomes";
+import { refuse_nginx_error, send_refusal } from "./refusals";
 import { kept_state } from "./state";
+import { pause, stop_waiting } from "./waiting";
 import type { LivePool } from "../pool/live";
-import type { Pool } from "../pool/pools";
+import type { Ending } from "../ledger/journal";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
 const match = string.match;
 const sub = string.sub;
-
-/** The longest that a request waits for an account that cools down, in seconds. */
-const MOST_WAIT_SECONDS = 5;
-/** Timers may come a little early. */
-const MOMENT_SECONDS = 0.005;
-/** When a client may come back to a pool that can't take its request, in milliseconds. */
-const COME_BACK_MS = 1000;
-
-/** What this worker knows of a pool. */
-function live_pool(pool: Pool): LivePool | undefined {
-  const { flights, pools } = gateway();
-  if (pool.live === undefined && flights !== undefined && pools !== undefined) {
-    const secrets: string[] = [];
-    for (const { authorization, id, x_api_key } of pool.accounts) {
-      secrets.push(`${id}:${sub(digest_text(authorization + x_api_key), 1, 16)}`);
-    }
-    const seconds = pool.connect_timeout + pool.send_timeout + pool.read_timeout;
-    pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds);
-  }
-  return pool.live;
-}
 
 /** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
 function trace_context(state: RequestState): string {
@@ -59,193 +39,102 @@ function trace_context(state: RequestState): string {
   return `00-${state.id}-${sub(state.id, 9, 24)}-01`;
 }
 
-function refuse_exhausted(): Refusal {
-  const refusal = refuse(502, "upstream_error", "upstream_credentials_exhausted", "The model server refuses the gateway's accounts.");
-  refusal.retry = false;
-  return refusal;
-}
-
-function refuse_for_now(code: "pool_saturated" | "no_healthy_endpoint", milliseconds: number): Refusal {
-  const message = code === "pool_saturated" ? "All endpoints have as much to do as they can." : "No endpoint can take the request now.";
-  const refusal = refuse(503, "overloaded_error", code, message);
-  refusal.retry_after_ms = math.ceil(milliseconds);
-  return refusal;
-}
-
-/** Chooses the account, and waits for it if that is short. */
-function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
-  if (pool.accounts.length === 1) {
-    // Whatever is wrong with it, there is no other.
-    state.account = pool.accounts[0];
-    state.account_index = 0;
-    state.account_ticket = 0;
-    mark_used(state.used_accounts, 0);
-    return undefined;
-  }
-  let [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
-  if (index >= 0 && seconds > 0 && seconds <= MOST_WAIT_SECONDS) {
-    sleep(seconds + MOMENT_SECONDS);
-    [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
-  }
-  if (index < 0) {
-    [index, ticket] = longest_resting(live.accounts);
-  }
-  if (seconds > 0) {
-    return refuse_for_now("pool_saturated", seconds * 1000);
-  }
-  state.account = pool.accounts[index];
-  state.account_index = index;
-  state.account_ticket = ticket;
-  mark_used(state.used_accounts, index);
-  return undefined;
-}
-
-/** Chooses the endpoint, which counts the request from then on. */
-function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
-  const found = pick_endpoint(pool, live, state.tried, state.tried_count, monotonic());
-  const { endpoint } = found;
-  if (endpoint === undefined) {
-    drop_trial(live.accounts, state.account_index, state.account_ticket);
-    return refuse_for_now(found.saturated ? "pool_saturated" : "no_healthy_endpoint", COME_BACK_MS);
-  }
-  state.endpoint = endpoint;
-  state.ticket = found.ticket;
-  state.counted = found.counted;
-  state.under_way = true;
-  state.tried[state.tried_count] = endpoint.index;
-  state.tried_count += 1;
+/** An attempt begins: it counts from now on. */
+function begin(state: RequestState): void {
   state.attempts += 1;
-  state.attempt_meter = endpoint_meter(gateway().meters, pool.name, endpoint.name);
-  begin_attempt(state.attempt_meter);
-  return undefined;
+  state.attempt_began = monotonic();
+  state.under_way = true;
 }
 
-/** The attempt under way has ended: the endpoint and its counts are free. */
+/** The attempt under way has ended: the endpoint and its counts are free. `status`: the upstream's, 0 without an answer. */
 function leave(state: RequestState, live: LivePool, status: number): void {
   state.under_way = false;
-  if (state.counted) {
-    leave_endpoint(live, state.endpoint!);
-  }
-  end_attempt(state.attempt_meter!, status);
+  free_endpoint(state, live);
+  count_attempt(endpoint_meter(gateway().meters, state.model!.pool.name, state.endpoint!.name), status);
 }
 
-/** Begins an attempt, the first or another, and tells nginx. Returns a refusal if nobody can be asked. May wait for an account, and for a name to be looked up. */
-function start_attempt(state: RequestState): Refusal | undefined {
-  const { names, resolve } = gateway();
-  const { pool } = state.model!;
-  const live = live_pool(pool);
-  if (live === undefined) {
-    return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
-  }
-  for (;;) {
-    const refusal = choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
-    if (refusal !== undefined) {
-      return refusal;
-    }
-    const endpoint = state.endpoint!;
-    const [address, reason] = address_of(names, endpoint.host, realtime(), resolve);
-    if (address !== undefined) {
-      const account = state.account!;
-      state.address = address;
-      direct(
-        endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key, trace_context(state),
-        state.attempts > 1);
-      return undefined;
-    }
-    ngx.log(ngx.ERR, "pool ", pool.name, ": ", endpoint.host, ": ", reason);
-    leave(state, live, 0);
-    note_failure(live.breakers[endpoint.index]!, monotonic(), state.ticket);
-    drop_trial(live.accounts, state.account_index, state.account_ticket);
-    if (state.attempts >= pool.retry.attempts) {
-      return refuse(502, "upstream_error", "upstream_failed", "The model server's name could not be looked up.");
-    }
-  }
+/** Tells nginx where the attempt goes. */
+function send_on(state: RequestState): void {
+  const account = state.account!;
+  const endpoint = state.endpoint!;
+  direct(
+    endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key, trace_context(state),
+    state.attempts > 1);
 }
 
-/** What an answer of the upstream says of the account: it is refused, limited, or served. `wait`: milliseconds that were asked for, or −1. */
-function note_account(state: RequestState, live: LivePool, status: number, wait: number): void {
-  const { account_index, account_ticket } = state;
+/** The attempt under way has failed. Decides what becomes of the request, and waits if need be. Returns a refusal if there is no other attempt. */
+function fail(state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number): Refusal | undefined {
   const now = monotonic();
-  if (live.accounts.count === 1) {
-    return;
-  }
-  if (status === 401 || status === 402 || status === 403) {
-    if (note_refused(live.accounts, account_index, now, account_ticket)) {
-      ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": account ", state.account!.id, " is refused (", status, ") and rests");
-    }
-  } else if (status === 429) {
-    note_limited(live.accounts, account_index, now, wait >= 0 ? wait / 1000 : -1, account_ticket);
-  } else if (status >= 200 && status < 500) {
-    note_accepted(live.accounts, account_index, now, account_ticket);
-  } else {
-    drop_trial(live.accounts, account_index, account_ticket);
-  }
-}
-
-/** What an attempt says of its endpoint. */
-function note_endpoint(state: RequestState, live: LivePool, failed: boolean): void {
-  const breaker = live.breakers[state.endpoint!.index]!;
-  if (!failed) {
-    note_success(breaker, state.ticket);
-  } else if (note_failure(breaker, monotonic(), state.ticket)) {
-    ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": endpoint ", state.endpoint!.name, " fails and gets no requests for a while");
-  }
-}
-
-/** How the attempt has ended that came here. */
-function outcome_of(status: number): Outcome {
-  if (upstream_answered()) {
-    return Outcome.Status;
-  }
-  if (status === 504) {
-    return Outcome.Timeout;
-  }
-  return upstream_connected() ? Outcome.Broken : Outcome.Connect;
-}
-
-/** The refusal for an attempt that failed and is the last, though others had been left. */
-function refuse_failed(outcome: Outcome, status: number, wait: number): Refusal {
-  if (outcome === Outcome.Timeout) {
-    return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
-  }
-  if (outcome !== Outcome.Status) {
-    return refuse(502, "upstream_error", "upstream_failed", "The model server could not be reached, or broke off.");
-  }
-  if (status === 401 || status === 402 || status === 403) {
-    return refuse_exhausted();
-  }
-  const refusal = refuse(status, status === 429 ? "rate_limit_error" : "upstream_error", "upstream_failed", `The model server answered with status ${status}.`);
-  if (wait > 0) {
-    refusal.retry_after_ms = math.ceil(wait);
-  }
-  return refusal;
-}
-
-/** What becomes of a request whose attempt has failed: undefined if another one has begun. */
-function try_again(state: RequestState): Refusal | undefined {
-  const { pool } = state.model!;
-  const live = live_pool(pool)!;
-  const status = upstream_status();
-  const outcome = outcome_of(status);
-  const [after, after_ms] = upstream_retry_after();
-  const wait = outcome === Outcome.Status ? read_retry_after(after, after_ms, realtime()) : -1;
   leave(state, live, outcome === Outcome.Status ? status : 0);
-  note_endpoint(state, live, outcome !== Outcome.Status || status >= 500);
+  note_endpoint(state, live, outcome, status);
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
   const [next, milliseconds] = next_attempt(
-    pool.retry, outcome, status, state.attempts, has_other_account(live.accounts, state.used_accounts, monotonic()),
-    has_other_endpoint(live, state.tried, state.tried_count), wait, math.random());
+    state.model!.pool.retry, outcome, status, state.attempts, has_other_account(live.accounts, state.used_accounts, now),
+    has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
   if (next === Next.Nowhere) {
     return refuse_failed(outcome, status, wait);
   }
   if (next === Next.Account) {
     // The account was at fault: the endpoint may be asked again.
-    state.tried_count = 0;
+    state.tried_count -= 1;
   }
   if (milliseconds > 0) {
-    sleep(milliseconds / 1000);
+    pause(state, milliseconds / 1000);
   }
-  return start_attempt(state);
+  return undefined;
+}
+
+/** The address of the endpoint's host, or why there is none. Waits if none was ever found. */
+function address_for(state: RequestState): LuaMultiReturn<[address: string | undefined, reason: string | undefined]> {
+  const names = gateway().pool_names!;
+  const { host } = state.endpoint!;
+  const [known] = address_now(names, host);
+  if (known !== undefined) {
+    return $multi(known, undefined);
+  }
+  const began = monotonic();
+  const [address, reason] = find_address(names, host);
+  state.overhead -= monotonic() - began;
+  return $multi(address, reason);
+}
+
+/** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked. */
+function start_attempt(state: RequestState): Refusal | undefined {
+  const { pool } = state.model!;
+  const live = live_pool(pool);
+  if (live === undefined) {
+    return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
+  }
+  // Only a name that can't be looked up leads to a second round.
+  for (const _ of $range(1, MOST_ATTEMPTS)) {
+    let refusal = choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+    if (refusal !== undefined) {
+      return refusal;
+    }
+    const [address, reason] = address_for(state);
+    begin(state);
+    if (address !== undefined) {
+      state.address = address;
+      send_on(state);
+      return undefined;
+    }
+    ngx.log(ngx.ERR, "pool ", pool.name, ": ", reason);
+    state.address = "";
+    refusal = fail(state, live, Outcome.Connect, 0, -1);
+    if (refusal !== undefined) {
+      return refusal;
+    }
+  }
+  return refuse_failed(Outcome.Connect, 0, -1);
+}
+
+/** What becomes of a request whose attempt has failed with this status: undefined if another one has begun. */
+function try_again(state: RequestState, status: number): Refusal | undefined {
+  const live = live_pool(state.model!.pool)!;
+  const outcome = outcome_of(status);
+  const [after, after_ms] = upstream_retry_after();
+  const wait = outcome === Outcome.Status ? read_retry_after(after, after_ms, realtime()) : -1;
+  return fail(state, live, outcome, status, wait) ?? start_attempt(state);
 }
 
 /** Goes through the location of the last attempt, if no other is left; does not return then. */
@@ -255,23 +144,35 @@ function go_on(state: RequestState): void {
   }
 }
 
-/** access_by_lua of @again: an attempt has failed. */
+/** Refuses a request after an attempt. */
+function give_up(state: RequestState, refusal: Refusal): void {
+  if (refusal.status === 502 || refusal.status === 504) {
+    state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+  }
+  send_refusal(state, refusal);
+}
+
+/** access_by_lua of @again: an attempt has failed, or nginx itself has refused the request. */
 function again(this: void): void {
+  const began = monotonic();
+  const status = error_status();
   const state = kept_state(passing_request_id());
-  if (state !== undefined) {
-    ngx.ctx = state;
-  }
+  forget_status();
   if (state === undefined || !state.under_way) {
-    // An error of nginx's own, or of ours, before anybody was asked.
-    send_refusal(state, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
-    return;
-  }
-  const refusal = try_again(state);
-  if (refusal !== undefined) {
-    if (refusal.status === 502 || refusal.status === 504) {
-      state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+    // Refused by a module of nginx's before anybody was asked; or an error of its own, or of ours.
+    const refusal = refuse_nginx_error(status);
+    if (state !== undefined) {
+      ngx.ctx = state;
     }
     send_refusal(state, refusal);
+    return;
+  }
+  forget_challenge();
+  ngx.ctx = state;
+  const refusal = try_again(state, status);
+  state.overhead += monotonic() - began;
+  if (refusal !== undefined) {
+    give_up(state, refusal);
     return;
   }
   go_on(state);
@@ -282,36 +183,54 @@ function last(this: void): void {
   ngx.ctx = kept_state(passing_request_id()) ?? {};
 }
 
-/** In the header filter: the answer has begun, which is what a probe was to find out. */
+/** In the header filter: a good answer has begun, which is what a probe was to find out. */
 function begin_answer_of(state: RequestState, status: number): void {
   if (status >= 400 || !state.under_way || (state.ticket === 0 && state.account_ticket === 0)) {
     return;
   }
   const live = live_pool(state.model!.pool)!;
-  note_endpoint(state, live, false);
+  note_served(state, live);
   note_account(state, live, status, -1);
   state.ticket = 0;
   state.account_ticket = 0;
 }
 
-/** In the log phase: the request has ended, and its attempt with it. `gone`: the client has left, which says nothing of the upstream. */
-function end_last_attempt(state: RequestState, gone: boolean): void {
-  const live = state.under_way ? live_pool(state.model!.pool) : undefined;
+/** What the last attempt says of its endpoint. `ending`: how the request has ended. */
+function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
+  if (!answered || status >= 500) {
+    note_endpoint(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
+  } else if (status < 300 && (ending === "upstream_lost" || ending === "timed_out" || (state.answer !== undefined && state.answer.failed))) {
+    note_failed(state, live);
+  } else {
+    note_served(state, live);
+  }
+}
+
+/** In the log phase: the request has ended, with what it still had taken. */
+function end_last_attempt(state: RequestState, ending: Ending): void {
+  const live = state.taken || state.waiter !== undefined ? live_pool(state.model!.pool) : undefined;
   if (live === undefined) {
     return;
   }
-  const status = upstream_status();
+  stop_waiting(state, live, false);
+  if (!state.taken) {
+    return;
+  }
+  if (!state.under_way) {
+    free_endpoint(state, live);
+    drop_tickets(state, live);
+    return;
+  }
   const answered = upstream_answered();
+  const status = answered ? upstream_status() : 0;
   leave(state, live, status);
-  if (gone) {
-    drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
-    drop_trial(live.accounts, state.account_index, state.account_ticket);
+  if (ending === "client_gone") {
+    drop_tickets(state, live);
     return;
   }
   const [after, after_ms] = upstream_retry_after();
-  const lost = state.broken === "upstream_lost" || state.broken === "timed_out";
-  note_endpoint(state, live, !answered || status >= 500 || (lost && status < 300));
-  note_account(state, live, answered ? status : 0, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
+  judge_last(state, live, status, answered, ending);
+  note_account(state, live, status, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
 }
 
-export { again, begin_answer_of, end_last_attempt, go_on, last, live_pool, start_attempt };
+export { again, begin_answer_of, end_last_attempt, go_on, last, start_attempt };

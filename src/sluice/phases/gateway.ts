@@ -10,10 +10,11 @@ import type { Meters } from "../metrics/meter";
 import type { LexiconStore } from "../guard/store";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Flights } from "../pool/flights";
-import type { Names, Resolve } from "../pool/names";
+import type { Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
 import type { LimitStore } from "../limit/store";
+import type { KnownNames } from "./known_names";
 import type { Shared } from "./shared_store";
 import type { Environment } from "../config/environment";
 import type { Watch } from "../config/watch";
@@ -41,7 +42,8 @@ interface Gateway {
   /** What all workers know of the pools; and what each has under way. Undefined: nginx.conf has no dictionary for it. */
   pools: SharedStore | undefined;
   flights: Flights | undefined;
-  names: Names;
+  /** The addresses of the endpoints' names. Undefined, as flights. */
+  pool_names: KnownNames | undefined;
   resolve: Resolve;
   slots: Slots;
   watch: Watch;

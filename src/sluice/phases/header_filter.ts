@@ -16,6 +16,7 @@ import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { begin_answer_of } from "./attempts";
 import { write_standings } from "./limits";
+import { refuse_nginx_error } from "./refusals";
 import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
@@ -23,35 +24,6 @@ import type { RequestState } from "./state";
 
 const find = string.find;
 const sub = string.sub;
-
-/** The refusal for an error page of nginx's own. */
-function refuse_nginx_error(status: number): Refusal {
-  if (status === 413) {
-    return refuse(413, "invalid_request_error", "body_too_large", "The request body is too large.");
-  }
-  if (status === 502) {
-    return refuse(502, "upstream_error", "upstream_failed", "The model server could not be reached, or broke off.");
-  }
-  if (status === 504) {
-    return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
-  }
-  if (status === 408) {
-    return refuse(408, "invalid_request_error", "request_timeout", "The request did not arrive in time.");
-  }
-  if (status === 414 || status === 494 || status === 431) {
-    return refuse(status === 414 ? 414 : 431, "invalid_request_error", "headers_too_large", "The request line or a header is too long.");
-  }
-  if (status === 405) {
-    return refuse(405, "invalid_request_error", "method_not_allowed", "This method is not allowed.");
-  }
-  if (status === 501 || status === 505) {
-    return refuse(status, "invalid_request_error", "bad_request", "The request's transfer coding or protocol version is not supported.");
-  }
-  if (status < 500) {
-    return refuse(status === 404 ? 404 : 400, "invalid_request_error", "bad_request", "The request is malformed.");
-  }
-  return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
-}
 
 /** The refusal in place of an upstream's answer that must not reach the client. */
 function refuse_upstream_status(status: number): Refusal | undefined {
@@ -172,13 +144,8 @@ function filter_header(this: void): void {
     headers.set("x-sluice-model", state.model.name);
     headers.set("x-sluice-pool", state.model.pool.name);
     headers.set("x-sluice-attempts", state.attempts);
-    if (state.attempts > 1) {
-      // nginx keeps it of a 401 that it took back.
-      headers.set("www-authenticate", undefined);
-    }
   }
   if (state.refusal === undefined) {
-    begin_answer_of(state, status);
     const refusal =
       status >= 400 && !upstream_answered()
         ? refuse_nginx_error(status)
@@ -190,6 +157,8 @@ function filter_header(this: void): void {
       if (refusal.status === 502 || refusal.status === 504) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
       }
+    } else {
+      begin_answer_of(state, status);
     }
   }
   state.overhead += monotonic() - began;

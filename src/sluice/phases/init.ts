@@ -15,7 +15,6 @@ import { find_library } from "../edge/redis_connection";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
-import { new_names } from "../pool/names";
 import { new_slots } from "../pool/slots";
 import { key_fetching } from "../edge/fetching";
 import { GUARDED_TEXT } from "../guard/text_sink";
@@ -97,7 +96,7 @@ function start(this: void): typeof PHASES {
     shared: undefined,
     pools: undefined,
     flights: undefined,
-    names: new_names(),
+    pool_names: undefined,
     resolve: resolve_name,
     slots,
     watch,

@@ -197,7 +197,7 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
-  end_last_attempt(state, ending === "client_gone");
+  end_last_attempt(state, ending);
   set_cost(state);
   if (charge.from !== undefined) {
     count_tokens(meter, charge.input, charge.cached_input, charge.output, charge.nano_usd);

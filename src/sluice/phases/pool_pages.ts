@@ -4,8 +4,9 @@ import { monotonic } from "../edge/clock";
 import { state_of as account_state } from "../pool/account_states";
 import { state_of as breaker_state } from "../pool/breaker";
 import { encode_string } from "../wire/json";
-import { live_pool } from "./attempts";
+import { live_pool } from "./choosing";
 import { gateway } from "./gateway";
+import { waiting_in } from "./waiting";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
 
@@ -49,28 +50,36 @@ function pool_object(pool: Pool): string {
   const live = live_pool(pool);
   const now = monotonic();
   return (
-    `{"name":${encode_string(pool.name)},"api":"${pool.api}","balance":"${pool.balance}",` +
+    `{"name":${encode_string(pool.name)},"api":"${pool.api}","balance":"${pool.balance}","waiting":${live !== undefined ? waiting_in(live) : 0},` +
     `"endpoints":${list(endpoint_objects(pool, live, now))},"keys":${list(account_objects(pool, live, now))}}`
   );
 }
 
-/** Which breakers keep requests away, for Prometheus. */
+/** Which breakers keep requests away, and how many requests wait or are under way, for Prometheus. */
 function pool_metrics(): string {
-  const parts: string[] = [
-    "# HELP sluice_breaker_open 1 while an endpoint gets no requests because it fails, else 0.\n",
-    "# TYPE sluice_breaker_open gauge\n",
-  ];
+  const breakers: string[] = [];
+  const depths: string[] = [];
+  const flights: string[] = [];
   const now = monotonic();
   for (const [, pool] of gateway().snapshot.pools) {
     const live = live_pool(pool);
-    for (const { index, name } of pool.endpoints) {
-      if (live !== undefined) {
+    if (live !== undefined) {
+      depths.push(`sluice_pool_queue_depth{pool="${pool.name}"} ${waiting_in(live)}\n`);
+      for (const { index, name } of pool.endpoints) {
         const [state] = breaker_state(live.breakers[index]!, now);
-        parts.push(`sluice_breaker_open{pool="${pool.name}",endpoint="${name}"} ${state === "closed" ? 0 : 1}\n`);
+        flights.push(`sluice_upstream_inflight{pool="${pool.name}",endpoint="${name}"} ${live.field.in_flight(index)}\n`);
+        breakers.push(`sluice_breaker_open{pool="${pool.name}",endpoint="${name}"} ${state === "closed" ? 0 : 1}\n`);
       }
     }
   }
-  return parts.join("");
+  return (
+    "# HELP sluice_breaker_open 1 while an endpoint gets no requests because it fails, else 0.\n# TYPE sluice_breaker_open gauge\n" +
+    table.concat(breakers) +
+    "# HELP sluice_pool_queue_depth Requests that wait for a place in the pool.\n# TYPE sluice_pool_queue_depth gauge\n" +
+    table.concat(depths) +
+    "# HELP sluice_upstream_inflight Attempts under way at an endpoint.\n# TYPE sluice_upstream_inflight gauge\n" +
+    table.concat(flights)
+  );
 }
 
 export { pool_metrics, pool_object };

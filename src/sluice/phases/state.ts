@@ -3,10 +3,10 @@
  */
 
 import type { Principal } from "../auth/principal";
-import type { EndpointMeter } from "../metrics/meter";
 import { clear_used, new_used } from "../pool/accounts";
 import type { UsedAccounts } from "../pool/accounts";
 import type { Account, Endpoint } from "../pool/pools";
+import type { Waiter } from "../pool/queue";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
 import type { GuardedBody } from "../guard/body";
@@ -53,11 +53,15 @@ interface RequestState {
   endpoint: Endpoint | undefined;
   account: Account | undefined;
   address: string;
-  /** How many attempts there were, and whether the last of them is under way: then the endpoint is taken. */
+  /** How many attempts there were, and whether the last of them has been sent on; when, in seconds on the clock that only goes forward. */
   attempts: number;
   under_way: boolean;
-  /** Whether the endpoint counts it. */
+  attempt_began: number;
+  /** Whether the endpoint is taken, and whether it counts the request. */
+  taken: boolean;
   counted: boolean;
+  /** The request's place among those that wait for one in the pool. */
+  waiter: Waiter<unknown> | undefined;
   /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
   ticket: number;
   account_index: number;
@@ -66,7 +70,6 @@ interface RequestState {
   tried: number[];
   tried_count: number;
   used_accounts: UsedAccounts;
-  attempt_meter: EndpointMeter | undefined;
 
   /** What was reserved of the limits; undefined: none apply. */
   reservation: Reservation | undefined;
@@ -112,14 +115,16 @@ function new_state(): RequestState {
     address: "",
     attempts: 0,
     under_way: false,
+    attempt_began: 0,
+    taken: false,
     counted: false,
+    waiter: undefined,
     ticket: 0,
     account_index: 0,
     account_ticket: 0,
     tried: [],
     tried_count: 0,
     used_accounts: new_used(),
-    attempt_meter: undefined,
     reservation: undefined,
     output_allowance: math.huge,
     prompt_verdict: undefined,
@@ -153,6 +158,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.address = "";
   state.attempts = 0;
   state.under_way = false;
+  state.taken = false;
   state.tried_count = 0;
   clear_used(state.used_accounts);
   state.output_allowance = math.huge;
@@ -172,7 +178,6 @@ function release_state(state: RequestState): void {
   state.refusal = undefined;
   state.endpoint = undefined;
   state.account = undefined;
-  state.attempt_meter = undefined;
   state.reservation = undefined;
   state.prompt_verdict = undefined;
   state.answer = undefined;

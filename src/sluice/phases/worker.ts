@@ -15,6 +15,7 @@ import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
 import { gateway } from "./gateway";
+import { known_names, tend_names, want_names } from "./known_names";
 import { journal_end, mend, save_limits } from "./limit_state";
 import { sweep_limits } from "./limits";
 import { load_snapshot, log_notices, log_problems } from "./load";
@@ -86,8 +87,25 @@ function tend_journal(): void {
 /** One tick at a time: a load that rests between slices may take longer than a tick. */
 const ticking = { busy: false, drained_at: 0 };
 
+/** Has the names of all endpoints looked up in time. */
+function tend_pool_names(): void {
+  const { pool_names, snapshot } = gateway();
+  if (pool_names === undefined) {
+    return;
+  }
+  const hosts = new LuaTable<string, boolean>();
+  for (const [, pool] of snapshot.pools) {
+    for (const { host } of pool.endpoints) {
+      hosts.set(host, true);
+    }
+  }
+  want_names(pool_names, hosts);
+  tend_names(pool_names);
+}
+
 /** What is done every second. */
 function tend(): void {
+  tend_pool_names();
   tend_journal();
   const { aggregate } = gateway();
   if (aggregate !== undefined) {
@@ -168,6 +186,7 @@ function open_pools(): void {
     return;
   }
   held.pools = pools;
+  held.pool_names = known_names(pools, "an endpoint");
   held.flights = new_flights(pools, ngx.worker.pid(), is_worker_alive);
   math.randomseed(ngx.worker.pid() + math.floor(realtime() * 1000));
 }

@@ -244,17 +244,17 @@ function note_limited(accounts: Accounts, index: number, now: number, seconds: n
 }
 
 /**
- * The upstream has served the account. Costs nothing if there was nothing wrong with it. `ticket`: from the trial, or 0. Returns
- * whether that ends its rest.
+ * The upstream has served the account. Costs nothing if there was nothing wrong with it. `began`: when that request went out; one that
+ * did before the account was limited says nothing. `ticket`: from the trial, or 0. Returns whether that ends its rest.
  */
-function note_accepted(accounts: Accounts, index: number, now: number, ticket: number): boolean {
+function note_accepted(accounts: Accounts, index: number, began: number, ticket: number): boolean {
   const { rests, cools, levels } = accounts;
-  if (ticket === NO_TICKET && (levels[index] === 0 || now < cools[index]!)) {
+  if (ticket === NO_TICKET && (levels[index] === 0 || began < cools[index]!)) {
     return false;
   }
   read_state(accounts, index);
   const ends_rest = ticket !== NO_TICKET && rests[index] === ticket;
-  const ends_levels = (ends_rest || rests[index] === 0) && levels[index]! > 0 && now >= cools[index]!;
+  const ends_levels = (ends_rest || rests[index] === 0) && levels[index]! > 0 && began >= cools[index]!;
   if (!ends_rest && !ends_levels) {
     return false;
   }

@@ -1,4 +1,5 @@
 import type { Schema } from "../config/schema";
+import { MOST_ATTEMPTS } from "./retry";
 
 /** The `pools` section of the configuration. */
 
@@ -47,6 +48,12 @@ interface BreakerConfiguration {
   open: number;
 }
 
+/** `timeout` in milliseconds. */
+interface QueueConfiguration {
+  max_waiting: number;
+  timeout: number;
+}
+
 /** In milliseconds. */
 interface TimeoutConfiguration {
   connect: number;
@@ -63,10 +70,8 @@ interface PoolConfiguration {
   balance: Balance;
   retries: RetryConfiguration;
   breaker: BreakerConfiguration;
+  queue: QueueConfiguration;
 }
-
-/** nginx goes through so many locations for a request at most, and then gives up in its own way. */
-const MOST_ATTEMPTS = 8;
 
 const POOLS_SCHEMA: Schema = {
   description: "Groups of endpoints that serve the same models.",
@@ -229,9 +234,24 @@ const POOLS_SCHEMA: Schema = {
           open: { description: "How long it gets no requests.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "15s" },
         },
       },
+      queue: {
+        description: "Where requests wait while all endpoints have as many as `max_concurrent` says.",
+        type: "object",
+        default: {},
+        properties: {
+          max_waiting: {
+            description: "So many wait at a time, from all workers of this gateway; further ones are refused. 0: none waits.",
+            type: "integer",
+            minimum: 0,
+            maximum: 1000000,
+            default: 100,
+          },
+          timeout: { description: "How long one waits.", type: "string", format: "duration", minimum: 1, maximum: 3600000, default: "10s" },
+        },
+      },
     },
   },
 };
 
-export { MOST_ATTEMPTS, POOLS_SCHEMA };
-export type { AccountKeyConfiguration, Balance, BreakerConfiguration, EndpointConfiguration, RetryConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };
+export { POOLS_SCHEMA };
+export type { AccountKeyConfiguration, Balance, BreakerConfiguration, EndpointConfiguration, QueueConfiguration, RetryConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };

@@ -8,9 +8,11 @@
 
 import { new_accounts } from "./account_states";
 import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./breaker";
+import { running_if_open } from "./field";
 import { give, in_flight, take } from "./flights";
 import { pick_least_load } from "./pick_least_load";
 import { new_turn, pick_round_robin } from "./pick_round_robin";
+import { new_queue } from "./queue";
 import { integers } from "./schedule";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Accounts } from "./account_states";
@@ -19,6 +21,7 @@ import type { Field } from "./field";
 import type { Flights } from "./flights";
 import type { Turn } from "./pick_round_robin";
 import type { Endpoint, Pool } from "./pools";
+import type { Queue } from "./queue";
 
 interface LivePool {
   field: Field;
@@ -26,6 +29,9 @@ interface LivePool {
   breakers: Breaker[];
   accounts: Accounts;
   flights: Flights;
+  /** This worker's requests that wait for a place; and what all workers' are counted under. */
+  queue: Queue<unknown>;
+  queue_key: string;
   /** How many endpoints are not usable, and when they are looked at again. */
   unusable: number;
   look_again: number;
@@ -82,6 +88,8 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
     breakers,
     accounts: new_accounts(store, pool.name, secrets, account_weights, seconds),
     flights,
+    queue: new_queue(),
+    queue_key: `queue ${pool.name}`,
     unusable: 0,
     look_again: 0,
     stamp: 0,
@@ -181,11 +189,11 @@ function leave_endpoint(live: LivePool, endpoint: Endpoint): void {
 }
 
 /** Whether another endpoint than those that a request has tried could be picked now. */
-function has_other_endpoint(live: LivePool, tried: readonly number[], count: number): boolean {
-  const { field } = live;
+function has_other_endpoint(live: LivePool, tried: readonly number[], count: number, now: number): boolean {
+  const { breakers, field } = live;
   const stamp = mark_tried(live, tried, count);
   for (const index of $range(0, field.count - 1)) {
-    if (field.usable[index] !== 0 && field.tried[index] !== stamp) {
+    if (running_if_open(field, index, stamp) >= 0 && may_try(breakers[index]!, now) !== Permission.No) {
       return true;
     }
   }

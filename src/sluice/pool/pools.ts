@@ -55,6 +55,9 @@ interface Pool {
   retry: Retry;
   /** In seconds. */
   breaker: BreakerConfiguration;
+  /** Whether any endpoint has a limit; and how many requests wait for it at most, for how many seconds. */
+  is_limited: boolean;
+  queue: { max_waiting: number; timeout: number };
   /** What a worker knows of its endpoints and accounts; made when it first needs it. */
   live: LivePool | undefined;
 }
@@ -90,11 +93,13 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   const count = configuration.endpoints.length;
   const weights = integers(count);
   const most = integers(count);
+  let is_limited = false;
   for (const index of $range(0, count - 1)) {
     weights[index] = configuration.endpoints[index]!.weight;
     most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
+    is_limited = is_limited || most[index] !== 0;
   }
-  const { breaker } = configuration;
+  const { breaker, queue } = configuration;
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
@@ -110,6 +115,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     retry: compile_retry(configuration.retries),
     // One that is alone has nobody to take its place.
     breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000 },
+    is_limited,
+    queue: { max_waiting: queue.max_waiting, timeout: queue.timeout / 1000 },
     live: undefined,
   };
   let reason: string | undefined;

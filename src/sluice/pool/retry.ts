@@ -49,6 +49,8 @@ const enum Next {
   Same = 3,
 }
 
+/** nginx goes through so many locations for a request at most, and then gives up in its own way. */
+const MOST_ATTEMPTS = 8;
 /** Milliseconds: nobody waits longer for an attempt. */
 const MOST_WAIT = 5000;
 
@@ -122,5 +124,5 @@ function next_attempt(
   return $multi(Next.Same, math.max(wait, retry_after));
 }
 
-export { Next, Outcome, compile_retry, is_of_account, next_attempt };
+export { MOST_ATTEMPTS, Next, Outcome, compile_retry, is_of_account, next_attempt };
 export type { Retry, RetryConfiguration };
