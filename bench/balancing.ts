@@ -24,7 +24,7 @@ const SHAPE: Shape = {
   question_tokens: [100, 400],
   answer_tokens: [16, 48],
   most_turns: 12,
-  think_ms: 200,
+  think_ms: 260,
 };
 const WARM_SECONDS = 10;
 const HEALTHY_SECONDS = 14;

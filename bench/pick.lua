@@ -1,8 +1,8 @@
 -- What choosing an endpoint costs, without nginx around it.
 -- luajit pick.lua     SLUICE_LUA: the directory of the compiled Lua.
 -- For each figure one line of JSON: nanoseconds of CPU time a pick, the middle one of several rounds. All ways and sizes are picked in turns,
--- so that no figure is that of code compiled for one of them only. What an endpoint has under way is read from an array here; in
--- nginx a shared dictionary is asked for it, which costs as much as that does, for one endpoint or two a pick.
+-- so that no figure is that of code compiled for one of them only. What an endpoint has under way is read from an array here: in
+-- nginx a shared dictionary is asked for it, of one endpoint with a bound, or of two that are compared, and that is not in the figure.
 
 local LUA = os.getenv("SLUICE_LUA") or "dist/lua"
 package.path = LUA .. "/?.lua;" .. package.path

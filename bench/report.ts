@@ -62,6 +62,8 @@ How it is measured
   evenly from all over the list.
 - ahocorasick gets the same words and texts, each text as one string that is decoded already: what the gateway does
   besides (decoding, folding, separators, whole words) it does not do.
+- A pick is measured without nginx and without the shared dictionary that says what an endpoint has under way (pick.lua): each
+  process picks in all ways and from pools of both sizes in turns.
 - \`bench/run --control\` puts a second floor in the gateway's place and shows how far a ratio is from 1 by
   accident.
 

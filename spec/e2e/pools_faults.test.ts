@@ -34,6 +34,7 @@ const FAULTS: Record<string, { behaviour: string | undefined; outcome: Outcome }
   "reset the connection in the middle of a stream": { behaviour: "mock;tokens=8;reset=3", outcome: "begun" },
   "fall silent in the middle of a stream": { behaviour: "mock;tokens=8;stall=3", outcome: "begun" },
   "answer something that isn't HTTP": { behaviour: "mock;garbage=header", outcome: "garbled" },
+  "begin an answer a byte at a time, for longer than the gateway waits": { behaviour: "mock;tokens=5;drip=10", outcome: "retried" },
   "answer a few bytes at a time": { behaviour: "mock;tokens=5;cut=16;gap=5", outcome: "answered" },
 };
 
