@@ -17,7 +17,7 @@ const ENDPOINTS = 8;
 const SEED = 20251;
 /** A tenth of a millisecond for a token read: a small model on a small GPU. The cache has room for about eight conversations. */
 const ENGINE: EngineOptions = { mostRunning: 16, blockTokens: 16, cacheBlocks: 1600, prefillMs: 0.1, stepMs: 8, sequenceMs: 1 };
-/** Keeps the endpoints about 80 % busy with reading if they have only the shared beginning of a conversation in their cache. */
+/** Keeps the endpoints 80 to 90 % busy with reading where a conversation goes to any of them in turn. */
 const SHAPE: Shape = {
   conversations: 50,
   shared_tokens: 1000,
