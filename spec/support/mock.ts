@@ -32,6 +32,8 @@ interface MockCounts {
   aborted: number;
   died: number;
   open: number;
+  /** How many were open at a time, at most. */
+  most_open: number;
 }
 
 interface MockOptions {
