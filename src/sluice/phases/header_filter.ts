@@ -8,6 +8,7 @@
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
+import { restore_http_version } from "../edge/http_version";
 import { upstream_answered } from "../edge/upstream";
 import { guard_body } from "../guard/body";
 import { guard_stream } from "../guard/stream";
@@ -40,15 +41,16 @@ function refuse_upstream_status(status: number): Refusal | undefined {
 
 /**
  * The refusal in place of an answer that can't be read: one that is compressed though none was asked for, or what
- * nginx takes for HTTP/0.9 because it is no HTTP at all (then it has no headers, and the client gets none either).
+ * nginx takes for HTTP/0.9 because it is no HTTP at all.
  */
 function refuse_unreadable(): Refusal | undefined {
   const headers = ngx.header;
   const encoding = headers.get("content_encoding");
-  const unreadable =
-    (encoding !== undefined && encoding !== "identity") ||
-    (headers.get("content_type") === undefined && ngx.req.http_version() === 0.9);
-  return unreadable
+  const is_no_http = headers.get("content_type") === undefined && ngx.req.http_version() === 0.9;
+  if (is_no_http) {
+    restore_http_version();
+  }
+  return is_no_http || (encoding !== undefined && encoding !== "identity")
     ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be read.")
     : undefined;
 }
