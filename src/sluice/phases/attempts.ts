@@ -38,14 +38,14 @@ const COME_BACK_MS = 1000;
 
 /** What this worker knows of a pool. */
 function live_pool(pool: Pool): LivePool | undefined {
-  const { flights, pools } = gateway();
+  const { flights, pools, prefixes } = gateway();
   if (pool.live === undefined && flights !== undefined && pools !== undefined) {
     const secrets: string[] = [];
     for (const { authorization, id, x_api_key } of pool.accounts) {
       secrets.push(`${id}:${sub(digest_text(authorization + x_api_key), 1, 16)}`);
     }
     const seconds = pool.connect_timeout + pool.send_timeout + pool.read_timeout;
-    pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds);
+    pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds, prefixes);
   }
   return pool.live;
 }
@@ -102,7 +102,7 @@ function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusa
 
 /** Chooses the endpoint, which counts the request from then on. */
 function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
-  const found = pick_endpoint(pool, live, state.tried, state.tried_count, monotonic());
+  const found = pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.conversation);
   const { endpoint } = found;
   if (endpoint === undefined) {
     drop_trial(live.accounts, state.account_index, state.account_ticket);

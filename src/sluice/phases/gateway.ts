@@ -10,6 +10,7 @@ import type { Meters } from "../metrics/meter";
 import type { LexiconStore } from "../guard/store";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Flights } from "../pool/flights";
+import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Names, Resolve } from "../pool/names";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
@@ -41,6 +42,8 @@ interface Gateway {
   /** What all workers know of the pools; and what each has under way. Undefined: nginx.conf has no dictionary for it. */
   pools: SharedStore | undefined;
   flights: Flights | undefined;
+  /** Who met which conversation, for all workers. */
+  prefixes: PrefixMemory | undefined;
   names: Names;
   resolve: Resolve;
   slots: Slots;
