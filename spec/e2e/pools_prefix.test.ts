@@ -166,7 +166,7 @@ describe("a session's header", () => {
     await begin({ balance, session_header: "X-Session-Id" });
     const places = new Map<string, string>();
     for (let turn = 1; turn <= 3; turn++) {
-      for (let number = 0; number < 8; number++) {
+      for (let number = 0; number < 10; number++) {
         const place = await served({ model: "chat", messages: [{ role: "user", content: `${turn} ${Math.random()}` }] }, { headers: { "X-Session-Id": `session ${number}` } });
         if (turn > 1) expect(place).toBe(places.get(`${number}`));
         places.set(`${number}`, place);
@@ -174,7 +174,7 @@ describe("a session's header", () => {
     }
     expect(new Set(places.values()).size).toBeGreaterThan(1);
     const others = new Set<string>();
-    for (let number = 0; number < 8; number++) {
+    for (let number = 0; number < 10; number++) {
       others.add(`${places.get(`${number}`)} ${await served({ model: "chat", messages: [] }, { key: OTHER_KEY, headers: { "X-Session-Id": `session ${number}` } })}`);
     }
     // Another tenant's sessions of the same names are others.

@@ -9,15 +9,15 @@ local BLOCK, SEED = prefix_blocks.BLOCK_BYTES, 11
 local MATCHES = { [0] = "unknown", "none", "own", "shared", "session" }
 
 local function random_text(length)
-    local characters = {}
-    for index = 1, length do characters[index] = string.char(math.random(97, 122)) end
-    return table.concat(characters)
+    local parts = {}
+    for index = 1, length / 8 + 1 do parts[index] = ("%08d"):format(math.random(0, 99999999)) end
+    return table.concat(parts):sub(1, length)
 end
 
--- One for each spec: large enough that hardly anything is forgotten.
-local function world()
+-- With so much memory that hardly anything is forgotten.
+local function world(bytes)
     local each = {
-        memory = memory_module.own_memory(memory_module.MEMORY_BYTES), blocks = prefix_blocks.new_blocks(),
+        memory = memory_module.own_memory(bytes or 65536), blocks = prefix_blocks.new_blocks(),
         conversation = conversation_module.new_conversation(),
     }
     function each.look(text)
@@ -101,7 +101,7 @@ describe("a conversation that was met before", function()
             local each = world()
             local text = random_text(math.random(3000, 40000))
             each.remember(text, 7)
-            local added = math.random(1, #text * 1.5)
+            local added = math.random(BLOCK, #text * 1.5)
             local match, holder, matched = each.look(text .. random_text(added))
             local missing = #text - matched * BLOCK
             assert.is_true(missing < math.max(BLOCK, added / 2 + 2 * BLOCK), ("%d of %d, %d were added"):format(missing, #text, added))
@@ -153,7 +153,7 @@ describe("a conversation that was met before", function()
 
     it("is what a plain table says, over trees of conversations", function()
         for _ = 1, 40 do
-            local each, plain = world(), reference()
+            local each, plain = world(memory_module.MEMORY_BYTES), reference()
             local texts = { random_text(math.random(0, 3000)), random_text(math.random(0, 300)) }
             for turn = 1, 150 do
                 -- Goes on from anywhere in another one, mostly from its end.

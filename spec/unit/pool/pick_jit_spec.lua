@@ -69,7 +69,7 @@ end
 
 local function round(name)
     local each = POOLS[name]
-    for _ = 1, 20 do follow(each, TEXTS[math.random(#TEXTS)]) end
+    for _ = 1, 5 do follow(each, TEXTS[math.random(#TEXTS)]) end
     for _ = 1, 50 do
         sum = sum + round_robin.pick_round_robin(each.field, each.turn, 1)
         sum = sum + least_load.pick_least_load(each.field, each.turns, 1, math.random(), math.random())

@@ -148,13 +148,13 @@ local function simulate(count, conversations, turns, follow)
         callers[number] = { text = system .. words(math.random(20, 400)), turn = 0 }
         events[number] = { at = math.random() * 8, caller = callers[number] }
     end
-    local hits, worst, now = 0, 0, 0
+    local hits, worst = 0, 0
     while #events > 0 do
         local first = 1
         for number = 2, #events do if events[number].at < events[first].at then first = number end end
         local event = table.remove(events, first)
         local caller = event.caller
-        now = event.at
+        local now = event.at
         if event.ends then
             endpoints[caller.place + 1].running = endpoints[caller.place + 1].running - 1
             caller.text = caller.text .. words(math.random(50, 3000))

@@ -4,7 +4,7 @@
  * A turn is remembered at its last block, and at marks on the way there: at the last multiple of 16, of 32, of 64 … blocks. The next
  * turn is a little longer, or much: it looks at each of its last 64 blocks, then at every 16th, 32nd and so on, further
  * apart as they are further away. So a turn that adds less than 4 KB finds the exact end of the one before it, and a longer
- * one a mark that is short of it by less than half of what it has added. That is some 60 looks for one that nobody has met, fewer if it is short.
+ * one a mark that is short of it by less than half of what it has added. A long one that nobody has met takes a hundred looks.
  *
  * Many conversations begin with the same instructions. Who has met those has not met the conversation: so each mark says how
  * long the turn was that left it, and how that ended. If the request at hand doesn't go through that end, the beginning is shared with
