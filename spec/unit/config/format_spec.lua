@@ -34,6 +34,11 @@ local CASES = {
     path = {
         ["keys.json"] = "/folder/keys.json", ["a/b"] = "/folder/a/b", ["/etc/keys"] = "/etc/keys", [""] = false,
     },
+    header_name = {
+        ["X-Session-Id"] = "X-Session-Id", ["x"] = "x", [""] = "", [("h"):rep(64)] = ("h"):rep(64),
+        ["-x"] = false, ["x_session"] = false, ["x session"] = false, ["x:"] = false, ["\xc3\xa9"] = false, [("h"):rep(65)] = false,
+        ["x\n"] = false,
+    },
     identifier = {
         ["a"] = "a", ["A.b_c-9"] = "A.b_c-9", [("a"):rep(64)] = ("a"):rep(64),
         [""] = false, [("a"):rep(65)] = false, ["a b"] = false, ["a/b"] = false, ["\xc3\xa9"] = false, ["a\n"] = false,

@@ -1,3 +1,5 @@
+local conversation_module = require("sluice.pool.conversation")
+local memory_module = require("sluice.pool.prefix_memory")
 local breaker = require("sluice.pool.breaker")
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
@@ -34,6 +36,61 @@ local function pick(pool, live, now, ...)
     local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0)
     return found.endpoint and found.endpoint.host, found
 end
+
+describe("a pool in a worker that follows sessions", function()
+    -- The host that takes a request of a session.
+    local function pick_in(pool, live, memory, session, now, ...)
+        local conversation = conversation_module.new_conversation()
+        conversation_module.look_up_session(conversation, memory, pool.name, pool.seed, "m", "acme", session)
+        local tried = { (...) }
+        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, conversation)
+        return found.endpoint and found.endpoint.host
+    end
+
+    for _, balance in ipairs({ "prefix", "least_load", "round_robin" }) do
+        it("remembers who took a request, for all workers and later configurations, with " .. balance, function()
+            local memory, store = memory_module.own_memory(65536), dictionary(1000)
+            local function make(process, endpoints)
+                local pool = pool_of(endpoints, { balance = balance, session_header = "X-Session-Id" })
+                local counted = flights.new_flights(store, process, function() return true end)
+                return pool, live_module.make_live(pool, store, counted, { "" }, 0, 60, memory)
+            end
+            local one, live_one = make(1, { { host = "a" }, { host = "b" }, { host = "c" } })
+            local two, live_two = make(2, { { host = "c" }, { host = "b" }, { host = "a" } })
+            local places = {}
+            for session = 1, 20 do places[session] = pick_in(one, live_one, memory, "s" .. session, 0) end
+            for session = 1, 20 do
+                for _ = 1, 3 do assert.equal(places[session], pick_in(two, live_two, memory, "s" .. session, 0)) end
+            end
+            -- The next attempt goes elsewhere, and there it stays.
+            local index = ({ a = 0, b = 1, c = 2 })[places[1]]
+            local moved = pick_in(one, live_one, memory, "s1", 0, index)
+            assert.are_not.equal(places[1], moved)
+            assert.equal(moved, pick_in(two, live_two, memory, "s1", 0))
+            -- One that fails gets none of them.
+            for _ = 1, 2 do breaker.note_failure(live_two.breakers[({ c = 1, b = 2, a = 3 })[moved]], 0, 0) end
+            local again = pick_in(two, live_two, memory, "s1", 1)
+            assert.are_not.equal(moved, again)
+            assert.equal(again, pick_in(one, live_one, memory, "s1", 1))
+        end)
+    end
+
+    it("does not without a memory, and goes on", function()
+        local pool = pool_of({ { host = "a" }, { host = "b" } }, { balance = "prefix" })
+        local live = worker(pool, dictionary(1000))
+        assert.is_nil(live.affinity)
+        assert.truthy(pick_in(pool, live, memory_module.own_memory(64), "s", 0))
+    end)
+
+    it("writes nothing down for a pool that does not follow any", function()
+        local memory, store = memory_module.own_memory(4096), dictionary(1000)
+        local pool = pool_of({ { host = "a" }, { host = "b" } }, { balance = "least_load" })
+        local counted = flights.new_flights(store, 1, function() return true end)
+        local live = live_module.make_live(pool, store, counted, { "" }, 0, 60, memory)
+        for session = 1, 10 do pick_in(pool, live, memory, "s" .. session, 0) end
+        for word = 0, 1023 do assert.equal(0, memory.words[word]) end
+    end)
+end)
 
 describe("a pool in a worker", function()
     it("gives each endpoint its turn, and those last that the request has tried", function()

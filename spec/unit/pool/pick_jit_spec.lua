@@ -7,6 +7,10 @@ local fields = require("spec.unit.pool.fields")
 local schedule = require("sluice.pool.schedule")
 local round_robin = require("sluice.pool.pick_round_robin")
 local least_load = require("sluice.pool.pick_least_load")
+local conversation_module = require("sluice.pool.conversation")
+local memory_module = require("sluice.pool.prefix_memory")
+local pick_prefix = require("sluice.pool.pick_prefix")
+local prefix_blocks = require("sluice.pool.prefix_blocks")
 local util = require("jit.util")
 local reasons = require("jit.vmdef").traceerr
 
@@ -28,9 +32,44 @@ local POOLS = {
     full = pool(20, 1, 1, 0), tried = pool(5, 0.9, 0, 1), one = pool(1, 1, 0, 0),
 }
 
+local memory, blocks = memory_module.own_memory(memory_module.MEMORY_BYTES), prefix_blocks.new_blocks()
+local conversation = conversation_module.new_conversation()
+for _, each in pairs(POOLS) do
+    local ids, index_of = {}, {}
+    for index = 0, each.field.count - 1 do
+        ids[index + 1], index_of[index + 10] = index + 10, index
+    end
+    each.affinity = pick_prefix.new_affinity(memory, 1, fields.integers(ids), index_of, each.field.count)
+end
+local function text_of(length)
+    local text = {}
+    for index = 1, length / 8 do text[index] = ("%8d"):format(math.random(99999999)) end
+    return table.concat(text)
+end
+local TEXTS, now = {}, 0
+for index = 1, 40 do TEXTS[index] = (index % 2 == 0 and TEXTS[index - 1] or "") .. text_of(math.random(100) ^ 2) end
+
 local sum = 0
+local function follow(each, text)
+    prefix_blocks.begin_blocks(blocks, "gpu", "m")
+    prefix_blocks.add_rest(blocks, "tools", 0, 5)
+    local rest = prefix_blocks.add_blocks(blocks, text, 0, #text)
+    prefix_blocks.end_blocks(blocks, text, rest, #text)
+    if math.random() < 0.2 then
+        conversation_module.look_up_session(conversation, memory, "gpu", 1, "m", "acme", text:sub(1, 20))
+    else
+        conversation_module.look_up(conversation, blocks, memory, 1)
+    end
+    now = now + 0.1
+    local index = pick_prefix.pick_prefix(each.field, each.affinity, conversation, 1, now)
+    if index < 0 then index = least_load.pick_least_load(each.field, each.turns, 1, math.random(), math.random()) end
+    if index >= 0 then conversation_module.remember(conversation, memory, index + 10) end
+    sum = sum + index
+end
+
 local function round(name)
     local each = POOLS[name]
+    for _ = 1, 5 do follow(each, TEXTS[math.random(#TEXTS)]) end
     for _ = 1, 50 do
         sum = sum + round_robin.pick_round_robin(each.field, each.turn, 1)
         sum = sum + least_load.pick_least_load(each.field, each.turns, 1, math.random(), math.random())

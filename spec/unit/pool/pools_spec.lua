@@ -48,6 +48,27 @@ describe("a pool", function()
         assert.is_nil(built.c)
     end)
 
+    it("knows a session's header by the name that nginx gives it, or none", function()
+        for header, name in pairs({ ["X-Session-Id"] = "x_session_id", session = "session" }) do
+            assert.equal(name, build_one({ "http://1.1.1.1:80" }, { session_header = header }).session_header)
+        end
+        assert.is_nil(build_one({ "http://1.1.1.1:80" }, { session_header = "" }).session_header)
+        assert.is_nil(build_one({ "http://1.1.1.1:80" }).session_header)
+    end)
+
+    it("knows its endpoints by numbers that are the same in another order, and others in another pool", function()
+        local urls = { "http://1.1.1.1:80", "http://2.2.2.2:80", "http://3.3.3.3:80" }
+        local one, other = build_one(urls), build_one({ urls[3], urls[1] })
+        local elsewhere = build({ pool_of("cpu", urls) }).cpu
+        for index = 0, 2 do
+            assert.equal(index, one.index_of[one.ids[index]])
+            assert.is_nil(elsewhere.index_of[one.ids[index]])
+        end
+        assert.same({ one.ids[2], one.ids[0] }, { other.ids[0], other.ids[1] })
+        assert.equal(one.seed, other.seed)
+        assert.are_not.equal(one.seed, elsewhere.seed)
+    end)
+
     it("has its timeouts in seconds", function()
         local pool = build_one({ "http://1.1.1.1:80" })
         assert.same({ 2, 10, 60.5 }, { pool.connect_timeout, pool.send_timeout, pool.read_timeout })

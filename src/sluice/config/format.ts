@@ -216,6 +216,10 @@ function read_credential(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 4096 && matches(text, "^[%w%p]+$") ? text : undefined);
 }
 
+function read_header_name(text: string): LuaMultiReturn<[string | undefined]> {
+  return $multi(text === "" || (text.length <= 64 && matches(text, "^%w[%w-]*$")) ? text : undefined);
+}
+
 const FORMATS: Record<FormatName, Format> = {
   duration: {
     expected: "a duration such as 200ms, 2s, 1m or 1h",
@@ -256,6 +260,11 @@ const FORMATS: Record<FormatName, Format> = {
     expected: "a URL such as redis://user:password@host:6379/0, or rediss:// for TLS",
     pattern: "^rediss?://([^@]*@)?[^/?#@]+(/[0-9]{0,5})?$",
     read: read_redis_url,
+  },
+  header_name: {
+    expected: "the name of a header, of 1 to 64 letters, digits and hyphens, or nothing",
+    pattern: "^([A-Za-z0-9][A-Za-z0-9-]{0,63})?$",
+    read: read_header_name,
   },
 };
 

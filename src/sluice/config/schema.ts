@@ -24,7 +24,8 @@ type FormatName =
   | "glob"
   | "host_port"
   | "credential"
-  | "redis_url";
+  | "redis_url"
+  | "header_name";
 
 type TypeName = "object" | "array" | "string" | "integer" | "number" | "boolean";
 

@@ -14,8 +14,10 @@ import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
 import { find_model } from "../route/table";
 import { BY_PATH } from "../wire/api";
 import { refuse } from "../wire/refusal";
+import { note_conversation } from "../wire/conversation";
 import { conclude, edits_for, read, release, take } from "../wire/request";
 import { no_edits } from "../wire/splice";
+import { find_holder } from "./affinity";
 import { go_on, start_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
@@ -65,6 +67,7 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
   if (guarded) {
     state.prompt_verdict = judge_prompt(reader.text, guard);
   }
+  note_conversation(reader, state.places);
   release(reader);
   state.reading = reading;
   return refusal;
@@ -127,6 +130,7 @@ function admit(state: RequestState): Refusal | undefined {
   state.overhead -= monotonic() - waiting;
   const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
   if (refusal === undefined) {
+    find_holder(state, body);
     edit_request(state, body);
   }
   close_body(body);

@@ -30,14 +30,14 @@ function live_pool(pool: Pool): LivePool | undefined {
   if (pool.live !== undefined) {
     return pool.live;
   }
-  const { flights, pools } = gateway();
+  const { flights, pools, prefixes } = gateway();
   if (flights !== undefined && pools !== undefined) {
     const secrets: string[] = [];
     for (const { authorization, id, x_api_key } of pool.accounts) {
       secrets.push(`${id}:${sub(digest_text(authorization + x_api_key), 1, 16)}`);
     }
     const seconds = pool.connect_timeout + pool.send_timeout + pool.read_timeout;
-    pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds);
+    pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds, prefixes);
   }
   return pool.live;
 }
@@ -103,7 +103,7 @@ function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusa
 /** Chooses the endpoint, which counts the request from then on; waits in the pool's queue if all are full. */
 function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
   const crowded = is_crowded(pool, live);
-  let found = crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic());
+  let found = crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.conversation);
   if (found === undefined || found.saturated) {
     found = wait_for_place(state, pool, live, crowded);
   }

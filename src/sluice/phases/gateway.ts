@@ -11,6 +11,7 @@ import type { LexiconStore } from "../guard/store";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Flights } from "../pool/flights";
 import type { Resolve } from "../pool/names";
+import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
 import type { LimitStore } from "../limit/store";
@@ -44,6 +45,8 @@ interface Gateway {
   flights: Flights | undefined;
   /** The addresses of the endpoints' names. Undefined, as flights. */
   pool_names: KnownNames | undefined;
+  /** Who met which conversation, for all workers. */
+  prefixes: PrefixMemory | undefined;
   resolve: Resolve;
   slots: Slots;
   watch: Watch;

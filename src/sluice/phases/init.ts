@@ -12,9 +12,11 @@ import { start as start_watch } from "../config/watch";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
 import { find_library } from "../edge/redis_connection";
+import { share_memory } from "../edge/shared_memory";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
+import { MEMORY_BYTES, memory_at, own_memory } from "../pool/prefix_memory";
 import { new_slots } from "../pool/slots";
 import { key_fetching } from "../edge/fetching";
 import { GUARDED_TEXT } from "../guard/text_sink";
@@ -33,6 +35,7 @@ import { journal_end, mend, restore_limits } from "./limit_state";
 import { restore_settlements } from "./settled_place";
 import { health, metrics, models, ready, status } from "./pages";
 import { exit_worker, init_worker } from "./worker";
+import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Problem } from "../config/problem";
 
 const DEFAULT_CONFIGURATION = "/etc/sluice/sluice.yaml";
@@ -48,6 +51,16 @@ function describe(path: string, problems: Problem[]): string {
     lines.push(`  ${problem_text(path, problem)}`);
   }
   return lines.join("\n");
+}
+
+/** Where the workers will remember who met which conversation. It takes up no memory before it is used. */
+function open_prefixes(): PrefixMemory {
+  const words = share_memory(MEMORY_BYTES);
+  if (words === undefined) {
+    ngx.log(ngx.WARN, "sluice: no memory to share: each worker remembers conversations by itself");
+    return own_memory(MEMORY_BYTES);
+  }
+  return memory_at(words, MEMORY_BYTES);
 }
 
 /**
@@ -97,6 +110,7 @@ function start(this: void): typeof PHASES {
     pools: undefined,
     flights: undefined,
     pool_names: undefined,
+    prefixes: open_prefixes(),
     resolve: resolve_name,
     slots,
     watch,

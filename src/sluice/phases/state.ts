@@ -2,9 +2,13 @@
  * What a request carries from phase to phase: the only thing in `ngx.ctx`. Each phase fills its part.
  */
 
+import * as ffi from "ffi";
+import { PARTS } from "../wire/conversation";
 import type { Principal } from "../auth/principal";
 import { clear_used, new_used } from "../pool/accounts";
+import { Match } from "../pool/conversation";
 import type { UsedAccounts } from "../pool/accounts";
+import type { Conversation } from "../pool/conversation";
 import type { Account, Endpoint } from "../pool/pools";
 import type { Waiter } from "../pool/queue";
 import type { Reservation } from "../limit/reservation";
@@ -47,6 +51,9 @@ interface RequestState {
   principal: Principal | undefined;
   model: Model | undefined;
   reading: RequestReading | undefined;
+  /** Where the conversation lies in the body (see wire/conversation.ts), and who has met it, if its pool wants to know. */
+  places: Int32Buffer;
+  conversation: Conversation | undefined;
   /** Why the request was refused, or its answer replaced. */
   refusal: Refusal | undefined;
 
@@ -109,6 +116,8 @@ function new_state(): RequestState {
     principal: undefined,
     model: undefined,
     reading: undefined,
+    places: ffi.new<Int32Buffer>("int32_t[?]", PARTS * 2),
+    conversation: undefined,
     refusal: undefined,
     endpoint: undefined,
     account: undefined,
@@ -161,6 +170,10 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.taken = false;
   state.tried_count = 0;
   clear_used(state.used_accounts);
+  if (state.conversation !== undefined) {
+    state.conversation.match = Match.Unknown;
+    state.conversation.marks = 0;
+  }
   state.output_allowance = math.huge;
   state.mode = Mode.Pass;
   state.ended = false;

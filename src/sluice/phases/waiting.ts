@@ -67,7 +67,7 @@ function wait_in_line(state: RequestState, pool: Pool, live: LivePool, waiter: W
     const now = monotonic();
     const is_next = next_in_queue(live.queue) === waiter;
     if ((is_next && !patient) || now >= end) {
-      const found = pick_endpoint(pool, live, state.tried, state.tried_count, now);
+      const found = pick_endpoint(pool, live, state.tried, state.tried_count, now, state.conversation);
       if (found.endpoint !== undefined || !found.saturated || now >= end) {
         return found;
       }

@@ -30,7 +30,7 @@ interface AccountKeyConfiguration {
 }
 
 /** Which endpoint takes a request. */
-type Balance = "round_robin" | "least_load";
+type Balance = "round_robin" | "least_load" | "prefix";
 
 interface RetryConfiguration {
   /** How often an endpoint may be asked in all. */
@@ -68,6 +68,8 @@ interface PoolConfiguration {
   keys: AccountKeyConfiguration[];
   timeouts: TimeoutConfiguration;
   balance: Balance;
+  /** The header in which clients name a session; empty or undefined: none. */
+  session_header?: string;
   retries: RetryConfiguration;
   breaker: BreakerConfiguration;
   queue: QueueConfiguration;
@@ -185,10 +187,16 @@ const POOLS_SCHEMA: Schema = {
         },
       },
       balance: {
-        description: "Which endpoint takes a request: each in its turn, by weight; or of two the one that has less to do.",
+        description: "Which endpoint takes a request: each in its turn, by weight; of two the one that has less to do; or the one that has met the conversation before, unless it is much busier than others.",
         type: "string",
-        enum: ["round_robin", "least_load"],
+        enum: ["round_robin", "least_load", "prefix"],
         default: "least_load",
+      },
+      session_header: {
+        description: "A header in which clients name a session: its requests go to one endpoint as long as that can take any. Empty: none.",
+        type: "string",
+        format: "header_name",
+        examples: ["X-Session-Id"],
       },
       retries: {
         description: "Other attempts when one has failed and nothing of an answer has reached the client.",

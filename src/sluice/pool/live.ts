@@ -10,15 +10,20 @@ import { new_accounts } from "./account_states";
 import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./breaker";
 import { running_if_open } from "./field";
 import { give, in_flight, take } from "./flights";
+import { remember } from "./conversation";
 import { pick_least_load } from "./pick_least_load";
+import { new_affinity, pick_prefix } from "./pick_prefix";
 import { new_turn, pick_round_robin } from "./pick_round_robin";
 import { new_queue } from "./queue";
 import { integers } from "./schedule";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Accounts } from "./account_states";
 import type { Breaker } from "./breaker";
+import type { Conversation } from "./conversation";
 import type { Field } from "./field";
 import type { Flights } from "./flights";
+import type { Affinity } from "./pick_prefix";
+import type { PrefixMemory } from "./prefix_memory";
 import type { Turn } from "./pick_round_robin";
 import type { Endpoint, Pool } from "./pools";
 import type { Queue } from "./queue";
@@ -32,6 +37,8 @@ interface LivePool {
   /** This worker's requests that wait for a place; and what all workers' are counted under. */
   queue: Queue<unknown>;
   queue_key: string;
+  /** Undefined: the pool doesn't follow conversations. */
+  affinity: Affinity | undefined;
   /** How many endpoints are not usable, and when they are looked at again. */
   unusable: number;
   look_again: number;
@@ -62,10 +69,12 @@ function unknown(this: void): number {
 
 /**
  * Makes what a worker knows of a pool. `secrets`: what the accounts' states are kept under, which should change with their secrets.
- * `start`: where this worker begins its turns, 0 to below 1. `seconds`: how long a request may take until its outcome is known.
+ * `start`: where this worker begins its turns, 0 to below 1. `seconds`: how long a request may take until its outcome is known. `memory`: who
+ * met which conversation.
  */
-function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: string[], start: number, seconds: number): LivePool {
+function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: string[], start: number, seconds: number, memory?: PrefixMemory): LivePool {
   const { endpoints, most, schedule, weights } = pool;
+  const follows = pool.balance === "prefix" || pool.session_header !== undefined;
   const count = endpoints.length;
   const usable = integers(count);
   const breakers: Breaker[] = [];
@@ -90,6 +99,7 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
     flights,
     queue: new_queue(),
     queue_key: `queue ${pool.name}`,
+    affinity: follows && memory !== undefined ? new_affinity(memory, pool.seed, pool.ids, pool.index_of, count) : undefined,
     unusable: 0,
     look_again: 0,
     stamp: 0,
@@ -153,12 +163,27 @@ function take_endpoint(live: LivePool, pool: Pool, index: number, now: number): 
   return false;
 }
 
+/** The endpoint that the pool's balance gives a request, or -1. */
+function balanced(pool: Pool, live: LivePool, stamp: number, now: number, conversation: Conversation | undefined): number {
+  const { affinity, field } = live;
+  if (affinity !== undefined && conversation !== undefined) {
+    const index = pick_prefix(field, affinity, conversation, stamp, now);
+    if (index >= 0) {
+      return index;
+    }
+  }
+  return pool.balance === "round_robin"
+    ? pick_round_robin(field, live.turn, stamp)
+    : pick_least_load(field, pool.schedule, stamp, math.random(), math.random());
+}
+
 /**
  * Picks an endpoint and takes it for one request more; what is taken has to be given back with `leave_endpoint`. `tried`: the
- * endpoints that the request has tried already, `count` of them, which are taken only if there is no other. Valid until the next call.
+ * endpoints that the request has tried already, `count` of them, which are taken only if there is no other. `conversation`: if
+ * the pool follows those. Valid until the next call.
  */
-function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number): Found {
-  const { field, turn } = live;
+function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number, conversation?: Conversation): Found {
+  const { affinity, field } = live;
   if (live.unusable > 0 && now >= live.look_again) {
     look_again(live, now);
   }
@@ -167,15 +192,16 @@ function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], cou
   const stamp = mark_tried(live, tried, count);
   // Each turn of the loop puts an endpoint out of the picks, or another request was faster, which is rare.
   for (const _ of $range(0, field.count + 3)) {
-    const index = pool.balance === "round_robin"
-      ? pick_round_robin(field, turn, stamp)
-      : pick_least_load(field, pool.schedule, stamp, math.random(), math.random());
+    const index = balanced(pool, live, stamp, now, conversation);
     if (index < 0) {
       found.saturated = any_usable(live);
       return found;
     }
     if (take_endpoint(live, pool, index, now)) {
       found.endpoint = pool.endpoints[index];
+      if (affinity !== undefined && conversation !== undefined && conversation.seed === affinity.seed) {
+        remember(conversation, affinity.memory, affinity.ids[index]!);
+      }
       return found;
     }
   }

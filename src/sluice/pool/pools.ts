@@ -5,6 +5,7 @@
 
 import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
 import type { ApiName } from "../wire/api";
+import { hash } from "../wire/shape";
 import { compile_retry } from "./retry";
 import { build_schedule, integers } from "./schedule";
 import type { BreakerConfiguration } from "./breaker";
@@ -48,6 +49,13 @@ interface Pool {
   send_timeout: number;
   read_timeout: number;
   balance: Balance;
+  /** The header that names a session, in lower case with `_` for `-`; undefined: none does. */
+  session_header: string | undefined;
+  /** What tells it from other pools, by its name. */
+  seed: number;
+  /** By endpoint: what it is called in memory that all workers share, over configurations, by its key; and the other way round. */
+  ids: Int32Buffer;
+  index_of: LuaTable<number, number>;
   /** By endpoint: its weight, and how many requests it may have under way; 0: any number. */
   weights: Int32Buffer;
   most: Int32Buffer;
@@ -99,7 +107,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
     is_limited = is_limited || most[index] !== 0;
   }
-  const { breaker, queue } = configuration;
+  const { breaker, queue, session_header } = configuration;
+  const [seed] = hash(configuration.name);
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
@@ -109,6 +118,10 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     send_timeout: configuration.timeouts.send / 1000,
     read_timeout: configuration.timeouts.read / 1000,
     balance: configuration.balance,
+    session_header: session_header === undefined || session_header === "" ? undefined : string.gsub(string.lower(session_header), "-", "_")[0],
+    seed,
+    ids: integers(count),
+    index_of: new LuaTable(),
     weights,
     most,
     schedule: build_schedule(weights, count),
@@ -121,6 +134,11 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   };
   let reason: string | undefined;
   for (const endpoint of configuration.endpoints) {
+    const index = pool.endpoints.length;
+    const key = `${configuration.name} ${endpoint.url}`;
+    const [id] = hash(key);
+    pool.ids[index] = id;
+    pool.index_of.set(id, index);
     const slot = assign_slot(slots, endpoint.scheme, endpoint.host, now);
     if (slot === undefined) {
       reason = `expected at most ${TLS_SLOTS} different host names of https endpoints in all pools; ${endpoint.host} is one more`;
@@ -135,8 +153,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       host: endpoint.host,
       port: endpoint.port,
       host_header: host_header(endpoint),
-      index: pool.endpoints.length,
-      key: `${configuration.name} ${endpoint.url}`,
+      index,
+      key,
       upstream,
     });
   }

@@ -45,6 +45,10 @@ interface RequestReader {
   best_of: number;
   prompt: number;
   body: number;
+  /** Where the conversation lies: see `conversation.ts`. */
+  tools: number;
+  system: number;
+  messages: number;
 }
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
@@ -104,6 +108,9 @@ function new_reader(api: ApiName): RequestReader {
     best_of: slot("best_of"),
     prompt: slot("prompt"),
     body: slot("body"),
+    tools: slot("tools"),
+    system: slot("system"),
+    messages: api === "completions" ? slot("prompt") : slot("messages"),
   };
 }
 

@@ -88,6 +88,12 @@ PART.members = {
 
 CONTENT.members = PART.members;
 
+/** Where the instructions stand that come before a conversation; a place of its own, of which the range is wanted. */
+const SYSTEM: Place = { slot: "system", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+const INSTRUCTIONS: Place = { slot: "system", any_case: true, text: true, items: TEXT, others: TEXT, key_text: true };
+/** A conversation where it is made of the parts of messages. */
+const INPUT: Place = { slot: "messages", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+
 const FUNCTION = object({ name: TEXT, description: TEXT, arguments: ARGUMENTS, parameters: TEXT, strict: SETTING });
 const FUNCTION_CALL = object({ id: SETTING, type: SETTING, index: SETTING, function: FUNCTION });
 
@@ -103,6 +109,8 @@ const MESSAGES: Place = text_or(
     reasoning_content: TEXT,
   }),
 );
+MESSAGES.slot = "messages";
+MESSAGES.any_case = true;
 
 const TOOLS: Place = text_or(
   object({
@@ -115,6 +123,8 @@ const TOOLS: Place = text_or(
     strict: SETTING,
   }),
 );
+/** The same, of which the range is wanted. */
+const LISTED_TOOLS: Place = { slot: "tools", any_case: true, text: true, items: TOOLS.items, others: TEXT, key_text: true };
 
 /** Strings, token ids, or arrays of either. */
 const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
@@ -141,7 +151,7 @@ function common(members: Record<string, Place>): Place {
   }
   members.stop = TEXT;
   members.metadata ??= TEXT;
-  members.instructions = TEXT;
+  members.instructions ??= TEXT;
   return { slot: "body", members, others: TEXT, items: TEXT, key_text: true, exact_case: true };
 }
 
@@ -162,7 +172,7 @@ const SHAPES = {
       max_completion_tokens: { slot: "output_cap" },
       n: { slot: "n" },
       messages: MESSAGES,
-      tools: TOOLS,
+      tools: LISTED_TOOLS,
       functions: TOOLS,
       tool_choice: object({ type: SETTING }),
       response_format: object({ type: SETTING }),
@@ -184,8 +194,9 @@ const SHAPES = {
   responses: compile(
     common({
       max_output_tokens: { slot: "output_cap" },
-      input: CONTENT,
-      tools: TOOLS,
+      instructions: INSTRUCTIONS,
+      input: INPUT,
+      tools: LISTED_TOOLS,
       tool_choice: object({ type: SETTING }),
       previous_response_id: SETTING,
       include: DATA,
@@ -195,9 +206,9 @@ const SHAPES = {
   messages: compile(
     common({
       max_tokens: { slot: "output_cap" },
-      system: CONTENT,
+      system: SYSTEM,
       messages: MESSAGES,
-      tools: TOOLS,
+      tools: LISTED_TOOLS,
       tool_choice: object({ type: SETTING }),
       metadata: object({ user_id: { slot: "user" } }),
     }),
