@@ -1,4 +1,6 @@
+import { HEALTH_SCHEMA, SCRAPE_SCHEMA, WARMUP_SCHEMA } from "./watch_config";
 import type { Schema } from "../config/schema";
+import type { HealthConfiguration, ScrapeConfiguration, WarmupConfiguration } from "./watch_config";
 
 /** The `pools` section of the configuration. */
 
@@ -63,6 +65,9 @@ interface PoolConfiguration {
   balance: Balance;
   retries: RetryConfiguration;
   breaker: BreakerConfiguration;
+  health?: HealthConfiguration;
+  warmup?: WarmupConfiguration;
+  scrape?: ScrapeConfiguration;
 }
 
 /** nginx goes through so many locations for a request at most, and then gives up in its own way. */
@@ -229,6 +234,9 @@ const POOLS_SCHEMA: Schema = {
           open: { description: "How long it gets no requests.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "15s" },
         },
       },
+      health: HEALTH_SCHEMA,
+      warmup: WARMUP_SCHEMA,
+      scrape: SCRAPE_SCHEMA,
     },
   },
 };

@@ -2,21 +2,24 @@
  * What a worker knows of a pool's endpoints and accounts while requests run: made once for each configuration, from what all workers
  * share.
  *
- * An endpoint whose breaker keeps requests away is out of the picks until it is looked at again, a few times a second. So a pick looks
+ * An endpoint whose breaker keeps requests away, or that isn't well (see knowledge.ts), is out of the picks until it is looked at again, a few times a second. So a pick looks
  * at no breaker but that of the endpoint that it has chosen.
  */
 
 import { new_accounts } from "./account_states";
 import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./breaker";
 import { give, in_flight, take } from "./flights";
+import { new_knowledge, refresh_knowledge } from "./knowledge";
 import { pick_least_load } from "./pick_least_load";
 import { new_turn, pick_round_robin } from "./pick_round_robin";
 import { integers } from "./schedule";
+import { hold_back } from "./slow_start";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Accounts } from "./account_states";
 import type { Breaker } from "./breaker";
 import type { Field } from "./field";
 import type { Flights } from "./flights";
+import type { Knowledge } from "./knowledge";
 import type { Turn } from "./pick_round_robin";
 import type { Endpoint, Pool } from "./pools";
 
@@ -26,6 +29,8 @@ interface LivePool {
   breakers: Breaker[];
   accounts: Accounts;
   flights: Flights;
+  /** What asking the endpoints has shown; undefined: nobody asks them. */
+  knowledge: Knowledge | undefined;
   /** How many endpoints are not usable, and when they are looked at again. */
   unusable: number;
   look_again: number;
@@ -64,6 +69,7 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
   const usable = integers(count);
   const breakers: Breaker[] = [];
   const account_weights: number[] = [];
+  const knowledge = pool.watching && new_knowledge(store, pool.name, endpoints, pool.watching, integers(count));
   for (const { index, key } of endpoints) {
     usable[index] = 1;
     breakers.push(new_breaker(store, key, pool.breaker, seconds));
@@ -75,26 +81,33 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
     field: {
       count, weights, usable, most, tried: integers(count),
       in_flight: (index) => in_flight(flights, endpoints[index]!.key),
-      waiting: unknown,
-      cache: unknown,
+      waiting: knowledge !== undefined ? (index) => knowledge.waitings[index]! : unknown,
+      cache: knowledge !== undefined ? (index) => knowledge.caches[index]! : unknown,
     },
     turn: new_turn(schedule, count, start),
     breakers,
     accounts: new_accounts(store, pool.name, secrets, account_weights, seconds),
     flights,
+    knowledge,
     unusable: 0,
     look_again: 0,
     stamp: 0,
   };
 }
 
-/** Looks again at the endpoints that are not usable. */
+/** Looks again at the endpoints that are not usable; and whether asking them has shown anything new. */
 function look_again(live: LivePool, now: number): void {
-  const { breakers, field } = live;
+  const { breakers, field, knowledge } = live;
   live.look_again = now + LOOK_SECONDS;
   live.unusable = 0;
+  if (knowledge !== undefined) {
+    refresh_knowledge(knowledge, now);
+  }
   for (const index of $range(0, field.count - 1)) {
-    if (field.usable[index] === 0) {
+    if (knowledge !== undefined && knowledge.allowed[index] === 0) {
+      field.usable[index] = 0;
+      live.unusable += 1;
+    } else if (field.usable[index] === 0) {
       if (may_try(breakers[index]!, now) === Permission.No) {
         live.unusable += 1;
       } else {
@@ -150,13 +163,17 @@ function take_endpoint(live: LivePool, pool: Pool, index: number, now: number): 
  * endpoints that the request has tried already, `count` of them, which are taken only if there is no other. Valid until the next call.
  */
 function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number): Found {
-  const { field, turn } = live;
-  if (live.unusable > 0 && now >= live.look_again) {
+  const { field, knowledge, turn } = live;
+  if ((live.unusable > 0 || knowledge !== undefined) && now >= live.look_again) {
     look_again(live, now);
   }
   found.endpoint = undefined;
   found.saturated = false;
   const stamp = mark_tried(live, tried, count);
+  if (knowledge !== undefined && knowledge.rising.count > 0 && count === 0) {
+    // Another attempt goes rather to an endpoint that starts slowly than to one that has failed it.
+    hold_back(field, knowledge.rising, stamp, math.random());
+  }
   // Each turn of the loop puts an endpoint out of the picks, or another request was faster, which is rare.
   for (const _ of $range(0, field.count + 3)) {
     const index = pool.balance === "round_robin"
