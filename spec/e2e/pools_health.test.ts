@@ -200,10 +200,10 @@ describe("an endpoint that is asked whether it is well", () => {
     await mocks[0]!.page("/health", {});
     await eventuallyStatus(0, { health: "healthy", share: 0.1 });
     await eventually("it gets some", async () => ((await shareOf(0, 10)) > 0 ? true : undefined), SLOW);
-    // Of 400 requests 20 in the mean; 60 would be nine deviations off.
+    // Of 400 requests 40 in the mean, give or take 6; without a slow start 200.
     let got = 0;
     for (let round = 0; round < 8; round++) got += await shareOf(0, 50);
-    expect(got).toBeLessThan(60);
+    expect(got).toBeLessThan(90);
     expect(got).toBeGreaterThan(0);
   });
 
@@ -227,14 +227,14 @@ describe("an endpoint that is asked whether it is well", () => {
     try {
       const endpoints = secure.map(({ tlsUrl }) => ({ url: tlsUrl }));
       const pool = { health: HEALTH, scrape: { engine: "vllm", interval: "100ms" } };
-      await secure[0]!.page("/metrics", { body: vllm(3, 0.5) });
+      await secure[0].page("/metrics", { body: vllm(3, 0.5) });
       await begin({ endpoints, pool, env: { CA_FILE: join(directory, "trusted.pem") } });
       await eventuallyStatus(1, { health: "unhealthy" });
       await eventually("figures", async () => ((await statusOf(0)).engine?.waiting === 3 ? true : undefined), SLOW);
       expect((await statusOf(0)).health).toBe("healthy");
-      expect((await secure[0]!.asked("/health")).headers).toMatchObject({ host: new URL(secure[0]!.tlsUrl).host });
-      // One question was the launcher's, to see whether it runs; none came over the connection with the wrong name.
-      expect((await secure[1]!.asked("/metrics")).asked).toBe(0);
+      expect((await secure[0].asked("/health")).headers).toMatchObject({ host: new URL(secure[0].tlsUrl).host });
+      // No question came over a connection with the wrong name.
+      expect((await secure[1].asked("/metrics")).asked).toBe(0);
       expect(lines("is not well and gets no requests")).toBe(1);
     } finally {
       await Promise.all(secure.map((mock) => mock.stop()));
@@ -377,7 +377,6 @@ describe("an endpoint that is warmed up", () => {
     await eventuallyStatus(0, { warm: true });
     await eventually("an answer", async () => ((await ask()).status === 200 ? true : undefined), SLOW);
     expect((await statusOf(1)).warm).toBe(false);
-    expect(await shareOf(1, 0)).toBe(0);
     expect(await shareOf(0, 10)).toBe(10);
     const request = (await mocks[0]!.requests()).find((each) => bodyOf(each).toString() === BODY)!;
     expect(request).toMatchObject({ method: "POST", uri: "/v1/chat/completions" });

@@ -36,6 +36,8 @@ interface Asker {
   /** How many timers are at work: on questions that take little time, and on warm-ups. */
   quick: number;
   slow: number;
+  /** The log has been told that there is no room for the lock. */
+  told: boolean;
 }
 
 const LOCK = "watch:lock";
@@ -45,7 +47,7 @@ const MOST_TIMERS = 64;
 /** Metrics that can't be read so often in a row are worth a line in the log. */
 const TELLING_FAILURES = 3;
 
-const asker: Asker = { active: false, list: new LuaTable(), snapshot: undefined, quick: 0, slow: 0 };
+const asker: Asker = { active: false, list: new LuaTable(), snapshot: undefined, quick: 0, slow: 0, told: false };
 
 function random(this: void): number {
   return math.random();
@@ -277,6 +279,9 @@ function tend_watch(): void {
   if (hold === Hold.Held || hold === Hold.TakenOver) {
     asker.active = true;
     step(false);
+  } else if (hold === Hold.NoRoom && !asker.told) {
+    asker.told = true;
+    ngx.log(ngx.ALERT, "sluice: no endpoint is watched: lua_shared_dict sluice_pools is full");
   }
 }
 
