@@ -22,6 +22,11 @@ local CASES = {
         ["http://[::1]80"] = false, ["http://256.1.1.1"] = false, ["http://010.1.1.1"] = false, ["http://1.2.3"] = false,
         ["http://-a"] = false, ["http://a..b"] = false, ["http://::1"] = false, ["http://a$b"] = false, ["http://a/$b\""] = false,
     },
+    url_path = {
+        ["/"] = "/", ["/health"] = "/health", ["/v1/models?limit=1&x=%20"] = "/v1/models?limit=1&x=%20", ["/.well-known/x"] = "/.well-known/x",
+        [""] = false, ["health"] = false, ["http://a/"] = false, ["/a b"] = false, ["/a#b"] = false, ["/a\n"] = false, ["/a\0"] = false,
+        ["/\228"] = false, ["/.."] = false, ["/a/../b"] = false, ["/./a"] = false, ["/a/..?b"] = false, ["/" .. ("a"):rep(1024)] = false,
+    },
     cidr = {
         ["10.0.0.0/8"] = "10.0.0.0/8", ["127.0.0.1"] = "127.0.0.1", ["2001:db8::/32"] = "2001:db8::/32", ["::1"] = "::1",
         ["10.0.0.1/8"] = false, ["10.0.0.0/33"] = false, ["10.0.0.0/"] = false, ["10.0.0.0/08"] = false, ["10.0.0"] = false,

@@ -3,9 +3,11 @@ local memory_module = require("sluice.pool.prefix_memory")
 local breaker = require("sluice.pool.breaker")
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
+local knowledge = require("sluice.pool.knowledge")
 local live_module = require("sluice.pool.live")
 local pools = require("sluice.pool.pools")
 local slots_module = require("sluice.pool.slots")
+local standing = require("sluice.pool.standing")
 
 local function pool_of(endpoints, more)
     local configuration = {
@@ -174,5 +176,77 @@ describe("a pool in a worker", function()
             assert.equal("a", host)
             assert.is_false(found.counted)
         end
+    end)
+
+    local HEALTH = { path = "/health", interval = 2000, timeout = 1000, healthy = 1, unhealthy = 1, slow_start = 10000 }
+
+    it("passes over an endpoint that isn't well, whatever its breaker says", function()
+        for _, balance in ipairs({ "round_robin", "least_load" }) do
+            local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { balance = balance, health = HEALTH }), dictionary(1000)
+            local one, two = worker(pool, store, 1), worker(pool, store, 2)
+            assert.truthy(pick(pool, one, 100))
+            knowledge.write_place(store, "gpu", pool.endpoints[1].key, standing.DOWN)
+            for _ = 1, 20 do
+                assert.equal("b", (pick(pool, one, 100.2)))
+                assert.equal("b", (pick(pool, two, 100.2, 1)))
+            end
+            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1))
+            knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
+            local host, found = pick(pool, one, 100.5)
+            assert.is_nil(host)
+            assert.is_false(found.saturated)
+            -- The breaker of one that is well again still holds.
+            for _ = 1, 2 do breaker.note_failure(one.breakers[1], 101, 0) end
+            knowledge.write_place(store, "gpu", pool.endpoints[1].key, 0)
+            assert.is_nil((pick(pool, one, 102)))
+            knowledge.write_place(store, "gpu", pool.endpoints[2].key, 0)
+            for _ = 1, 10 do assert.equal("b", (pick(pool, one, 103))) end
+        end
+    end)
+
+    it("gives an endpoint that has come back a small share at first, but all if there is nobody else", function()
+        math.randomseed(7)
+        for _, balance in ipairs({ "round_robin", "least_load" }) do
+            local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { balance = balance, health = HEALTH }), dictionary(1000)
+            local live = worker(pool, store)
+            knowledge.write_place(store, "gpu", pool.endpoints[1].key, 100)
+            local function share(now)
+                local got = 0
+                live.look_again = 0
+                for _ = 1, 2000 do
+                    local host, found = pick(pool, live, now)
+                    if host == "a" then got = got + 1 end
+                    live_module.leave_endpoint(live, found.endpoint)
+                end
+                return got / 2000
+            end
+            -- Two that are alike share evenly; the one that starts slowly takes part in a tenth of the picks, then in half of them.
+            local full = share(111)
+            assert.is_true(full > 0.4, full)
+            local early, middle = share(100.2), share(105)
+            assert.is_true(early > 0.01 and early < 0.2, early)
+            assert.is_true(middle > early and middle < full, middle)
+            knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
+            for _ = 1, 50 do assert.equal("a", (pick(pool, live, 106))) end
+        end
+    end)
+
+    it("takes another attempt to an endpoint that starts slowly rather than to one that has failed it", function()
+        local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { health = HEALTH }), dictionary(1000)
+        local live = worker(pool, store)
+        knowledge.write_place(store, "gpu", pool.endpoints[1].key, 100)
+        for _ = 1, 50 do assert.equal("a", (pick(pool, live, 100, 1))) end
+    end)
+
+    it("goes to the shorter queue as long as what is known of it is fresh", function()
+        local scrape = { engine = "vllm", path = "/metrics", interval = 500 }
+        local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { balance = "least_load", scrape = scrape }), dictionary(1000)
+        local live = worker(pool, store)
+        for index, waiting in ipairs({ 500, 0 }) do
+            local keys = knowledge.knowledge_keys(pool.endpoints[index].key)
+            knowledge.write_figures(store, "gpu", keys, { waiting = waiting, running = 0, cache = 0.5 }, 100)
+        end
+        for _ = 1, 30 do assert.equal("b", (pick(pool, live, 101))) end
+        for _ = 1, 30 do assert.equal("a", (pick(pool, live, 103))) end
     end)
 end)

@@ -196,6 +196,12 @@ function read_path(text: string, folder: string): LuaMultiReturn<[string | undef
   return $multi(byte(text) === 47 || folder === "" ? text : `${folder}/${text}`);
 }
 
+/** A path and perhaps a query, as they stand in a request. */
+function read_url_path(text: string): LuaMultiReturn<[string | undefined]> {
+  const good = text.length <= 1024 && matches(text, "^/[%w%-._~!$&'()*+,;=:@%%/?]*$") && !matches(`${text}/`, "/%.%.?[/?]");
+  return $multi(good ? text : undefined);
+}
+
 function read_model_name(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 128 && matches(text, "^[%w%p]+$") && !matches(text, "[\"'\\]") ? text : undefined);
 }
@@ -239,6 +245,11 @@ const FORMATS: Record<FormatName, Format> = {
   },
   sha256: { expected: "a SHA-256 of 64 hexadecimal digits", pattern: "^[0-9a-fA-F]{64}$", read: read_sha256 },
   path: { expected: "the path of a file", pattern: "^.+$", read: read_path },
+  url_path: {
+    expected: "the path of a URL, which begins with /, such as /health",
+    pattern: "^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
+    read: read_url_path,
+  },
   identifier: {
     expected: "1 to 64 letters, digits, dots, underscores or hyphens",
     pattern: "^[A-Za-z0-9._-]{1,64}$",

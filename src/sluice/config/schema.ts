@@ -19,6 +19,7 @@ type FormatName =
   | "cidr"
   | "sha256"
   | "path"
+  | "url_path"
   | "identifier"
   | "model_name"
   | "glob"

@@ -24,6 +24,7 @@ import type { Problem, ProblemList } from "./problem";
 import { place_of } from "./store";
 import type { StorePlace } from "./store";
 import { line_at } from "./node";
+import { read_warmups } from "./warmups";
 import type { Node } from "./node";
 
 /**
@@ -156,6 +157,9 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
   const digests: string[] = [configuration.digest];
   const [directory, directory_problems] = read_directory(configuration, sound, tools, digests);
   add_problems(problems, directory_problems, root);
+  if (is_sound(problems.problems, "pools")) {
+    add_problems(problems, read_warmups(configuration.pools, tools, tools.reader.strict_check, digests), root);
+  }
   const built = read_guards(configuration, tools, problems);
   add_problems(problems, built.problems, root);
   const wrong = reported(problems);

@@ -14,6 +14,7 @@ import { join_workers } from "../limit/workers";
 import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
+import { begin_watch, keep_warm, tend_watch } from "./endpoint_watch";
 import { gateway } from "./gateway";
 import { known_names, tend_names, want_names } from "./known_names";
 import { journal_end, mend, save_limits } from "./limit_state";
@@ -61,6 +62,7 @@ function reload_if_changed(): void {
   if (store_text(snapshot) !== store_text(held.snapshot)) {
     ngx.log(ngx.WARN, "sluice: the section store has changed, which is taken up by a restart only");
   }
+  keep_warm(held.snapshot.pools, snapshot.pools);
   held.snapshot = snapshot;
   log_notices(snapshot.notices);
   set(held.catalogue.config_last_reload_success.with([]), 1);
@@ -116,6 +118,7 @@ function tend(): void {
   if (flights !== undefined) {
     sweep(flights);
   }
+  tend_watch();
   const { memory, shared } = gateway();
   if (shared !== undefined) {
     tend_settlements();
@@ -208,6 +211,7 @@ function init_worker(this: void): void {
   }
   open_store();
   open_pools();
+  begin_watch();
   set(held.catalogue.config_last_reload_success.with([]), 1);
   ngx.timer.at((ngx.worker.id() % 8) * 0.1, (premature: boolean) => {
     if (!premature) {

@@ -1,5 +1,7 @@
+import { HEALTH_SCHEMA, SCRAPE_SCHEMA, WARMUP_SCHEMA } from "./watch_config";
 import type { Schema } from "../config/schema";
 import { MOST_ATTEMPTS } from "./retry";
+import type { HealthConfiguration, ScrapeConfiguration, WarmupConfiguration } from "./watch_config";
 
 /** The `pools` section of the configuration. */
 
@@ -73,6 +75,9 @@ interface PoolConfiguration {
   retries: RetryConfiguration;
   breaker: BreakerConfiguration;
   queue: QueueConfiguration;
+  health?: HealthConfiguration;
+  warmup?: WarmupConfiguration;
+  scrape?: ScrapeConfiguration;
 }
 
 const POOLS_SCHEMA: Schema = {
@@ -257,6 +262,9 @@ const POOLS_SCHEMA: Schema = {
           timeout: { description: "How long one waits.", type: "string", format: "duration", minimum: 1, maximum: 3600000, default: "10s" },
         },
       },
+      health: HEALTH_SCHEMA,
+      warmup: WARMUP_SCHEMA,
+      scrape: SCRAPE_SCHEMA,
     },
   },
 };

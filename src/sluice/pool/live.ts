@@ -2,7 +2,7 @@
  * What a worker knows of a pool's endpoints and accounts while requests run: made once for each configuration, from what all workers
  * share.
  *
- * An endpoint whose breaker keeps requests away is out of the picks until it is looked at again, a few times a second. So a pick looks
+ * An endpoint whose breaker keeps requests away, or that isn't well (see knowledge.ts), is out of the picks until it is looked at again, a few times a second. So a pick looks
  * at no breaker but that of the endpoint that it has chosen.
  */
 
@@ -11,11 +11,13 @@ import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./brea
 import { running_if_open } from "./field";
 import { give, in_flight, take } from "./flights";
 import { remember } from "./conversation";
+import { new_knowledge, refresh_knowledge } from "./knowledge";
 import { pick_least_load } from "./pick_least_load";
 import { new_affinity, pick_prefix } from "./pick_prefix";
 import { new_turn, pick_round_robin } from "./pick_round_robin";
 import { new_queue } from "./queue";
 import { integers } from "./schedule";
+import { hold_back } from "./slow_start";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Accounts } from "./account_states";
 import type { Breaker } from "./breaker";
@@ -24,6 +26,7 @@ import type { Field } from "./field";
 import type { Flights } from "./flights";
 import type { Affinity } from "./pick_prefix";
 import type { PrefixMemory } from "./prefix_memory";
+import type { Knowledge } from "./knowledge";
 import type { Turn } from "./pick_round_robin";
 import type { Endpoint, Pool } from "./pools";
 import type { Queue } from "./queue";
@@ -39,6 +42,8 @@ interface LivePool {
   queue_key: string;
   /** Undefined: the pool doesn't follow conversations. */
   affinity: Affinity | undefined;
+  /** What asking the endpoints has shown; undefined: nobody asks them. */
+  knowledge: Knowledge | undefined;
   /** How many endpoints are not usable, and when they are looked at again. */
   unusable: number;
   look_again: number;
@@ -79,6 +84,7 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
   const usable = integers(count);
   const breakers: Breaker[] = [];
   const account_weights: number[] = [];
+  const knowledge = pool.watching && new_knowledge(store, pool.name, endpoints, pool.watching, integers(count));
   for (const { index, key } of endpoints) {
     usable[index] = 1;
     breakers.push(new_breaker(store, key, pool.breaker, seconds));
@@ -90,8 +96,8 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
     field: {
       count, weights, usable, most, tried: integers(count),
       in_flight: (index) => in_flight(flights, endpoints[index]!.key),
-      waiting: unknown,
-      cache: unknown,
+      waiting: knowledge !== undefined ? (index) => knowledge.waitings[index]! : unknown,
+      cache: knowledge !== undefined ? (index) => knowledge.caches[index]! : unknown,
     },
     turn: new_turn(schedule, count, start),
     breakers,
@@ -100,19 +106,26 @@ function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: st
     queue: new_queue(),
     queue_key: `queue ${pool.name}`,
     affinity: follows && memory !== undefined ? new_affinity(memory, pool.seed, pool.ids, pool.index_of, count) : undefined,
+    knowledge,
     unusable: 0,
     look_again: 0,
     stamp: 0,
   };
 }
 
-/** Looks again at the endpoints that are not usable. */
+/** Looks again at the endpoints that are not usable; and whether asking them has shown anything new. */
 function look_again(live: LivePool, now: number): void {
-  const { breakers, field } = live;
+  const { breakers, field, knowledge } = live;
   live.look_again = now + LOOK_SECONDS;
   live.unusable = 0;
+  if (knowledge !== undefined) {
+    refresh_knowledge(knowledge, now);
+  }
   for (const index of $range(0, field.count - 1)) {
-    if (field.usable[index] === 0) {
+    if (knowledge !== undefined && knowledge.allowed[index] === 0) {
+      field.usable[index] = 0;
+      live.unusable += 1;
+    } else if (field.usable[index] === 0) {
       if (may_try(breakers[index]!, now) === Permission.No) {
         live.unusable += 1;
       } else {
@@ -183,13 +196,17 @@ function balanced(pool: Pool, live: LivePool, stamp: number, now: number, conver
  * the pool follows those. Valid until the next call.
  */
 function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number, conversation?: Conversation): Found {
-  const { affinity, field } = live;
-  if (live.unusable > 0 && now >= live.look_again) {
+  const { affinity, field, knowledge } = live;
+  if ((live.unusable > 0 || knowledge !== undefined) && now >= live.look_again) {
     look_again(live, now);
   }
   found.endpoint = undefined;
   found.saturated = false;
   const stamp = mark_tried(live, tried, count);
+  if (knowledge !== undefined && knowledge.rising.count > 0 && count === 0) {
+    // Another attempt goes rather to an endpoint that starts slowly than to one that has failed it.
+    hold_back(field, knowledge.rising, stamp, math.random());
+  }
   // Each turn of the loop puts an endpoint out of the picks, or another request was faster, which is rare.
   for (const _ of $range(0, field.count + 3)) {
     const index = balanced(pool, live, stamp, now, conversation);

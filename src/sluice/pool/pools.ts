@@ -8,12 +8,14 @@ import type { ApiName } from "../wire/api";
 import { hash } from "../wire/shape";
 import { compile_retry } from "./retry";
 import { build_schedule, integers } from "./schedule";
+import { compile_watching } from "./watching";
 import type { BreakerConfiguration } from "./breaker";
 import type { AccountKeyConfiguration, Balance, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
 import type { LivePool } from "./live";
 import type { Retry } from "./retry";
 import type { Schedule } from "./schedule";
 import type { Slots } from "./slots";
+import type { Watching } from "./watching";
 
 interface Endpoint {
   scheme: "http" | "https";
@@ -27,6 +29,8 @@ interface Endpoint {
   index: number;
   /** What workers know it by, over reloads: the pool and the URL. */
   key: string;
+  /** The path below which all of its pages lie: "", or beginning with a slash. */
+  base_path: string;
   /** What `proxy_pass` is given, by public API. */
   upstream: LuaTable<ApiName, string>;
 }
@@ -66,6 +70,8 @@ interface Pool {
   /** Whether any endpoint has a limit; and how many requests wait for it at most, for how many seconds. */
   is_limited: boolean;
   queue: { max_waiting: number; timeout: number };
+  /** How its endpoints are asked for more than requests; undefined: they aren't. */
+  watching: Watching | undefined;
   /** What a worker knows of its endpoints and accounts; made when it first needs it. */
   live: LivePool | undefined;
 }
@@ -130,6 +136,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000 },
     is_limited,
     queue: { max_waiting: queue.max_waiting, timeout: queue.timeout / 1000 },
+    watching: undefined,
     live: undefined,
   };
   let reason: string | undefined;
@@ -155,6 +162,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       host_header: host_header(endpoint),
       index,
       key,
+      base_path: endpoint.path,
       upstream,
     });
   }
@@ -164,6 +172,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   if (pool.accounts.length === 0) {
     pool.accounts.push(NO_ACCOUNT);
   }
+  const { authorization, x_api_key } = pool.accounts[0]!;
+  pool.watching = compile_watching(configuration, authorization, x_api_key);
   return $multi(pool, reason);
 }
 
