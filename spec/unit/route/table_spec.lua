@@ -1,13 +1,19 @@
 local table_module = require("sluice.route.table")
 
 local GPU, CLOUD = { name = "gpu" }, { name = "cloud" }
+-- Called with a dot, as the snapshot gives them.
+local TOOLS = {
+    make_price = function(price) return price end,
+    upstreams_of = function() end,
+    make_matcher = function() end,
+}
 
 local function built()
     return table_module.build({
         { name = "chat", pool = "gpu", upstream_model = "Qwen/Qwen2.5-72B-Instruct" },
         { name = "gpt-4o", pool = "cloud", upstream_model = "gpt-4o" },
         { name = "chat-small", pool = "gpu", upstream_model = "Qwen/Qwen2.5-7B-Instruct" },
-    }, { gpu = GPU, cloud = CLOUD }, function() end)
+    }, { gpu = GPU, cloud = CLOUD }, TOOLS)
 end
 
 describe("the route table", function()
@@ -45,7 +51,7 @@ describe("the route table", function()
     end)
 
     it("may be empty", function()
-        local empty = table_module.build({}, {})
+        local empty = table_module.build({}, {}, TOOLS)
         assert.same({}, empty.in_order)
         assert.equal(404, select(2, table_module.find_model(empty, "chat")).status)
     end)

@@ -24,7 +24,10 @@ type FormatName =
   | "glob"
   | "host_port"
   | "credential"
-  | "redis_url";
+  | "redis_url"
+  | "hours"
+  | "header_name"
+  | "header_value";
 
 type TypeName = "object" | "array" | "string" | "integer" | "number" | "boolean";
 

@@ -7,22 +7,26 @@
 import { monotonic, realtime } from "../edge/clock";
 import { digest_text, header, sleep } from "../edge/request";
 import {
-  direct, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_retry_after, upstream_status,
+  direct, direct_more, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_retry_after, upstream_status,
 } from "../edge/upstream";
 import { begin_attempt, end_attempt, endpoint_meter } from "../metrics/meter";
 import { drop_trial, note_accepted, note_limited, note_refused } from "../pool/account_states";
 import { has_other_account, longest_resting, mark_used, next_account } from "../pool/accounts";
 import { drop_probe, note_failure, note_success } from "../pool/breaker";
+import { USER_AGENT } from "../pool/headers";
 import { has_other_endpoint, leave_endpoint, make_live, pick_endpoint } from "../pool/live";
 import { address_of } from "../pool/names";
-import { Next, Outcome, next_attempt } from "../pool/retry";
+import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
+import { upstream_of } from "../route/table";
 import { refuse } from "../wire/refusal";
+import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
+import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
 import { gateway } from "./gateway";
 import { send_refusal } from "./refusals";
 import { kept_state } from "./state";
 import type { LivePool } from "../pool/live";
-import type { Pool } from "../pool/pools";
+import type { Account, Endpoint, Pool } from "../pool/pools";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -41,8 +45,8 @@ function live_pool(pool: Pool): LivePool | undefined {
   const { flights, pools } = gateway();
   if (pool.live === undefined && flights !== undefined && pools !== undefined) {
     const secrets: string[] = [];
-    for (const { authorization, id, x_api_key } of pool.accounts) {
-      secrets.push(`${id}:${sub(digest_text(authorization + x_api_key), 1, 16)}`);
+    for (const { api_key, authorization, id, x_api_key } of pool.accounts) {
+      secrets.push(`${id}:${sub(digest_text(authorization + x_api_key + api_key), 1, 16)}`);
     }
     const seconds = pool.connect_timeout + pool.send_timeout + pool.read_timeout;
     pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds);
@@ -83,7 +87,7 @@ function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusa
     return undefined;
   }
   let [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
-  if (index >= 0 && seconds > 0 && seconds <= MOST_WAIT_SECONDS) {
+  if (index >= 0 && seconds > 0 && seconds <= MOST_WAIT_SECONDS && !is_over_time(state, monotonic(), seconds)) {
     sleep(seconds + MOMENT_SECONDS);
     [index, seconds, ticket] = next_account(live.accounts, state.used_accounts, monotonic());
   }
@@ -129,6 +133,18 @@ function leave(state: RequestState, live: LivePool, status: number): void {
   end_attempt(state.attempt_meter!, status);
 }
 
+/** Tells nginx of the attempt that begins. */
+function send_to(state: RequestState, endpoint: Endpoint, account: Account): void {
+  const model = state.model!;
+  const { headers } = model.pool;
+  const again = state.attempts > 1;
+  direct(
+    upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+  if (again || account.api_key !== "" || headers !== "") {
+    direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
+  }
+}
+
 /** Begins an attempt, the first or another, and tells nginx. Returns a refusal if nobody can be asked. May wait for an account, and for a name to be looked up. */
 function start_attempt(state: RequestState): Refusal | undefined {
   const { names, resolve } = gateway();
@@ -138,6 +154,9 @@ function start_attempt(state: RequestState): Refusal | undefined {
     return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
   }
   for (;;) {
+    if (is_over_time(state, monotonic(), 0)) {
+      return refuse_over_time(state);
+    }
     const refusal = choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
     if (refusal !== undefined) {
       return refusal;
@@ -145,21 +164,27 @@ function start_attempt(state: RequestState): Refusal | undefined {
     const endpoint = state.endpoint!;
     const [address, reason] = address_of(names, endpoint.host, realtime(), resolve);
     if (address !== undefined) {
-      const account = state.account!;
       state.address = address;
-      direct(
-        endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key, trace_context(state),
-        state.attempts > 1);
+      send_to(state, endpoint, state.account!);
       return undefined;
     }
     ngx.log(ngx.ERR, "pool ", pool.name, ": ", endpoint.host, ": ", reason);
     leave(state, live, 0);
     note_failure(live.breakers[endpoint.index]!, monotonic(), state.ticket);
     drop_trial(live.accounts, state.account_index, state.account_ticket);
-    if (state.attempts >= pool.retry.attempts) {
+    if (own_attempts(state) >= most_attempts(state)) {
       return refuse(502, "upstream_error", "upstream_failed", "The model server's name could not be looked up.");
     }
   }
+}
+
+/** Begins an attempt, with another model if nobody can be asked for the present one. Returns a refusal if that is so of all. */
+function start_somewhere(state: RequestState): Refusal | undefined {
+  let refusal = start_attempt(state);
+  while (refusal !== undefined && next_model(state)) {
+    refusal = start_attempt(state);
+  }
+  return refusal;
 }
 
 /** What an answer of the upstream says of the account: it is refused, limited, or served. `wait`: milliseconds that were asked for, or −1. */
@@ -221,6 +246,17 @@ function refuse_failed(outcome: Outcome, status: number, wait: number): Refusal 
   return refusal;
 }
 
+/** No other attempt is made with the model: goes on with another one, or tells what has failed. */
+function go_elsewhere(state: RequestState, outcome: Outcome, status: number, wait: number): Refusal | undefined {
+  if (outcome === Outcome.Timeout) {
+    state.timeout = which_timeout(state, monotonic());
+  }
+  if (is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
+    return start_somewhere(state);
+  }
+  return refuse_failed(outcome, status, wait);
+}
+
 /** What becomes of a request whose attempt has failed: undefined if another one has begun. */
 function try_again(state: RequestState): Refusal | undefined {
   const { pool } = state.model!;
@@ -233,10 +269,10 @@ function try_again(state: RequestState): Refusal | undefined {
   note_endpoint(state, live, outcome !== Outcome.Status || status >= 500);
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
   const [next, milliseconds] = next_attempt(
-    pool.retry, outcome, status, state.attempts, has_other_account(live.accounts, state.used_accounts, monotonic()),
+    pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, monotonic()),
     has_other_endpoint(live, state.tried, state.tried_count), wait, math.random());
-  if (next === Next.Nowhere) {
-    return refuse_failed(outcome, status, wait);
+  if (next === Next.Nowhere || own_attempts(state) >= most_attempts(state) || is_over_time(state, monotonic(), milliseconds / 1000)) {
+    return go_elsewhere(state, outcome, status, wait);
   }
   if (next === Next.Account) {
     // The account was at fault: the endpoint may be asked again.
@@ -245,12 +281,12 @@ function try_again(state: RequestState): Refusal | undefined {
   if (milliseconds > 0) {
     sleep(milliseconds / 1000);
   }
-  return start_attempt(state);
+  return start_somewhere(state);
 }
 
 /** Goes through the location of the last attempt, if no other is left; does not return then. */
 function go_on(state: RequestState): void {
-  if (state.attempts >= state.model!.pool.retry.attempts) {
+  if (own_attempts(state) >= most_attempts(state) && !has_next_model(state)) {
     go_on_in("@last");
   }
 }
@@ -309,9 +345,9 @@ function end_last_attempt(state: RequestState, gone: boolean): void {
     return;
   }
   const [after, after_ms] = upstream_retry_after();
-  const lost = state.broken === "upstream_lost" || state.broken === "timed_out";
+  const lost = state.broken === "upstream_lost" || (state.broken === "timed_out" && state.timeout !== "total");
   note_endpoint(state, live, !answered || status >= 500 || (lost && status < 300));
   note_account(state, live, answered ? status : 0, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
 }
 
-export { again, begin_answer_of, end_last_attempt, go_on, last, live_pool, start_attempt };
+export { again, begin_answer_of, end_last_attempt, go_on, last, live_pool, start_somewhere };

@@ -15,6 +15,7 @@ import { counted_output, drop_held, end_body, end_stream, has_text, read_body, r
 import { closing_events } from "../wire/closing";
 import { error_events, refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { is_over_time } from "./deadline";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedBody } from "../guard/body";
@@ -112,10 +113,39 @@ function is_spent(state: RequestState, answer: AnswerReader): boolean {
   return false;
 }
 
+/** The upstream is silent, or nginx says that it is: which time has run out, and what the metric calls that; undefined: it broke off. */
+function note_silence(state: RequestState): string | undefined {
+  const now = monotonic();
+  if (is_over_time(state, now, 0)) {
+    state.timeout = "total";
+    state.broken = "timed_out";
+    return "total_timeout";
+  }
+  const silent = now - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+  state.timeout = silent ? "read" : undefined;
+  state.broken = silent ? "timed_out" : "upstream_lost";
+  return silent ? "timeout" : undefined;
+}
+
+/** What a client is told of a stream that ended for want of time. */
+const OVER_TIME = "The answer took longer than it may.";
+
+/** The stream goes on, but its time is over. `before` goes out still. */
+function run_out_of_time(state: RequestState, answer: AnswerReader, before: string): void {
+  state.timeout = "total";
+  state.broken = "timed_out";
+  const guarded = state.guarded_stream;
+  const rest = guarded !== undefined ? break_guarded(guarded, monotonic()) : "";
+  if (guarded !== undefined && guarded.blocked) {
+    block(state, answer, guarded, before + rest);
+    return;
+  }
+  break_off(state, answer, before + rest, "total_timeout", OVER_TIME);
+}
+
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
 function lose_upstream(state: RequestState, answer: AnswerReader): void {
-  const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-  state.broken = silent ? "timed_out" : "upstream_lost";
+  const silence = note_silence(state);
   if (answer.complete) {
     ngx.arg[2] = true;
     state.broken = undefined;
@@ -127,8 +157,9 @@ function lose_upstream(state: RequestState, answer: AnswerReader): void {
     block(state, answer, guarded, before);
     return;
   }
-  break_off(state, answer, before, silent ? "timeout" : "connection_lost",
-    silent ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.");
+  const message = silence === "total_timeout" ? OVER_TIME
+    : silence !== undefined ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.";
+  break_off(state, answer, before, silence ?? "connection_lost", message);
 }
 
 function filter_stream(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
@@ -148,6 +179,10 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
     if (is_spent(state, answer)) {
       state.broken = "budget_cut";
       close(state, answer, all_sent(state, answer), "length", out ?? chunk);
+      return;
+    }
+    if (!last && !answer.complete && is_over_time(state, state.last_bytes, 0)) {
+      run_out_of_time(state, answer, out ?? chunk);
       return;
     }
   }
@@ -200,6 +235,10 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
     close(state, answer, guarded_sent(stream), "length", out);
     return;
   }
+  if (!last && !answer.complete && is_over_time(state, now, 0)) {
+    run_out_of_time(state, answer, out);
+    return;
+  }
   if (last && !answer.complete) {
     break_off(state, answer, out, "no_terminal_marker", "The model server ended the answer without saying that it is complete.");
     return;
@@ -238,9 +277,13 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
       state.first_text = state.last_bytes;
     }
   } else if (!last && upstream_ended()) {
-    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-    state.broken = silent ? "timed_out" : "upstream_lost";
-    state.truncated = silent ? "timeout" : "connection_lost";
+    state.truncated = note_silence(state) ?? "connection_lost";
+    whole = true;
+  }
+  if (!whole && is_over_time(state, state.last_bytes, 0)) {
+    state.timeout = "total";
+    state.broken = "timed_out";
+    state.truncated = "total_timeout";
     whole = true;
   }
   if (whole) {
@@ -258,11 +301,15 @@ function filter_json(state: RequestState, answer: AnswerReader, chunk: string, l
       state.first_text = state.last_bytes;
     }
   } else if (!last && upstream_ended()) {
-    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-    state.broken = silent ? "timed_out" : "upstream_lost";
+    note_silence(state);
   }
   if (last) {
     end_body(answer);
+  } else if (chunk !== "" && is_over_time(state, state.last_bytes, 0)) {
+    // Its length has been announced: all that is left is to close the connection.
+    state.timeout = "total";
+    state.broken = "timed_out";
+    ngx.exit(ngx.ERROR);
   }
 }
 

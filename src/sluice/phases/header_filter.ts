@@ -15,6 +15,7 @@ import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { begin_answer_of } from "./attempts";
+import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
 import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Guard } from "../guard/guards";
@@ -189,6 +190,7 @@ function filter_header(this: void): void {
       state.replacement = replace_answer(refusal, state);
       if (refusal.status === 502 || refusal.status === 504) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+        state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
       }
     }
   }

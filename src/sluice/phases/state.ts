@@ -9,6 +9,8 @@ import type { UsedAccounts } from "../pool/accounts";
 import type { Account, Endpoint } from "../pool/pools";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
+import type { Timeout } from "../ledger/journal";
+import type { EditedBody } from "./body_edits";
 import type { GuardedBody } from "../guard/body";
 import type { PromptVerdict } from "../guard/prompt";
 import type { GuardedStream } from "../guard/stream";
@@ -56,6 +58,14 @@ interface RequestState {
   /** How many attempts there were, and whether the last of them is under way: then the endpoint is taken. */
   attempts: number;
   under_way: boolean;
+  /** How many of them were made with models before the present one; and the place of the next one in `fallbacks`. */
+  attempts_before: number;
+  fallbacks: Model[] | undefined;
+  next_fallback: number;
+  /** How the body was edited, if it may have to be edited for another model. */
+  edited: EditedBody | undefined;
+  /** When the request must have ended, in seconds on the clock that only goes forward. */
+  deadline: number;
   /** Whether the endpoint counts it. */
   counted: boolean;
   /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
@@ -91,6 +101,8 @@ interface RequestState {
   last_bytes: number;
   /** Why the answer broke off, if it did. */
   broken: Cause | undefined;
+  /** Which time ran out, if one did. */
+  timeout: Timeout | undefined;
   /** For the metric of truncated answers. */
   truncated: string | undefined;
 }
@@ -112,6 +124,11 @@ function new_state(): RequestState {
     address: "",
     attempts: 0,
     under_way: false,
+    attempts_before: 0,
+    fallbacks: undefined,
+    next_fallback: 0,
+    edited: undefined,
+    deadline: math.huge,
     counted: false,
     ticket: 0,
     account_index: 0,
@@ -133,6 +150,7 @@ function new_state(): RequestState {
     first_text: undefined,
     last_bytes: 0,
     broken: undefined,
+    timeout: undefined,
     truncated: undefined,
   };
 }
@@ -153,6 +171,9 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.address = "";
   state.attempts = 0;
   state.under_way = false;
+  state.attempts_before = 0;
+  state.next_fallback = 0;
+  state.deadline = math.huge;
   state.tried_count = 0;
   clear_used(state.used_accounts);
   state.output_allowance = math.huge;
@@ -182,6 +203,9 @@ function release_state(state: RequestState): void {
   state.replacement = undefined;
   state.first_text = undefined;
   state.broken = undefined;
+  state.timeout = undefined;
+  state.fallbacks = undefined;
+  state.edited = undefined;
   state.truncated = undefined;
   if (idle.length < MOST_IDLE) {
     idle.push(state);

@@ -44,6 +44,8 @@ interface RequestReader {
   n: number;
   best_of: number;
   prompt: number;
+  tools: number;
+  functions: number;
   body: number;
 }
 
@@ -54,6 +56,8 @@ interface RequestReading {
   model_start: number;
   model_end: number;
   stream: boolean;
+  /** Whether tools are offered to the model. */
+  tools: boolean;
   /** Whether the client itself asked for the usage chunk of a stream. */
   client_wants_usage: boolean;
   /** Where `include_usage: true` has to be written, and in which words; `undefined`: nowhere. */
@@ -103,6 +107,8 @@ function new_reader(api: ApiName): RequestReader {
     n: slot("n"),
     best_of: slot("best_of"),
     prompt: slot("prompt"),
+    tools: slot("tools"),
+    functions: slot("functions"),
     body: slot("body"),
   };
 }
@@ -190,6 +196,13 @@ function plan_usage(reader: RequestReader, reading: RequestReading): void {
   }
 }
 
+/** Whether a slot holds anything but null, or an array or object of nothing. */
+function holds_any(reader: RequestReader, slot: number): boolean {
+  const { kinds, numbers } = reader.walk.state;
+  const kind = slot === 0 ? Kind.Absent : kinds[slot]!;
+  return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
+}
+
 /**
  * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. Refusals: invalid_json, duplicate_key, missing_model, invalid_type (400).
  */
@@ -235,6 +248,7 @@ function conclude<Source>(
     model_start: start,
     model_end: end,
     stream: stream_kind === Kind.True,
+    tools: holds_any(reader, reader.tools) || holds_any(reader, reader.functions),
     client_wants_usage: false,
     usage_start: undefined,
     usage_end: 0,

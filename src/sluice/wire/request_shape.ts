@@ -104,17 +104,18 @@ const MESSAGES: Place = text_or(
   }),
 );
 
-const TOOLS: Place = text_or(
-  object({
-    type: SETTING,
-    function: FUNCTION,
-    name: TEXT,
-    description: TEXT,
-    parameters: TEXT,
-    input_schema: TEXT,
-    strict: SETTING,
-  }),
-);
+const TOOL = object({
+  type: SETTING,
+  function: FUNCTION,
+  name: TEXT,
+  description: TEXT,
+  parameters: TEXT,
+  input_schema: TEXT,
+  strict: SETTING,
+});
+const TOOLS: Place = { slot: "tools", text: true, items: TOOL, others: TEXT, key_text: true };
+/** What tools were called before. */
+const FUNCTIONS: Place = { slot: "functions", text: true, items: TOOL, others: TEXT, key_text: true };
 
 /** Strings, token ids, or arrays of either. */
 const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
@@ -163,7 +164,7 @@ const SHAPES = {
       n: { slot: "n" },
       messages: MESSAGES,
       tools: TOOLS,
-      functions: TOOLS,
+      functions: FUNCTIONS,
       tool_choice: object({ type: SETTING }),
       response_format: object({ type: SETTING }),
       reasoning_effort: SETTING,
