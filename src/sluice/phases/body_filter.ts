@@ -8,17 +8,15 @@
 
 import { monotonic } from "../edge/clock";
 import { upstream_ended } from "../edge/upstream";
-import { end_guarded_body, read_guarded_body } from "../guard/body";
 import { first_data, open_choices } from "../guard/sent";
 import { break_guarded, end_guarded, read_guarded } from "../guard/stream";
-import { counted_output, drop_held, end_body, end_stream, has_text, read_body, read_stream } from "../wire/answer";
+import { counted_output, drop_held, end_stream, has_text, read_stream } from "../wire/answer";
 import { closing_events } from "../wire/closing";
-import { error_events, refusal_body } from "../wire/ending";
-import { refuse } from "../wire/refusal";
-import { is_over_time } from "./deadline";
+import { error_events } from "../wire/ending";
+import { filter_guarded_json, filter_json } from "./body_json";
+import { is_over_time, note_over_time, note_silence } from "./deadline";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
-import type { GuardedBody } from "../guard/body";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
 import type { Closing, ClosingReason } from "../wire/closing";
@@ -113,27 +111,12 @@ function is_spent(state: RequestState, answer: AnswerReader): boolean {
   return false;
 }
 
-/** The upstream is silent, or nginx says that it is: which time has run out, and what the metric calls that; undefined: it broke off. */
-function note_silence(state: RequestState): string | undefined {
-  const now = monotonic();
-  if (is_over_time(state, now, 0)) {
-    state.timeout = "total";
-    state.broken = "timed_out";
-    return "total_timeout";
-  }
-  const silent = now - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-  state.timeout = silent ? "read" : undefined;
-  state.broken = silent ? "timed_out" : "upstream_lost";
-  return silent ? "timeout" : undefined;
-}
-
 /** What a client is told of a stream that ended for want of time. */
 const OVER_TIME = "The answer took longer than it may.";
 
 /** The stream goes on, but its time is over. `before` goes out still. */
 function run_out_of_time(state: RequestState, answer: AnswerReader, before: string): void {
-  state.timeout = "total";
-  state.broken = "timed_out";
+  note_over_time(state);
   const guarded = state.guarded_stream;
   const rest = guarded !== undefined ? break_guarded(guarded, monotonic()) : "";
   if (guarded !== undefined && guarded.blocked) {
@@ -247,70 +230,6 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
     state.first_text = now;
   }
   ngx.arg[1] = out;
-}
-
-/** A JSON body under a guard has come as far as it does: what becomes of it. `chunk` are the bytes that nginx passes on by itself. */
-function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: string): void {
-  const content = end_guarded_body(body);
-  state.ended = true;
-  ngx.arg[2] = true;
-  if (content === undefined) {
-    const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
-    state.broken = state.broken ?? "upstream_lost";
-    ngx.arg[1] = refusal_body(refusal, state.api!.name);
-  } else {
-    state.broken = body.blocked ? "blocked" : undefined;
-    if (content !== chunk) {
-      ngx.arg[1] = content;
-    }
-  }
-}
-
-/** A JSON body under a guard: nothing goes on before all of it has been read. */
-function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
-  let whole = last;
-  if (chunk !== "") {
-    // With its last byte, not when the upstream has closed: then it shares a packet with its headers.
-    whole = read_guarded_body(body, chunk) || last;
-    state.last_bytes = monotonic();
-    if (state.first_text === undefined) {
-      state.first_text = state.last_bytes;
-    }
-  } else if (!last && upstream_ended()) {
-    state.truncated = note_silence(state) ?? "connection_lost";
-    whole = true;
-  }
-  if (!whole && is_over_time(state, state.last_bytes, 0)) {
-    state.timeout = "total";
-    state.broken = "timed_out";
-    state.truncated = "total_timeout";
-    whole = true;
-  }
-  if (whole) {
-    finish_guarded_json(state, body, chunk);
-  } else {
-    ngx.arg[1] = "";
-  }
-}
-
-function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
-  if (chunk !== "") {
-    read_body(answer, chunk);
-    state.last_bytes = monotonic();
-    if (state.first_text === undefined) {
-      state.first_text = state.last_bytes;
-    }
-  } else if (!last && upstream_ended()) {
-    note_silence(state);
-  }
-  if (last) {
-    end_body(answer);
-  } else if (chunk !== "" && is_over_time(state, state.last_bytes, 0)) {
-    // Its length has been announced: all that is left is to close the connection.
-    state.timeout = "total";
-    state.broken = "timed_out";
-    ngx.exit(ngx.ERROR);
-  }
 }
 
 /** Sends what replaces the body with the first call, and nothing after it. */

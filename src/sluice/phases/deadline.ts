@@ -1,5 +1,6 @@
 /** The time that a request may take in all, from its arrival on: `timeouts.total` of the pool that serves it. */
 
+import { monotonic } from "../edge/clock";
 import { upstream_connected } from "../edge/upstream";
 import { refuse } from "../wire/refusal";
 import type { Timeout } from "../ledger/journal";
@@ -35,11 +36,29 @@ function which_timeout(state: RequestState, now: number): Timeout {
   return upstream_connected() ? "read" : "connect";
 }
 
-/** The refusal for a request whose time is over before anybody has answered. */
-function refuse_over_time(state: RequestState): Refusal {
+/** The request has run out of its time. */
+function note_over_time(state: RequestState): void {
   state.timeout = "total";
   state.broken = "timed_out";
+}
+
+/** The upstream is silent, or nginx says that it is: which time has run out, and what the metric calls that; undefined: it broke off. */
+function note_silence(state: RequestState): string | undefined {
+  const now = monotonic();
+  if (is_over_time(state, now, 0)) {
+    note_over_time(state);
+    return "total_timeout";
+  }
+  const silent = now - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+  state.timeout = silent ? "read" : undefined;
+  state.broken = silent ? "timed_out" : "upstream_lost";
+  return silent ? "timeout" : undefined;
+}
+
+/** The refusal for a request whose time is over before anybody has answered. */
+function refuse_over_time(state: RequestState): Refusal {
+  note_over_time(state);
   return refuse(504, "upstream_error", "upstream_timeout", "The request took longer than it may.");
 }
 
-export { is_over_time, refuse_over_time, set_deadline, time_left, which_timeout };
+export { is_over_time, note_over_time, note_silence, refuse_over_time, set_deadline, time_left, which_timeout };
