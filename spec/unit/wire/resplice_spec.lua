@@ -101,6 +101,59 @@ describe("editing again", function()
     end)
 end)
 
+describe("a request's body", function()
+    local request = require("sluice.wire.request")
+
+    local function reading_of(body)
+        local reader = request.take("chat")
+        request.read(reader, body)
+        local reading, refusal = request.conclude(reader, function(source, from, to) return source:sub(from + 1, to) end, body)
+        request.release(reader)
+        assert.is_nil(refusal)
+        return reading
+    end
+
+    it("is edited for one model after the other as if each were the first, whatever names and caps they have", function()
+        local seed = os.time()
+        print("seed " .. seed)
+        math.randomseed(seed)
+        local names = { "chat", "c", "a-rather-long-name-of-a-model", "q/w", "mock;tokens=5" }
+        local function one_of(list) return list[math.random(#list)] end
+        for _ = 1, 300 do
+            local members = { '"model":' .. one_of({ '"chat"', '"ch\\u0061t"', ' "c"' }), '"messages":[{"role":"user","content":"secret"}]' }
+            if math.random() < 0.6 then table.insert(members, 1, '"max_tokens": ' .. one_of({ "0", "10", "1000", "1e3", "50.0" })) end
+            if math.random() < 0.6 then members[#members + 1] = '"max_completion_tokens":' .. one_of({ "5", "70", "4e2", "null" }) end
+            if math.random() < 0.6 then members[#members + 1] = '"stream":true' end
+            if math.random() < 0.3 then members[#members + 1] = '"stream_options":' .. one_of({ "{}", "null", '{"include_usage":false}' }) end
+            local body = "{" .. table.concat(members, ",") .. "}"
+            local reading = reading_of(body)
+            local masks = splice.no_edits()
+            if math.random() < 0.5 then
+                local from, to = body:find("secret", 1, true)
+                splice.replace(masks, from - 1, to, "\226\150\136")
+            end
+            local originals = { [reading.model_start] = body:sub(reading.model_start + 1, reading.model_end) }
+            for _, cap in ipairs(reading.caps) do
+                originals[cap.start] = body:sub(cap.start + 1, cap["end"])
+            end
+            local function turn()
+                local most = math.random() < 0.3 and nil or one_of({ 1, 60, 100, 100000 })
+                local made = request.edits_for(reading, one_of(names), most) or splice.no_edits()
+                resplice.add_all(made, masks)
+                return made
+            end
+            local before = turn()
+            local document = splice.apply(before, body, 0)
+            for _ = 1, 4 do
+                local after = turn()
+                document = splice.apply(resplice.edits_between(before, after, originals), document, 0)
+                assert.equal(splice.apply(after, body, 0), document)
+                before = after
+            end
+        end
+    end)
+end)
+
 describe("adding edits to others", function()
     it("keeps them in order", function()
         local all = edits({ { 1, 2, "a" }, { 6, 8, "b" } })

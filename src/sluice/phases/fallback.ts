@@ -43,7 +43,7 @@ function most_attempts(state: RequestState): number {
 
 /**
  * Takes what another model costs for what is reserved from now on, and reserves more if that is not enough. Returns whether the tenant's
- * budget has enough for its input.
+ * budget has enough for its input, and for something of its output.
  */
 function change_price(state: RequestState, model: Model): boolean {
   const { reservation } = state;
@@ -56,7 +56,8 @@ function change_price(state: RequestState, model: Model): boolean {
     reservation.nano_usd += store.extend(reservation, math.ceil(more), realtime());
   }
   state.output_allowance = output_allowance(reservation);
-  return reservation.nano_usd >= reservation.least_nano_usd;
+  const { least_nano_usd, most_nano_usd, nano_usd } = reservation;
+  return most_nano_usd === 0 || (nano_usd > 0 && nano_usd >= least_nano_usd);
 }
 
 /** Makes the request that of another model. Returns whether that one can be tried. */

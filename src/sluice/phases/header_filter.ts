@@ -90,7 +90,7 @@ function hide_account(state: RequestState): void {
   }
   const [names] = ngx.resp.get_headers(0);
   for (const [name] of names) {
-    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-") {
+    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-") {
       ngx.header.set(name, undefined);
     }
   }
