@@ -53,8 +53,10 @@ describe("A fallback", function()
             model_problem("{name: a, pool: gpu, fallback: [small, large, small]}"))
         assert.equal("models[5].fallback[0]: expected a model with a pool, found any, which is a rule",
             model_problem("{name: a, pool: gpu, fallback: [any]}"))
-        for _, case in ipairs({ { "gpu", "opus", "openai", "anthropic" }, { "claude", "small", "anthropic", "openai" }, { "azure", "opus", "azure", "anthropic" } }) do
-            assert.equal(("models[5].fallback[0]: expected a model whose pool speaks %s too, since it gets the same request; the pool of %s speaks %s")
+        for _, case in ipairs({ { "gpu", "opus", "openai", "anthropic" }, { "claude", "small", "anthropic", "openai" },
+            { "azure", "opus", "azure", "anthropic" } }) do
+            assert.equal(("models[5].fallback[0]: expected a model whose pool speaks %s too, " ..
+                "since it gets the same request; the pool of %s speaks %s")
                 :format(case[3], case[2], case[4]), model_problem(("{name: a, pool: %s, fallback: [%s]}"):format(case[1], case[2])))
         end
     end)
@@ -96,7 +98,8 @@ describe("A model that is a rule", function()
             ["hours: \"06:00-06:00\""] = "hours: expected two different times of day",
             ["days: [monday]"] = "days[0]: expected one of mon, tue", ["days: []"] = "days: expected a list of at least 1",
             ["tenants: []"] = "tenants: expected a list of at least 1", ["prompt_tokens_below: 0"] = "prompt_tokens_below: expected a whole number",
-            ["header: {name: X-Tier}"] = "header.values: is missing", ["header: {name: Authorization, values: [a]}"] = "header.name: expected a header that carries no credential",
+            ["header: {name: X-Tier}"] = "header.values: is missing",
+            ["header: {name: Authorization, values: [a]}"] = "header.name: expected a header that carries no credential",
             ["stream: yes"] = "stream: expected true or false", ["stream: true, weather: fine"] = "weather: unknown member",
         }) do
             local found = model_problem("{name: a, choose: [{when: {" .. condition .. "}, use: small}, {use: large}]}")
@@ -135,10 +138,12 @@ describe("The headers of a pool", function()
     end)
 
     it("can't bring in other lines, nor what Sluice sets itself, nor a name twice", function()
-        assert.equal("pools[4].headers.X-Canary: expected a header's value of 1 to 4096 printable ASCII characters, without spaces at its ends, found another value",
+        assert.equal("pools[4].headers.X-Canary: expected a header's value of 1 to 4096 printable ASCII characters, " ..
+            "without spaces at its ends, found another value",
             pool_problem(pool("X-Canary: \"a\\r\\nAuthorization: b\"")))
         for _, name in ipairs({ "Host", "authorization", "CONTENT-LENGTH", "User-Agent", "Api-Key", "transfer-encoding" }) do
-            assert.equal(("pools[4].headers.%s: expected another header than those that Sluice sets itself"):format(name), pool_problem(pool(name .. ": a")))
+            assert.equal(("pools[4].headers.%s: expected another header than those that Sluice sets itself"):format(name),
+                pool_problem(pool(name .. ": a")))
         end
         for _, name in ipairs({ "a b", "a:b", "a\\r\\nb", "", "é" }) do
             assert.matches("expected a header's name: letters, digits and hyphens$", pool_problem(pool("\"" .. name .. "\": a")))

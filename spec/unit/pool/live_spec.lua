@@ -7,7 +7,8 @@ local slots_module = require("sluice.pool.slots")
 
 local function pool_of(endpoints, more)
     local configuration = {
-        name = "gpu", api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, headers = {},
+        name = "gpu", api = "openai", endpoints = {}, keys = {},
+        timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, headers = {},
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
         breaker = { failures = 2, window = 10000, open = 15000 },
     }
