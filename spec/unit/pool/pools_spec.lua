@@ -16,7 +16,8 @@ end
 
 local function pool_of(name, urls, more)
     local configuration = {
-        name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500 },
+        name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500, total = 600000 },
+        headers = {},
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
         breaker = { failures = 5, window = 10000, open = 15000 },
         queue = { max_waiting = 100, timeout = 10000 },
@@ -52,7 +53,6 @@ describe("a pool", function()
         for header, name in pairs({ ["X-Session-Id"] = "x_session_id", session = "session" }) do
             assert.equal(name, build_one({ "http://1.1.1.1:80" }, { session_header = header }).session_header)
         end
-        assert.is_nil(build_one({ "http://1.1.1.1:80" }, { session_header = "" }).session_header)
         assert.is_nil(build_one({ "http://1.1.1.1:80" }).session_header)
     end)
 
@@ -96,17 +96,17 @@ describe("a pool", function()
     it("puts its accounts' keys into the header of their API", function()
         local keys = { { id = "one", secret = "s1", weight = 1 }, { id = "two", secret = "s2", weight = 1 } }
         assert.same({
-            { id = "one", authorization = "Bearer s1", x_api_key = "", weight = 1 },
-            { id = "two", authorization = "Bearer s2", x_api_key = "", weight = 1 },
+            { id = "one", authorization = "Bearer s1", x_api_key = "", api_key = "", weight = 1 },
+            { id = "two", authorization = "Bearer s2", x_api_key = "", api_key = "", weight = 1 },
         }, build_one({ "http://1.1.1.1:80" }, { keys = keys }).accounts)
         assert.same({
-            { id = "one", authorization = "", x_api_key = "s1", weight = 1 },
-            { id = "two", authorization = "", x_api_key = "s2", weight = 1 },
+            { id = "one", authorization = "", x_api_key = "s1", api_key = "", weight = 1 },
+            { id = "two", authorization = "", x_api_key = "s2", api_key = "", weight = 1 },
         }, build_one({ "http://1.1.1.1:80" }, { keys = keys, api = "anthropic" }).accounts)
     end)
 
     it("without keys sends none", function()
-        assert.same({ { id = "", authorization = "", x_api_key = "", weight = 1 } }, build_one({ "http://1.1.1.1:80" }).accounts)
+        assert.same({ { id = "", authorization = "", x_api_key = "", api_key = "", weight = 1 } }, build_one({ "http://1.1.1.1:80" }).accounts)
     end)
 end)
 

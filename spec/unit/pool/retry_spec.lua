@@ -105,6 +105,7 @@ describe("what an outcome means", function()
             elseif retry_after > 5000 then expected = NOWHERE end
             assert.equal(expected, next)
             assert.equal(of_account, outcome == STATUS and retry_module.is_of_account(status))
+            assert.equal(of_account or listed[cause] == true, retry_module.is_retryable(compile(on, attempts, backoff), outcome, status))
             assert.is_true(wait >= 0 and wait <= 5000)
             if next == NOWHERE or next == ACCOUNT then assert.equal(0, wait) end
             if next == ENDPOINT then assert.is_true(wait <= backoff * 2 ^ (made - 1)) end

@@ -222,8 +222,39 @@ function read_credential(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 4096 && matches(text, "^[%w%p]+$") ? text : undefined);
 }
 
-function read_header_name(text: string): LuaMultiReturn<[string | undefined]> {
-  return $multi(text === "" || (text.length <= 64 && matches(text, "^%w[%w-]*$")) ? text : undefined);
+/** Whether a time of day is one; 24:00 is only good for an end. */
+function is_clock_time(hour: string, minute: string, last: number): boolean {
+  const minutes = tonumber(hour)! * 60 + tonumber(minute)!;
+  return tonumber(minute)! < 60 && minutes <= last;
+}
+
+function read_hours(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  const [from_hour, from_minute, to_hour, to_minute] = match(text, "^(%d%d):(%d%d)%-(%d%d):(%d%d)$");
+  if (to_minute === undefined || !is_clock_time(from_hour!, from_minute!, 1439) || !is_clock_time(to_hour!, to_minute, 1440)) {
+    return $multi(undefined);
+  }
+  if (from_hour === to_hour && from_minute === to_minute) {
+    return $multi(undefined, "expected two different times of day; 00:00-24:00 is the whole day");
+  }
+  return $multi(text);
+}
+
+/** Headers that carry a caller's credential. */
+const CREDENTIAL_HEADERS = new LuaSet<string>();
+for (const name of ["authorization", "x-api-key", "api-key", "cookie"]) {
+  CREDENTIAL_HEADERS.add(name);
+}
+
+function read_header_name(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  if (CREDENTIAL_HEADERS.has(lower(text))) {
+    return $multi(undefined, "expected a header that carries no credential");
+  }
+  return $multi(text.length <= 128 && matches(text, "^[%w-]+$") ? text : undefined);
+}
+
+function read_header_value(text: string): LuaMultiReturn<[string | undefined]> {
+  const visible = matches(text, "^[%w%p][%w%p ]*$") && !matches(text, " $");
+  return $multi(text.length <= 4096 && visible ? text : undefined);
 }
 
 const FORMATS: Record<FormatName, Format> = {
@@ -272,10 +303,16 @@ const FORMATS: Record<FormatName, Format> = {
     pattern: "^rediss?://([^@]*@)?[^/?#@]+(/[0-9]{0,5})?$",
     read: read_redis_url,
   },
-  header_name: {
-    expected: "the name of a header, of 1 to 64 letters, digits and hyphens, or nothing",
-    pattern: "^([A-Za-z0-9][A-Za-z0-9-]{0,63})?$",
-    read: read_header_name,
+  hours: {
+    expected: "two times of day in UTC, such as 22:00-06:00",
+    pattern: "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+    read: read_hours,
+  },
+  header_name: { expected: "the name of a header: letters, digits and hyphens", pattern: "^[A-Za-z0-9-]{1,128}$", read: read_header_name },
+  header_value: {
+    expected: "a header's value of 1 to 4096 printable ASCII characters, without spaces at its ends",
+    pattern: "^[!-~]([ -~]{0,4094}[!-~])?$",
+    read: read_header_value,
   },
 };
 

@@ -26,7 +26,9 @@ type FormatName =
   | "host_port"
   | "credential"
   | "redis_url"
-  | "header_name";
+  | "hours"
+  | "header_name"
+  | "header_value";
 
 type TypeName = "object" | "array" | "string" | "integer" | "number" | "boolean";
 

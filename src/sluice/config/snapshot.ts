@@ -6,6 +6,8 @@ import type { Guard } from "../guard/guards";
 import { build_guards } from "../guard/load";
 import type { BuiltGuards, Notice, Remark } from "../guard/load";
 import type { LexiconStore } from "../guard/store";
+import { model_access } from "../auth/model_access";
+import { deployment_upstreams } from "../pool/paths";
 import { build as build_pools } from "../pool/pools";
 import type { Pool } from "../pool/pools";
 import type { Slots } from "../pool/slots";
@@ -183,7 +185,7 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     directory,
     trusted_proxies: networks.length === 0 ? undefined : list,
     pools,
-    routes: build_routes(configuration.models, pools, make_price),
+    routes: build_routes(configuration.models, pools, { make_price, upstreams_of: deployment_upstreams, make_matcher: model_access }),
     guards: built.guards,
     scopes: assign_scopes(directory, configuration.tenants, configuration.models),
     store: place_of(configuration.store),

@@ -20,6 +20,16 @@ function direct(upstream: string, host: string, authorization: string, x_api_key
   variables.set("sluice_traceparent", traceparent);
 }
 
+/**
+ * Sets what some pools' endpoints want besides: the `Api-Key` header, and the value of `User-Agent` with which more headers are sent; ""
+ * for none, which is right without this call too. Only in the access phase, and after another attempt always.
+ */
+function direct_more(api_key: string, user_agent: string): void {
+  const variables = ngx.var;
+  variables.set("sluice_api_key", api_key);
+  variables.set("sluice_user_agent", user_agent);
+}
+
 /** Sets the address and the timeouts, in seconds. Only in the balancer phase. Returns why it could not. */
 function connect_to(address: string, port: number, connect: number, send: number, read: number): string | undefined {
   balancer.set_timeouts(connect, send, read);
@@ -87,5 +97,6 @@ function upstream_ended(): boolean {
 }
 
 export {
-  connect_to, direct, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
+  connect_to, direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered,
+  upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
 };

@@ -6,24 +6,27 @@ import { client_address } from "../auth/address_list";
 import { credential_of, identify, refuse_address, refuse_model } from "../auth/identify";
 import { monotonic, realtime } from "../edge/clock";
 import {
-  announce_request_id, body_range, close_body, each_slice, edit_body, header, method, new_request_id, path, peer_address,
+  announce_request_id, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
 import { passing_request_id } from "../edge/upstream";
-import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
-import { find_model } from "../route/table";
+import { judge_prompt, watch_prompt } from "../guard/prompt";
+import { choose } from "../route/choose";
+import { find_model, serves } from "../route/table";
 import { BY_PATH } from "../wire/api";
-import { refuse } from "../wire/refusal";
 import { note_conversation } from "../wire/conversation";
-import { conclude, edits_for, read, release, take } from "../wire/request";
-import { no_edits } from "../wire/splice";
+import { refuse } from "../wire/refusal";
+import { conclude, read, release, take } from "../wire/request";
 import { find_holder } from "./affinity";
 import { go_on, start_attempt } from "./attempts";
+import { edit_request } from "./body_edits";
+import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
 import { send_refusal } from "./refusals";
 import { keep_state, take_state } from "./state";
 import type { RequestBody } from "../edge/request";
+import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -73,16 +76,23 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
   return refusal;
 }
 
+/** The model that the rules of that name choose; undefined: there are none. */
+function chosen_model(state: RequestState, name: string): Model | undefined {
+  const choices = state.snapshot.routes.choices.get(name);
+  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, header) : undefined;
+}
+
 /** Which model, and whether the caller may use it. */
 function route_request(state: RequestState): Refusal | undefined {
   const name = state.reading!.model;
-  const [model, refusal] = find_model(state.snapshot.routes, name);
+  const [found, refusal] = find_model(state.snapshot.routes, name);
+  const model = found ?? chosen_model(state, name);
   const forbidden = refuse_model(state.principal!, name);
   if (model === undefined || forbidden !== undefined) {
     return model === undefined ? refusal : forbidden;
   }
-  state.model = model;
-  return undefined;
+  set_model(state, model);
+  return serves(model, state.api!.name) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
 }
 
 /** Refuses a prompt in which the tenant's guard found something that blocks. The list is named, the word is not. */
@@ -94,19 +104,6 @@ function judge(state: RequestState): Refusal | undefined {
   const refusal = refuse(403, "permission_error", "content_filter", `The prompt has been refused because of the list ${verdict.tally.blocked_by}.`);
   refusal.retry = false;
   return refusal;
-}
-
-/** Puts what has to be changed into the body: the model's name, the usage to be asked for, what has to be masked. */
-function edit_request(state: RequestState, body: RequestBody): void {
-  const verdict = state.prompt_verdict;
-  let edits = edits_for(state.reading!, state.model!.upstream_model, state.model!.max_output_tokens);
-  if (verdict !== undefined && verdict.masks.length > 0) {
-    edits = edits ?? no_edits();
-    mask_prompt(verdict, state.principal!.tenant.guard!, edits, body_range, body);
-  }
-  if (edits !== undefined) {
-    edit_body(body, edits);
-  }
 }
 
 /** Everything between the request's headers and the proxy. */

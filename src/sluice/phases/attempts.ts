@@ -7,15 +7,19 @@
 import { monotonic, realtime } from "../edge/clock";
 import { header } from "../edge/request";
 import {
-  direct, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
+  direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
   upstream_status,
 } from "../edge/upstream";
 import { count_attempt, endpoint_meter } from "../metrics/meter";
 import { has_other_account } from "../pool/accounts";
 import { has_other_endpoint } from "../pool/live";
-import { MOST_ATTEMPTS, Next, Outcome, next_attempt } from "../pool/retry";
+import { USER_AGENT } from "../pool/headers";
+import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
+import { upstream_of } from "../route/table";
 import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
+import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
+import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
 import { note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed } from "./outcomes";
@@ -23,12 +27,16 @@ import { refuse_nginx_error, send_refusal } from "./refusals";
 import { kept_state } from "./state";
 import { pause, stop_waiting } from "./waiting";
 import type { LivePool } from "../pool/live";
+import type { Pool } from "../pool/pools";
 import type { Ending } from "../ledger/journal";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
 const match = string.match;
 const sub = string.sub;
+
+/** A request may be told of every fallback and every attempt that there is nobody to ask. */
+const MOST_ROUNDS = 64;
 
 /** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
 function trace_context(state: RequestState): string {
@@ -44,6 +52,7 @@ function begin(state: RequestState): void {
   state.attempts += 1;
   state.attempt_began = monotonic();
   state.under_way = true;
+  state.timeout = undefined;
 }
 
 /** The attempt under way has ended: the endpoint and its counts are free. `status`: the upstream's, 0 without an answer. */
@@ -57,22 +66,41 @@ function leave(state: RequestState, live: LivePool, status: number): void {
 function send_on(state: RequestState): void {
   const account = state.account!;
   const endpoint = state.endpoint!;
+  const model = state.model!;
+  const { headers } = model.pool;
+  const again = state.attempts > 1;
   direct(
-    endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key, trace_context(state),
-    state.attempts > 1);
+    upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+  if (again || account.api_key !== "" || headers !== "") {
+    direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
+  }
 }
 
-/** The attempt under way has failed. Decides what becomes of the request, and waits if need be. Returns a refusal if there is no other attempt. */
+/** The refusal for an attempt that failed and is the last with its model: unless another model can be tried, for which nothing is refused yet. */
+function give_model_up(state: RequestState, outcome: Outcome, status: number, wait: number): Refusal | undefined {
+  if (outcome !== Outcome.Status && status === 504) {
+    state.timeout = which_timeout(state, monotonic());
+  }
+  if (is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
+    return undefined;
+  }
+  return refuse_failed(outcome, status, wait);
+}
+
+/**
+ * The attempt under way has failed. Decides what becomes of the request, goes on to another model if need be, and waits. Returns a refusal
+ * if there is no other attempt.
+ */
 function fail(state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number): Refusal | undefined {
   const now = monotonic();
   leave(state, live, outcome === Outcome.Status ? status : 0);
   note_endpoint(state, live, outcome, status);
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
   const [next, milliseconds] = next_attempt(
-    state.model!.pool.retry, outcome, status, state.attempts, has_other_account(live.accounts, state.used_accounts, now),
+    state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
     has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
-  if (next === Next.Nowhere) {
-    return refuse_failed(outcome, status, wait);
+  if (next === Next.Nowhere || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
+    return give_model_up(state, outcome, status, wait);
   }
   if (next === Next.Account) {
     // The account was at fault: the endpoint may be asked again.
@@ -98,31 +126,42 @@ function address_for(state: RequestState): LuaMultiReturn<[address: string | und
   return $multi(address, reason);
 }
 
-/** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked. */
-function start_attempt(state: RequestState): Refusal | undefined {
-  const { pool } = state.model!;
-  const live = live_pool(pool);
+/** Chooses an account and an endpoint of the present model's. Returns a refusal if there are none now. */
+function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined): Refusal | undefined {
+  if (is_over_time(state, monotonic(), 0)) {
+    return refuse_over_time(state);
+  }
   if (live === undefined) {
     return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
   }
-  // Only a name that can't be looked up leads to a second round.
-  for (const _ of $range(1, MOST_ATTEMPTS)) {
-    let refusal = choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+  return choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+}
+
+/** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked, with this model or another. */
+function start_attempt(state: RequestState): Refusal | undefined {
+  // Only a name that can't be looked up, or a pool in which nobody can be asked, leads to a second round.
+  for (const _ of $range(1, MOST_ROUNDS)) {
+    const { pool } = state.model!;
+    const live = live_pool(pool);
+    let refusal = choose_both(state, pool, live);
     if (refusal !== undefined) {
-      return refusal;
-    }
-    const [address, reason] = address_for(state);
-    begin(state);
-    if (address !== undefined) {
-      state.address = address;
-      send_on(state);
-      return undefined;
-    }
-    ngx.log(ngx.ERR, "pool ", pool.name, ": ", reason);
-    state.address = "";
-    refusal = fail(state, live, Outcome.Connect, 0, -1);
-    if (refusal !== undefined) {
-      return refusal;
+      if (!next_model(state)) {
+        return refusal;
+      }
+    } else {
+      const [address, reason] = address_for(state);
+      begin(state);
+      if (address !== undefined) {
+        state.address = address;
+        send_on(state);
+        return undefined;
+      }
+      ngx.log(ngx.ERR, "pool ", pool.name, ": ", reason);
+      state.address = "";
+      refusal = fail(state, live!, Outcome.Connect, 0, -1);
+      if (refusal !== undefined) {
+        return refusal;
+      }
     }
   }
   return refuse_failed(Outcome.Connect, 0, -1);
@@ -139,7 +178,7 @@ function try_again(state: RequestState, status: number): Refusal | undefined {
 
 /** Goes through the location of the last attempt, if no other is left; does not return then. */
 function go_on(state: RequestState): void {
-  if (state.attempts >= state.model!.pool.retry.attempts) {
+  if (own_attempts(state) >= most_attempts(state) && !has_next_model(state)) {
     go_on_in("@last");
   }
 }
@@ -199,7 +238,7 @@ function begin_answer_of(state: RequestState, status: number): void {
 function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
   if (!answered || status >= 500) {
     note_endpoint(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
-  } else if (status < 300 && (ending === "upstream_lost" || ending === "timed_out" || (state.answer !== undefined && state.answer.failed))) {
+  } else if (status < 300 && (ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total") || (state.answer !== undefined && state.answer.failed))) {
     note_failed(state, live);
   } else {
     note_served(state, live);

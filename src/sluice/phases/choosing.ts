@@ -10,6 +10,7 @@ import { longest_resting, mark_used, next_account } from "../pool/accounts";
 import { drop_probe } from "../pool/breaker";
 import { leave_endpoint, make_live, pick_endpoint } from "../pool/live";
 import { refuse } from "../wire/refusal";
+import { is_over_time } from "./deadline";
 import { gateway } from "./gateway";
 import { is_crowded, pause, wait_for_place, wake_next } from "./waiting";
 import type { LivePool } from "../pool/live";
@@ -33,8 +34,8 @@ function live_pool(pool: Pool): LivePool | undefined {
   const { flights, pools, prefixes } = gateway();
   if (flights !== undefined && pools !== undefined) {
     const secrets: string[] = [];
-    for (const { authorization, id, x_api_key } of pool.accounts) {
-      secrets.push(`${id}:${sub(digest_text(authorization + x_api_key), 1, 16)}`);
+    for (const { api_key, authorization, id, x_api_key } of pool.accounts) {
+      secrets.push(`${id}:${sub(digest_text(authorization + x_api_key + api_key), 1, 16)}`);
     }
     const seconds = pool.connect_timeout + pool.send_timeout + pool.read_timeout;
     pool.live = make_live(pool, pools, flights, secrets, ngx.worker.id() / ngx.worker.count(), seconds, prefixes);
@@ -61,7 +62,8 @@ function wait_for_account(state: RequestState, pool: Pool, live: LivePool, first
   const end = monotonic() + MOST_WAIT_SECONDS;
   let wait = first_wait;
   while (wait > 0) {
-    if (monotonic() + wait > end) {
+    const now = monotonic();
+    if (now + wait > end || is_over_time(state, now, wait)) {
       return refuse_for_now("pool_saturated", wait * 1000);
     }
     pause(state, wait + SPREAD_SECONDS * math.random());

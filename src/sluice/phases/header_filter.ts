@@ -16,6 +16,7 @@ import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { begin_answer_of } from "./attempts";
+import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
 import { refuse_nginx_error } from "./refusals";
 import { Mode, OWN_PAGE, current_state } from "./state";
@@ -63,7 +64,7 @@ function hide_account(state: RequestState): void {
   }
   const [names] = ngx.resp.get_headers(0);
   for (const [name] of names) {
-    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-") {
+    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-") {
       ngx.header.set(name, undefined);
     }
   }
@@ -158,6 +159,7 @@ function filter_header(this: void): void {
       state.replacement = replace_answer(refusal, state);
       if (refusal.status === 502 || refusal.status === 504) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+        state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
       }
     } else {
       begin_answer_of(state, status);

@@ -149,6 +149,7 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
+  record.timeout = ending === "timed_out" ? state.timeout : undefined;
   record.guard = state.tally === undefined && state.prompt_verdict === undefined ? undefined : guard_summary(state);
   return line_parts(record);
 }

@@ -83,7 +83,7 @@ function refuse_exhausted(): Refusal {
 
 /** The refusal for an attempt that failed and is the last, though others had been left. */
 function refuse_failed(outcome: Outcome, status: number, wait: number): Refusal {
-  if (outcome === Outcome.Timeout) {
+  if (outcome === Outcome.Timeout || (outcome !== Outcome.Status && status === 504)) {
     return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
   }
   if (outcome !== Outcome.Status) {

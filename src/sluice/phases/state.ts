@@ -13,6 +13,8 @@ import type { Account, Endpoint } from "../pool/pools";
 import type { Waiter } from "../pool/queue";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
+import type { Timeout } from "../ledger/journal";
+import type { EditedBody } from "./body_edits";
 import type { GuardedBody } from "../guard/body";
 import type { PromptVerdict } from "../guard/prompt";
 import type { GuardedStream } from "../guard/stream";
@@ -66,6 +68,15 @@ interface RequestState {
   attempt_began: number;
   /** Whether the endpoint is taken, and whether it counts the request. */
   taken: boolean;
+  /** How many of them were made with models before the present one; and the place of the next one in `fallbacks`. */
+  attempts_before: number;
+  fallbacks: Model[] | undefined;
+  next_fallback: number;
+  /** How the body was edited, if it may have to be edited for another model. */
+  edited: EditedBody | undefined;
+  /** When the request must have ended, in seconds on the clock that only goes forward. */
+  deadline: number;
+  /** Whether the endpoint counts it. */
   counted: boolean;
   /** The request's place among those that wait for one in the pool. */
   waiter: Waiter<unknown> | undefined;
@@ -101,6 +112,8 @@ interface RequestState {
   last_bytes: number;
   /** Why the answer broke off, if it did. */
   broken: Cause | undefined;
+  /** Which time ran out, if one did. */
+  timeout: Timeout | undefined;
   /** For the metric of truncated answers. */
   truncated: string | undefined;
 }
@@ -126,6 +139,11 @@ function new_state(): RequestState {
     under_way: false,
     attempt_began: 0,
     taken: false,
+    attempts_before: 0,
+    fallbacks: undefined,
+    next_fallback: 0,
+    edited: undefined,
+    deadline: math.huge,
     counted: false,
     waiter: undefined,
     ticket: 0,
@@ -147,6 +165,7 @@ function new_state(): RequestState {
     first_text: undefined,
     last_bytes: 0,
     broken: undefined,
+    timeout: undefined,
     truncated: undefined,
   };
 }
@@ -168,6 +187,9 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.attempts = 0;
   state.under_way = false;
   state.taken = false;
+  state.attempts_before = 0;
+  state.next_fallback = 0;
+  state.deadline = math.huge;
   state.tried_count = 0;
   clear_used(state.used_accounts);
   if (state.conversation !== undefined) {
@@ -200,6 +222,9 @@ function release_state(state: RequestState): void {
   state.replacement = undefined;
   state.first_text = undefined;
   state.broken = undefined;
+  state.timeout = undefined;
+  state.fallbacks = undefined;
+  state.edited = undefined;
   state.truncated = undefined;
   if (idle.length < MOST_IDLE) {
     idle.push(state);

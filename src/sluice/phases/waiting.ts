@@ -60,7 +60,7 @@ function is_crowded(pool: Pool, live: LivePool): boolean {
 
 /** Waits for its turn, and looks for a place when it comes. `crowded`: others were there before, if only in other workers. */
 function wait_in_line(state: RequestState, pool: Pool, live: LivePool, waiter: Waiter<unknown>, crowded: boolean): Found {
-  const end = monotonic() + pool.queue.timeout;
+  const end = math.min(monotonic() + pool.queue.timeout, state.deadline);
   const signal = waiter.value as Signal;
   let patient = crowded;
   for (;;) {

@@ -6,7 +6,7 @@ import type { HealthConfiguration, ScrapeConfiguration, WarmupConfiguration } fr
 /** The `pools` section of the configuration. */
 
 /** The API that a pool's endpoints speak. */
-type PoolApi = "openai" | "anthropic";
+type PoolApi = "openai" | "azure" | "anthropic";
 
 interface EndpointConfiguration {
   /** As it is written in the file. */
@@ -61,6 +61,7 @@ interface TimeoutConfiguration {
   connect: number;
   send: number;
   read: number;
+  total: number;
 }
 
 interface PoolConfiguration {
@@ -68,9 +69,13 @@ interface PoolConfiguration {
   api: PoolApi;
   endpoints: EndpointConfiguration[];
   keys: AccountKeyConfiguration[];
+  /** Azure's dated form of the paths; undefined: the v1 form. */
+  api_version?: string;
+  /** More headers for the endpoints, by name. */
+  headers: Record<string, string>;
   timeouts: TimeoutConfiguration;
   balance: Balance;
-  /** The header in which clients name a session; empty or undefined: none. */
+  /** The header in which clients name a session; undefined: none. */
   session_header?: string;
   retries: RetryConfiguration;
   breaker: BreakerConfiguration;
@@ -97,8 +102,21 @@ const POOLS_SCHEMA: Schema = {
       api: {
         description: "The API that the endpoints speak: it decides the paths and the header that carries the account key.",
         type: "string",
-        enum: ["openai", "anthropic"],
+        enum: ["openai", "azure", "anthropic"],
         default: "openai",
+      },
+      api_version: {
+        description: "For azure: the dated version of the API, in whose paths upstream_model is the deployment. Without it, the paths of the v1 API.",
+        type: "string",
+        format: "identifier",
+        examples: ["2024-10-21"],
+      },
+      headers: {
+        description: "More headers for the endpoints, by their names. Not those that Sluice sets itself.",
+        type: "object",
+        default: {},
+        additionalProperties: { description: "The header's value.", type: "string", format: "header_value", writeOnly: true },
+        examples: [{ "OpenAI-Organization": "org-1234" }],
       },
       endpoints: {
         description: "The model servers. All of one pool use the same scheme.",
@@ -189,6 +207,14 @@ const POOLS_SCHEMA: Schema = {
             maximum: 86400000,
             default: "60s",
           },
+          total: {
+            description: "From a request's arrival to the end of its answer, over all attempts and all that it waits. A stream that takes longer is ended with an error.",
+            type: "string",
+            format: "duration",
+            minimum: 1,
+            maximum: 86400000,
+            default: "600s",
+          },
         },
       },
       balance: {
@@ -198,7 +224,7 @@ const POOLS_SCHEMA: Schema = {
         default: "least_load",
       },
       session_header: {
-        description: "A header in which clients name a session: its requests go to one endpoint as long as that can take any. Empty: none.",
+        description: "A header in which clients name a session: its requests go to one endpoint as long as that can take any.",
         type: "string",
         format: "header_name",
         examples: ["X-Session-Id"],

@@ -3,6 +3,8 @@
  * choosing one is all there is to do per request.
  */
 
+import { header_lines } from "./headers";
+import { upstream_path } from "./paths";
 import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
 import type { ApiName } from "../wire/api";
 import { hash } from "../wire/shape";
@@ -32,6 +34,9 @@ interface Endpoint {
   /** The path below which all of its pages lie: "", or beginning with a slash. */
   base_path: string;
   /** What `proxy_pass` is given, by public API. */
+  /** What `proxy_pass` is given, without a path below the endpoint's base. */
+  base: string;
+  /** What `proxy_pass` is given, by public API: those that the endpoint has, unless that depends on the model. */
   upstream: LuaTable<ApiName, string>;
 }
 
@@ -40,18 +45,25 @@ interface Account {
   id: string;
   authorization: string;
   x_api_key: string;
+  api_key: string;
   weight: number;
 }
 
 interface Pool {
   name: string;
   api: PoolApi;
+  /** Of Azure's dated form; undefined: none. */
+  api_version: string | undefined;
+  /** The value of `User-Agent` with which more headers are sent; empty: there are none. */
+  headers: string;
   endpoints: Endpoint[];
   accounts: Account[];
   /** In seconds. */
   connect_timeout: number;
   send_timeout: number;
   read_timeout: number;
+  /** From a request's arrival on, over all of its attempts. */
+  total_timeout: number;
   balance: Balance;
   /** The header that names a session, in lower case with `_` for `-`; undefined: none does. */
   session_header: string | undefined;
@@ -87,7 +99,7 @@ interface UpstreamPath {
   upstream_path: string;
 }
 
-const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "", weight: 1 };
+const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "", api_key: "", weight: 1 };
 
 function host_header(endpoint: EndpointConfiguration): string {
   const [colon] = string.find(endpoint.host, ":", 1, true);
@@ -98,9 +110,13 @@ function host_header(endpoint: EndpointConfiguration): string {
 
 function build_account(api: PoolApi, key: AccountKeyConfiguration): Account {
   const { id, secret, weight } = key;
-  return api === "anthropic"
-    ? { id, authorization: "", x_api_key: secret, weight }
-    : { id, authorization: `Bearer ${secret}`, x_api_key: "", weight };
+  return {
+    id,
+    authorization: api === "openai" ? `Bearer ${secret}` : "",
+    x_api_key: api === "anthropic" ? secret : "",
+    api_key: api === "azure" ? secret : "",
+    weight,
+  };
 }
 
 function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slots: Slots, now: number): LuaMultiReturn<[pool: Pool, reason: string | undefined]> {
@@ -118,13 +134,16 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
+    api_version: configuration.api_version,
+    headers: header_lines(configuration.headers ?? {}),
     endpoints: [],
     accounts: [],
     connect_timeout: configuration.timeouts.connect / 1000,
     send_timeout: configuration.timeouts.send / 1000,
     read_timeout: configuration.timeouts.read / 1000,
+    total_timeout: configuration.timeouts.total / 1000,
     balance: configuration.balance,
-    session_header: session_header === undefined || session_header === "" ? undefined : string.gsub(string.lower(session_header), "-", "_")[0],
+    session_header: session_header === undefined ? undefined : string.gsub(string.lower(session_header), "-", "_")[0],
     seed,
     ids: integers(count),
     index_of: new LuaTable(),
@@ -151,8 +170,12 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       reason = `expected at most ${TLS_SLOTS} different host names of https endpoints in all pools; ${endpoint.host} is one more`;
     }
     const upstream = new LuaTable<ApiName, string>();
+    const base = `${endpoint.scheme}://${slot}${endpoint.path}`;
     for (const api of apis) {
-      upstream.set(api.name, `${endpoint.scheme}://${slot}${endpoint.path}${api.upstream_path}`);
+      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path);
+      if (path !== undefined) {
+        upstream.set(api.name, base + path);
+      }
     }
     pool.endpoints.push({
       scheme: endpoint.scheme,
@@ -163,6 +186,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       index,
       key,
       base_path: endpoint.path,
+      base,
       upstream,
     });
   }

@@ -85,6 +85,11 @@ function is_listed(retry: Retry, outcome: Outcome, status: number): boolean {
   return outcome === Outcome.Timeout ? retry.on_timeout : retry.on_connect;
 }
 
+/** Whether a failure is one that somebody else could do better: it is about the account, or the configuration lists it. */
+function is_retryable(retry: Retry, outcome: Outcome, status: number): boolean {
+  return (outcome === Outcome.Status && is_of_account(status)) || is_listed(retry, outcome, status);
+}
+
 /** Milliseconds to wait after so many attempts. `random`: in [0, 1). */
 function backoff_of(retry: Retry, made: number, random: number): number {
   return random * math.min(MOST_WAIT, retry.backoff * 2 ** (made - 1));
@@ -124,5 +129,5 @@ function next_attempt(
   return $multi(Next.Same, math.max(wait, retry_after));
 }
 
-export { MOST_ATTEMPTS, Next, Outcome, compile_retry, is_of_account, next_attempt };
+export { MOST_ATTEMPTS, Next, Outcome, compile_retry, is_of_account, is_retryable, next_attempt };
 export type { Retry, RetryConfiguration };

@@ -112,19 +112,18 @@ const MESSAGES: Place = text_or(
 MESSAGES.slot = "messages";
 MESSAGES.any_case = true;
 
-const TOOLS: Place = text_or(
-  object({
-    type: SETTING,
-    function: FUNCTION,
-    name: TEXT,
-    description: TEXT,
-    parameters: TEXT,
-    input_schema: TEXT,
-    strict: SETTING,
-  }),
-);
-/** The same, of which the range is wanted. */
-const LISTED_TOOLS: Place = { slot: "tools", any_case: true, text: true, items: TOOLS.items, others: TEXT, key_text: true };
+const TOOL = object({
+  type: SETTING,
+  function: FUNCTION,
+  name: TEXT,
+  description: TEXT,
+  parameters: TEXT,
+  input_schema: TEXT,
+  strict: SETTING,
+});
+const TOOLS: Place = { slot: "tools", any_case: true, text: true, items: TOOL, others: TEXT, key_text: true };
+/** What tools were called before. */
+const FUNCTIONS: Place = { slot: "functions", any_case: true, text: true, items: TOOL, others: TEXT, key_text: true };
 
 /** Strings, token ids, or arrays of either. */
 const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
@@ -172,8 +171,8 @@ const SHAPES = {
       max_completion_tokens: { slot: "output_cap" },
       n: { slot: "n" },
       messages: MESSAGES,
-      tools: LISTED_TOOLS,
-      functions: TOOLS,
+      tools: TOOLS,
+      functions: FUNCTIONS,
       tool_choice: object({ type: SETTING }),
       response_format: object({ type: SETTING }),
       reasoning_effort: SETTING,
@@ -196,7 +195,7 @@ const SHAPES = {
       max_output_tokens: { slot: "output_cap" },
       instructions: INSTRUCTIONS,
       input: INPUT,
-      tools: LISTED_TOOLS,
+      tools: TOOLS,
       tool_choice: object({ type: SETTING }),
       previous_response_id: SETTING,
       include: DATA,
@@ -208,7 +207,7 @@ const SHAPES = {
       max_tokens: { slot: "output_cap" },
       system: SYSTEM,
       messages: MESSAGES,
-      tools: LISTED_TOOLS,
+      tools: TOOLS,
       tool_choice: object({ type: SETTING }),
       metadata: object({ user_id: { slot: "user" } }),
     }),

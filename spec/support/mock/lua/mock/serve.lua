@@ -156,7 +156,8 @@ end
 
 --- Serves the other paths, below any base path.
 function serve.by_path()
-  local path = ngx.var.uri:match("/v1/(.+)$") or ""
+  local deployed = ngx.var["arg_api-version"] and ngx.var.uri:match("/openai/deployments/[^/]+/(.+)$")
+  local path = deployed or ngx.var.uri:match("/v1/(.+)$") or ""
   if path == "models" and ngx.req.get_method() == "GET" then return models() end
   ngx.req.read_body()
   local body = ngx.req.get_body_data() or ""
