@@ -50,11 +50,13 @@ describe("a pool", function()
         assert.equal(0, pools({ "a" }, { health = HEALTH }).gpu.watching.fresh)
     end)
 
-    it("is asked with its first account", function()
+    it("is asked with its first account and its headers", function()
         local keys = { { id = "one", secret = "s1", weight = 1 }, { id = "two", secret = "s2", weight = 9 } }
         assert.same({ Authorization = "Bearer s1" }, pools({ "a" }, { health = HEALTH, keys = keys }).gpu.watching.headers)
         assert.same({ ["X-Api-Key"] = "s1", ["Anthropic-Version"] = "2023-06-01" },
             pools({ "a" }, { health = HEALTH, keys = keys, api = "anthropic" }).gpu.watching.headers)
+        assert.same({ ["Api-Key"] = "s1", ["X-Org"] = "o" },
+            pools({ "a" }, { health = HEALTH, keys = keys, api = "azure", headers = { ["X-Org"] = "o" } }).gpu.watching.headers)
         assert.same({}, pools({ "a" }, { health = HEALTH }).gpu.watching.headers)
     end)
 end)

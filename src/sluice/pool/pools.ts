@@ -196,8 +196,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   if (pool.accounts.length === 0) {
     pool.accounts.push(NO_ACCOUNT);
   }
-  const { authorization, x_api_key } = pool.accounts[0]!;
-  pool.watching = compile_watching(configuration, authorization, x_api_key);
+  pool.watching = compile_watching(configuration, pool.accounts[0]!);
   return $multi(pool, reason);
 }
 

@@ -1,6 +1,6 @@
 /** How a pool's endpoints are watched, as the gateway uses it: the configuration in seconds, and what every question carries. */
 
-import type { PoolApi, PoolConfiguration } from "./config";
+import type { PoolConfiguration } from "./config";
 import type { Rules } from "./standing";
 import type { Engine } from "./watch_config";
 
@@ -35,7 +35,7 @@ interface Watching {
   scrape: Scrape | undefined;
   /** For so long figures are as good as new; 0: none are read. */
   fresh: number;
-  /** What all questions carry: the pool's first account, if it has any. */
+  /** What all questions carry: the pool's first account, if it has any, and the pool's own headers. */
   headers: Headers;
 }
 
@@ -45,22 +45,35 @@ const LEAST_SCRAPE_TIMEOUT = 1;
 const FRESH_INTERVALS = 3;
 const LEAST_FRESH = 2;
 
-function headers_of(api: PoolApi, authorization: string, x_api_key: string): Headers {
+/** The headers that carry an account's credential; "" for one that isn't sent. */
+interface Credential {
+  authorization: string;
+  x_api_key: string;
+  api_key: string;
+}
+
+function headers_of(pool: PoolConfiguration, { api_key, authorization, x_api_key }: Credential): Headers {
   const headers: Headers = new LuaTable();
+  for (const [name, value] of pairs(pool.headers as unknown as LuaTable<string, string>)) {
+    headers.set(name, value);
+  }
   if (authorization !== "") {
     headers.set("Authorization", authorization);
   }
   if (x_api_key !== "") {
     headers.set("X-Api-Key", x_api_key);
   }
-  if (api === "anthropic") {
+  if (api_key !== "") {
+    headers.set("Api-Key", api_key);
+  }
+  if (pool.api === "anthropic") {
     headers.set("Anthropic-Version", "2023-06-01");
   }
   return headers;
 }
 
-/** How a pool is watched; undefined if it isn't. `authorization`, `x_api_key`: the first account's headers, "" for one that isn't sent. */
-function compile_watching(pool: PoolConfiguration, authorization: string, x_api_key: string): Watching | undefined {
+/** How a pool is watched; undefined if it isn't. `account`: its first one. */
+function compile_watching(pool: PoolConfiguration, account: Credential): Watching | undefined {
   const { health, scrape, warmup } = pool;
   const engine = scrape === undefined || scrape.engine === "none" ? undefined : scrape.engine;
   if (health === undefined && warmup === undefined && engine === undefined) {
@@ -74,7 +87,7 @@ function compile_watching(pool: PoolConfiguration, authorization: string, x_api_
     warmup: warmup && { path: warmup.path, body: warmup.body ?? "", timeout: warmup.timeout / 1000 },
     scrape: engine && { engine, path: scrape!.path, interval, timeout: math.max(LEAST_SCRAPE_TIMEOUT, interval) },
     fresh: engine !== undefined ? math.max(LEAST_FRESH, FRESH_INTERVALS * interval) : 0,
-    headers: headers_of(pool.api, authorization, x_api_key),
+    headers: headers_of(pool, account),
   };
 }
 
