@@ -9,7 +9,10 @@ package.path = LUA .. "/?.lua;" .. package.path
 
 local ffi = require("ffi")
 local pick_least_load = require("sluice.pool.pick_least_load")
+local conversation_module = require("sluice.pool.conversation")
+local pick_prefix = require("sluice.pool.pick_prefix")
 local pick_round_robin = require("sluice.pool.pick_round_robin")
+local prefix_memory = require("sluice.pool.prefix_memory")
 local schedule = require("sluice.pool.schedule")
 
 local ROUNDS = 9
@@ -17,6 +20,9 @@ local PICKS = 200000
 local SIZES = {8, 1000}
 -- The odd ones are busier, and one in sixteen can't be used.
 local BUSY = 3
+-- Match.Own: an endpoint has met an earlier turn. Picks a second, for what is only looked at now and then.
+local OWN = 2
+local PICKS_A_SECOND = 10000
 
 --- A pool of so many endpoints, with weights from 1 to 3, as a pick sees it.
 local function new_field(count)
@@ -49,8 +55,26 @@ local WAYS = {
     local pick, random = pick_least_load.pick_least_load, math.random
     return function(stamp) return pick(field, plan, stamp, random(), random()) end
   end,
+  -- Each endpoint in its turn has met the conversation; where it is too busy for it, another is picked by load.
+  prefix = function(field, plan)
+    local ids, index_of = schedule.integers(field.count), {}
+    for index = 0, field.count - 1 do
+      ids[index] = index * 7919 + 1
+      index_of[ids[index]] = index
+    end
+    local affinity = pick_prefix.new_affinity(prefix_memory.own_memory(4096), 1, ids, index_of, field.count)
+    local conversation = conversation_module.new_conversation()
+    conversation.match, conversation.seed, conversation.length, conversation.matched = OWN, 1, 20, 15
+    local pick, pick_other, random = pick_prefix.pick_prefix, pick_least_load.pick_least_load, math.random
+    return function(stamp)
+      conversation.holder = ids[stamp % field.count]
+      local index = pick(field, affinity, conversation, stamp, stamp / PICKS_A_SECOND)
+      if index >= 0 then return index end
+      return pick_other(field, plan, stamp, random(), random())
+    end
+  end,
 }
-local ORDER = {"round_robin", "least_load"}
+local ORDER = {"round_robin", "least_load", "prefix"}
 
 --- Every way that the gateway has must be measured here.
 local function check_ways()

@@ -103,18 +103,28 @@ describe("a model whose pool fails", () => {
     await eventually("nothing is under way", async () => (sumOf(await gateway!.metrics(), "sluice_upstream_inflight", {}) === 0 ? true : undefined));
   });
 
-  it("because nobody listens there, or all have enough to do, has the next one at once", async () => {
+  it("because nobody listens there, or all have enough to do and nobody may wait, has the next one at once", async () => {
     const [port = 0] = await freePorts(1);
     await begin({ pools: { first: { endpoints: [{ url: `http://127.0.0.1:${port}` }] } } });
     expect(servedBy(await ask())).toEqual(["second", "second", 3]);
     await gateway!.stop();
-    await begin({ model: { upstream_model: "mock;delay=1500" }, pools: { first: { endpoints: [{ url: mocks.first.url, max_concurrent: 1 }], timeouts: { read: "5s" } } } });
+    await begin({ model: { upstream_model: "mock;delay=1500" }, pools: { first: { endpoints: [{ url: mocks.first.url, max_concurrent: 1 }], timeouts: { read: "5s" }, queue: { max_waiting: 0 } } } });
     const before = (await mocks.first.counts()).started;
     const slow = ask();
     await eventually("the first is under way", async () => ((await mocks.first.requests({ last: 1 }))[0]?.state === "open" ? true : undefined));
     expect(servedBy(await ask())).toEqual(["second", "second", 1]);
     expect(servedBy(await slow)).toEqual(["chat", "first", 1]);
     expect((await mocks.first.counts()).started - before).toBeLessThanOrEqual(1);
+  });
+
+  it("waits in the queue first, where there is one", async () => {
+    await begin({ model: { upstream_model: "mock;delay=2500" }, pools: { first: { endpoints: [{ url: mocks.first.url, max_concurrent: 1 }], timeouts: { read: "5s" }, queue: { timeout: "300ms" } } } });
+    const slow = ask();
+    await eventually("the first is under way", async () => ((await mocks.first.requests({ last: 1 }))[0]?.state === "open" ? true : undefined));
+    const began = Date.now();
+    expect(servedBy(await ask())).toEqual(["second", "second", 1]);
+    expect(Date.now() - began).toBeGreaterThanOrEqual(280);
+    expect(servedBy(await slow)).toEqual(["chat", "first", 1]);
   });
 
   it("has those after the next one too, and the last one's own error reaches the client", async () => {

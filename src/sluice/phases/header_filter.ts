@@ -48,9 +48,6 @@ function refuse_unreadable(): Refusal | undefined {
   const headers = ngx.header;
   const encoding = headers.get("content_encoding");
   const is_no_http = headers.get("content_type") === undefined && ngx.req.http_version() === 0.9;
-  if (is_no_http) {
-    restore_http_version();
-  }
   return is_no_http || (encoding !== undefined && encoding !== "identity")
     ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be read.")
     : undefined;
@@ -154,6 +151,9 @@ function filter_header(this: void): void {
         ? refuse_nginx_error(status)
         : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {
+      if (ngx.req.http_version() === 0.9) {
+        restore_http_version();
+      }
       state.refusal = refusal;
       state.mode = Mode.Replace;
       state.replacement = replace_answer(refusal, state);
