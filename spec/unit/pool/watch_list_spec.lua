@@ -9,7 +9,8 @@ local SCRAPE = { engine = "vllm", path = "/metrics", interval = 500 }
 
 local function pools(hosts, more)
     local configuration = {
-        name = "gpu", api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, headers = {},
+        name = "gpu", api = "openai", endpoints = {}, keys = {}, headers = {},
+        timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 },
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
         breaker = { failures = 2, window = 10000, open = 15000 },
         queue = { max_waiting = 100, timeout = 10000 },

@@ -127,8 +127,9 @@ function start(this: void): typeof PHASES {
   } else if (limits !== undefined) {
     restore_limits({ dictionary: limits, process: 0, is_alive: () => false, mend, journal_end });
   }
-  // One request's path through a phase is longer than what LuaJIT records by default; it would be compiled in shreds.
-  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960");
+  // One request's path through a phase is longer than what LuaJIT records by default, and has more short loops in it; it would be
+  // compiled in shreds, or not at all.
+  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960", "loopunroll=60");
   warm_up();
   warm_up_guards();
   // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.
