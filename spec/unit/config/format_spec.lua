@@ -39,11 +39,6 @@ local CASES = {
     path = {
         ["keys.json"] = "/folder/keys.json", ["a/b"] = "/folder/a/b", ["/etc/keys"] = "/etc/keys", [""] = false,
     },
-    header_name = {
-        ["X-Session-Id"] = "X-Session-Id", ["x"] = "x", [""] = "", [("h"):rep(64)] = ("h"):rep(64),
-        ["-x"] = false, ["x_session"] = false, ["x session"] = false, ["x:"] = false, ["\xc3\xa9"] = false, [("h"):rep(65)] = false,
-        ["x\n"] = false,
-    },
     identifier = {
         ["a"] = "a", ["A.b_c-9"] = "A.b_c-9", [("a"):rep(64)] = ("a"):rep(64),
         [""] = false, [("a"):rep(65)] = false, ["a b"] = false, ["a/b"] = false, ["\xc3\xa9"] = false, ["a\n"] = false,
@@ -74,8 +69,8 @@ local CASES = {
         ["22:00-06:00\n"] = false, ["22:00-06:000"] = false,
     },
     header_name = {
-        ["X-Tier"] = "X-Tier", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),
-        [""] = false, ["X_Tier"] = false, ["a b"] = false, ["a:"] = false, ["a\r\nb"] = false, [("a"):rep(129)] = false,
+        ["X-Tier"] = "X-Tier", ["X-Session-Id"] = "X-Session-Id", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),
+        [""] = false, ["X_Tier"] = false, ["a b"] = false, ["a:"] = false, ["\xc3\xa9"] = false, ["x\n"] = false, ["a\r\nb"] = false, [("a"):rep(129)] = false,
         ["Authorization"] = false, ["x-api-key"] = false, ["API-Key"] = false, ["Cookie"] = false,
     },
     header_value = {
