@@ -25,7 +25,7 @@ interface Figure {
   target: number;
 }
 
-const DIGITS: Record<string, number> = { "MB/s": 0, "µs": 2, s: 2, MB: 1, ms: 1, "%": 0 };
+const DIGITS: Record<string, number> = { "MB/s": 0, "µs": 2, ns: 0, s: 2, MB: 1, ms: 1, "%": 0 };
 
 async function output_of(command: string[]): Promise<string> {
   const { stdout } = await run("taskset", ["-c", String(GATEWAY_CORE), ...command], {
@@ -79,6 +79,14 @@ async function measure_walk(setting: Setting): Promise<Line[]> {
   return lines_of(runs);
 }
 
+async function measure_pick(setting: Setting): Promise<Line[]> {
+  const runs: Figure[][] = [];
+  for (let number = 0; number < setting.effort.turns; number++) {
+    runs.push(await figures_of("pick.lua"));
+  }
+  return lines_of(runs);
+}
+
 async function search_once(): Promise<Search> {
   const program = resolve("dist/bench/aho_corasick.js");
   return JSON.parse(await output_of([process.execPath, "--expose-gc", program, working_directory()])) as Search;
@@ -119,4 +127,4 @@ async function measure_search(setting: Setting): Promise<Line[]> {
   });
 }
 
-export { measure_lexicon, measure_search, measure_walk };
+export { measure_lexicon, measure_pick, measure_search, measure_walk };

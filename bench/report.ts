@@ -1,6 +1,6 @@
 /** The table as text for a terminal and as a page. */
 import { CONNECTIONS, STREAMS } from "./requests.ts";
-import type { Line } from "./row.ts";
+import type { Line, Table } from "./row.ts";
 
 const HEADINGS = ["what", "ours", "other", "result", "target", "", "beside it"];
 
@@ -10,17 +10,25 @@ function cells_of(line: Line): string[] {
 }
 
 /** A Markdown table whose columns are padded, so that it can be read as it is. */
+function markdown_of(headings: string[], rows: string[][]): string {
+  const widths = headings.map((heading, column) => Math.max(3, heading.length, ...rows.map((row) => (row[column] ?? "").length)));
+  const line_of = (cells: string[]): string => `| ${widths.map((width, column) => (cells[column] ?? "").padEnd(width)).join(" | ")} |\n`;
+  return line_of(headings) + line_of(widths.map((width) => "-".repeat(width))) + rows.map(line_of).join("");
+}
+
 function table_of(lines: Line[]): string {
-  const rows = [HEADINGS, ...lines.map(cells_of)];
-  const widths = HEADINGS.map((_, column) => Math.max(3, ...rows.map((row) => (row[column] ?? "").length)));
-  const line_of = (cells: string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |\n`;
-  const [headings = [], ...rest] = rows;
-  return line_of(headings) + line_of(widths.map((width) => "-".repeat(width))) + rest.map(line_of).join("");
+  return markdown_of(HEADINGS, lines.map(cells_of));
+}
+
+/** The tables that stand by themselves, each with its title and what is to be said about it. */
+function tables_of(tables: Table[]): string {
+  return tables
+    .map(({ title, headings, rows, notes }) => `## ${title}\n\n${markdown_of(headings, rows)}\n${notes.map((note) => `- ${note}\n`).join("")}`)
+    .join("\n");
 }
 
 /** The whole of RESULTS.md. */
-function results_page(facts: [string, string][], lines: Line[], date: Date): string {
+function results_page(facts: [string, string][], lines: Line[], tables: Table[], date: Date): string {
   return `# Results of the benchmark
 
 Written by \`make bench\` on ${date.toISOString().slice(0, 10)}: as seen on that machine, on that day.
@@ -54,9 +62,12 @@ How it is measured
   evenly from all over the list.
 - ahocorasick gets the same words and texts, each text as one string that is decoded already: what the gateway does
   besides (decoding, folding, separators, whole words) it does not do.
+- A pick is measured without nginx and without the shared dictionary that says what an endpoint has under way (pick.lua): each
+  process picks in all ways and from pools of both sizes in turns.
 - \`bench/run --control\` puts a second floor in the gateway's place and shows how far a ratio is from 1 by
   accident.
-`;
+
+${tables_of(tables)}`;
 }
 
-export { results_page, table_of };
+export { results_page, table_of, tables_of };

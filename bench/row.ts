@@ -20,6 +20,10 @@ interface Setting {
   ours: Server;
   tokens: Tokens;
   effort: Effort;
+  /** Fewer and shorter runs. */
+  quick: boolean;
+  /** The ways of balancing that are compared; none: all. */
+  balances: string[];
 }
 
 /** One line of the table, ready to print. */
@@ -34,12 +38,26 @@ interface Line {
   load: string;
 }
 
+/** Something that doesn't fit into a line: a table of its own. */
+interface Table {
+  title: string;
+  headings: string[];
+  /** A row may be shorter than the headings. */
+  rows: string[][];
+  notes: string[];
+}
+
 interface Row {
   name: string;
   help: string;
   /** Whether a second floor can stand in the gateway's place. */
   control: boolean;
-  measure: (setting: Setting) => Promise<Line[]>;
+  /** Lines of the common table, or tables of its own. */
+  measure: (setting: Setting) => Promise<Line[] | Table[]>;
 }
 
-export { type Effort, type Line, type Row, type Setting };
+function is_table(result: Line | Table): result is Table {
+  return "headings" in result;
+}
+
+export { is_table, type Effort, type Line, type Row, type Setting, type Table };

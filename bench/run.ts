@@ -7,25 +7,27 @@ import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { BALANCES } from "./balancing.ts";
 import { make_issuer } from "./issuer.ts";
 import { versions } from "./machine.ts";
 import { is_stopping, run_program } from "./processes.ts";
-import { results_page, table_of } from "./report.ts";
-import type { Line, Setting } from "./row.ts";
+import { results_page, table_of, tables_of } from "./report.ts";
+import { is_table, type Line, type Setting, type Table } from "./row.ts";
 import { FULL, QUICK, ROWS } from "./rows.ts";
 import { NGINX, PORTKEY, start_floor, start_gateway, start_mock } from "./servers.ts";
 import { write_texts } from "./texts.ts";
 import { make_word_files } from "./words.ts";
 
-const MOST_SECONDS = 900;
+const MOST_SECONDS = 1200;
 
 function help(): string {
   const rows = ROWS.map((row) => `  ${row.name.padEnd(13)} ${row.help}`).join("\n");
-  return `bench/run [--quick] [--control] [row …]
+  return `bench/run [--quick] [--control] [--balances NAME,…] [row …]
 
 Measures the gateway built in dist/lua. Without rows: all of them.
 
-  --quick      fewer and shorter runs, about two minutes; bench/RESULTS.md stays as it is
+  --quick      fewer and shorter runs, about four minutes; bench/RESULTS.md stays as it is
+  --balances   what the row balancing compares: ${BALANCES.join(", ")}
   --control    measures a second floor in the gateway's place: how much of a figure is noise
 
 Rows:
@@ -37,7 +39,7 @@ the temporary directory).
 `;
 }
 
-async function measure(names: string[], quick: boolean, control: boolean): Promise<void> {
+async function measure(names: string[], balances: string[], quick: boolean, control: boolean): Promise<void> {
   const chosen = ROWS.filter((row) => (names.length === 0 || names.includes(row.name)) && (row.control || !control));
   const mock = await start_mock();
   const issuer = make_issuer();
@@ -48,14 +50,21 @@ async function measure(names: string[], quick: boolean, control: boolean): Promi
   const ours = control
     ? await start_floor(mock, "second-floor")
     : await start_gateway(mock, files);
-  const setting: Setting = { mock, files, floor, ours, tokens: issuer.tokens, effort: quick ? QUICK : FULL };
+  const setting: Setting = { mock, files, floor, ours, tokens: issuer.tokens, effort: quick ? QUICK : FULL, quick, balances };
   const packages = { "Portkey's gateway": PORTKEY, ahocorasick: resolve("bench/node_modules/ahocorasick") };
   const facts = [...versions(NGINX, mock.lua_versions, packages), ["word list", words.description] as [string, string]];
   const lines: Line[] = [];
+  const tables: Table[] = [];
   for (const row of chosen) {
     process.stderr.write(`bench: ${row.name} …\n`);
     try {
-      lines.push(...(await row.measure(setting)));
+      for (const result of await row.measure(setting)) {
+        if (is_table(result)) {
+          tables.push(result);
+        } else {
+          lines.push(result);
+        }
+      }
     } catch (error) {
       if (is_stopping()) {
         return;
@@ -68,16 +77,17 @@ async function measure(names: string[], quick: boolean, control: boolean): Promi
     return;
   }
   process.stdout.write(`${facts.map(([name, version]) => `${name}: ${version}`).join("\n")}\n\n`);
-  process.stdout.write(table_of(lines));
-  if (!quick && !control && names.length === 0 && process.exitCode === undefined) {
-    writeFileSync(resolve("bench/RESULTS.md"), results_page(facts, lines, new Date()));
+  const parts = [...(lines.length > 0 ? [table_of(lines)] : []), ...(tables.length > 0 ? [tables_of(tables)] : [])];
+  process.stdout.write(parts.join("\n"));
+  if (!quick && !control && names.length === 0 && balances.length === 0 && process.exitCode === undefined) {
+    writeFileSync(resolve("bench/RESULTS.md"), results_page(facts, lines, tables, new Date()));
   }
 }
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: "boolean" }, control: { type: "boolean" }, help: { type: "boolean" } },
+    options: { quick: { type: "boolean" }, control: { type: "boolean" }, balances: { type: "string" }, help: { type: "boolean" } },
   });
   if (values.help) {
     process.stdout.write(help());
@@ -94,7 +104,8 @@ async function main(): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  await measure(positionals, values.quick ?? false, values.control ?? false);
+  const balances = values.balances?.split(",").filter(Boolean) ?? [];
+  await measure(positionals, balances, values.quick ?? false, values.control ?? false);
 }
 
 await run_program("bench", MOST_SECONDS, main);

@@ -252,6 +252,7 @@ export {
   start_gateway_with_keys,
   start_gateway_with_redis,
   start_mock,
+  start_nginx,
   start_portkey,
   type Files,
   type Mock,

@@ -240,7 +240,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     await loaded(ledger, 10);
     await eventually("all have come that far", () => Number(ledger.query("SELECT COUNT(*) FROM usage_positions")) === 4, WAIT);
     expect(loaders.every((loader) => loader.isRunning())).toBe(true);
-    expect(ledger.query("SELECT version FROM usage_schema ORDER BY version")).toBe("1\n2");
+    expect(ledger.query("SELECT version FROM usage_schema ORDER BY version")).toBe("1\n2\n3");
   });
 
   it("refuses a database that is newer than the program", () => {
@@ -248,7 +248,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     append(journal, some(0, 1));
     expect(load(ledger).status).toBe(0);
     ledger.query("INSERT INTO usage_schema (version) VALUES (7)");
-    const errors = "sluice: the database has version 7 of the ledger, this program knows 2 and older: use a newer sluice\n";
+    const errors = "sluice: the database has version 7 of the ledger, this program knows 3 and older: use a newer sluice\n";
     expect(load(ledger)).toEqual({ status: 1, output: "", errors });
     expect(load(ledger, "--follow")).toEqual({ status: 1, output: "", errors });
     expect(usage(ledger, "report")).toEqual({ status: 1, output: "", errors });

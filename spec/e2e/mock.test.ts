@@ -49,6 +49,21 @@ describe("the mock model server", () => {
     await expect(stream("mock;garbage=header")).rejects.toThrow(/Parse Error/);
   });
 
+  it("lets the header drip in, for a stream and for JSON", async () => {
+    const streamed = await stream("mock;tokens=3;drip=1");
+    expect(streamed.headers["content-type"]).toBe("text/event-stream");
+    expect(streamed.complete).toBe(true);
+    expect(streamed.text).toMatch(/data: \[DONE\]\n\n$/);
+    const whole = await post(mock.port, "/v1/chat/completions", { model: "mock;tokens=3;drip=1", messages: HELLO });
+    expect(JSON.parse(whole.text)).toMatchObject({ object: "chat.completion" });
+  });
+
+  it("counts how many requests were open at a time, at most", async () => {
+    const before = (await mock.counts()).most_open;
+    await Promise.all(Array.from({ length: before + 2 }, () => stream("mock;delay=300")));
+    expect((await mock.counts()).most_open).toBe(before + 2);
+  });
+
   it("leaves out the terminal marker, and ends cleanly", async () => {
     const answer = await stream("mock;done=no");
     expect(answer.complete).toBe(true);

@@ -1,15 +1,14 @@
 /** What a bad way to Redis, or a Redis that can't do all that it should, costs: no request more than its moment, and no settlement. */
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
-import { type NameServer, startNameServer } from "../support/name_server.ts";
+import { startNameServer } from "../support/name_server.ts";
+import { askNames } from "../support/nginx_configuration.ts";
 import { eventually } from "../support/processes.ts";
 import { type Redis, startRedis } from "../support/redis.ts";
 import { type RedisProxy, startRedisProxy } from "../support/redis_proxy.ts";
@@ -231,18 +230,6 @@ describe("answers that came before the connection broke", () => {
 });
 
 describe("a Redis that has a name", () => {
-  /** Has the gateway ask this name server, in place of the machine's, and begin anew. */
-  async function askNames(gateway: Gateway, names: NameServer): Promise<void> {
-    const conf = join(gateway.runDir, "conf/http.conf");
-    const text = readFileSync(conf, "utf8");
-    const ours = `require("sluice.edge.dns").resolution().servers = { { "127.0.0.1", ${names.port} } }`;
-    if (!text.includes(ours)) writeFileSync(conf, text.replace(/(init_by_lua_block \{ sluice = [^\n]*) \}\n/, `$1 ${ours} }\n`));
-    expect(readFileSync(conf, "utf8")).toContain(ours);
-    const before = gateway.workers();
-    gateway.reload();
-    await eventually("new workers are there", () => gateway.workers().length === 1 && !gateway.workers().some((worker) => before.includes(worker)), 20000);
-  }
-
   it("does not cost a request anything while the name server is silent", async () => {
     const server = await redis();
     const names = stopped(await startNameServer());

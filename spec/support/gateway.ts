@@ -27,6 +27,8 @@ interface JournalLine {
   first_token_ms: number | null;
   duration_ms: number;
   held_ms: number;
+  /** Which time ran out, if one did. */
+  timeout: "connect" | "read" | "total" | null;
   /** What the tenant's guard found. */
   guard: null | {
     name: string;

@@ -32,6 +32,18 @@ interface MockCounts {
   aborted: number;
   died: number;
   open: number;
+  /** How many were open at a time, at most. */
+  most_open: number;
+}
+
+/** What a page answers, where that is not the usual. */
+interface MockPage {
+  status?: number;
+  /** A wait before the answer, in milliseconds. */
+  delay?: number;
+  body?: string;
+  /** So many bytes of lines behind it. */
+  huge?: number;
 }
 
 interface MockOptions {
@@ -52,6 +64,10 @@ interface Mock {
   counts(): Promise<MockCounts>;
   /** Makes every request behave as that model name says; an empty one ends it. */
   behave(name: string): Promise<void>;
+  /** Sets what `/health` or `/metrics` answers; an empty one ends it. */
+  page(path: string, answer: MockPage): Promise<void>;
+  /** How often such a page was asked for, and with which headers last. */
+  asked(path: string): Promise<{ asked: number; headers: Record<string, string> | null }>;
   stop(): Promise<void>;
 }
 
@@ -121,6 +137,11 @@ async function attempt(options: MockOptions, directory: string): Promise<Mock | 
     async behave(name) {
       await fetch(`${url}/mock/behaviour`, { method: "POST", body: name });
     },
+    async page(path, answer) {
+      const set = await fetch(`${url}/mock/page?path=${path}`, { method: "POST", body: JSON.stringify(answer) });
+      if (!set.ok) throw new Error(`the mock answers ${set.status} to a page`);
+    },
+    asked: async (path) => (await ask(`/mock/page?path=${path}`)) as { asked: number; headers: Record<string, string> | null },
     async stop() {
       await server.stop();
       removeDirectory(directory);
@@ -144,4 +165,4 @@ async function startMock(options: MockOptions = {}): Promise<Mock> {
 }
 
 export { bodyOf, headersOf, startMock };
-export type { Mock, MockCounts, MockRequest };
+export type { Mock, MockCounts, MockPage, MockRequest };

@@ -1,4 +1,4 @@
-/** A name server (RFC 1035) that knows one address for every name, or is silent. */
+/** A name server (RFC 1035) that has the same answer for every name, or is silent. */
 
 import { createSocket } from "node:dgram";
 
@@ -6,25 +6,32 @@ interface NameServer {
   port: number;
   /** Says nothing to anybody. */
   silent: boolean;
+  /** IPv4 addresses of every name; none: there is no such name. For so many seconds. */
+  addresses: string[];
+  seconds: number;
   /** How many questions have come. */
   questions(): number;
   stop(): Promise<void>;
 }
 
 const TYPE_A = 1;
-const SECONDS = 1;
+const NO_SUCH_NAME = 3;
 
-/** An answer to the question: 127.0.0.1, for a second; to any but one for an IPv4 address, that there is none. */
-function answerTo(question: Buffer): Buffer {
+/** An answer to the question: the addresses; to any but one for IPv4 addresses, that there are none. */
+function answerTo(question: Buffer, { addresses, seconds }: NameServer): Buffer {
   const end = question.indexOf(0, 12) + 5;
   const asked = question.subarray(12, end);
-  const found = asked.readUInt16BE(asked.length - 4) === TYPE_A;
+  const found = asked.readUInt16BE(asked.length - 4) === TYPE_A ? addresses : [];
   const head = Buffer.from(question.subarray(0, 12));
-  head.writeUInt16BE(0x8180, 2);
-  head.writeUInt16BE(found ? 1 : 0, 6);
+  head.writeUInt16BE(0x8180 + (addresses.length === 0 ? NO_SUCH_NAME : 0), 2);
+  head.writeUInt16BE(found.length, 6);
   head.writeUInt32BE(0, 8);
-  const record = Buffer.from([0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, SECONDS, 0, 4, 127, 0, 0, 1]);
-  return Buffer.concat([head, asked, ...(found ? [record] : [])]);
+  const records = found.map((address) => {
+    const record = Buffer.from([0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split(".").map(Number)]);
+    record.writeUInt32BE(seconds, 6);
+    return record;
+  });
+  return Buffer.concat([head, asked, ...records]);
 }
 
 async function startNameServer(): Promise<NameServer> {
@@ -34,6 +41,8 @@ async function startNameServer(): Promise<NameServer> {
   const server: NameServer = {
     port: socket.address().port,
     silent: true,
+    addresses: ["127.0.0.1"],
+    seconds: 1,
     questions: () => questions,
     async stop() {
       await new Promise<void>((resolve) => {
@@ -45,7 +54,7 @@ async function startNameServer(): Promise<NameServer> {
   };
   socket.on("message", (question, from) => {
     questions += 1;
-    if (!server.silent) socket.send(answerTo(question), from.port, from.address);
+    if (!server.silent) socket.send(answerTo(question, server), from.port, from.address);
   });
   return server;
 }

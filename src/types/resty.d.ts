@@ -23,6 +23,12 @@ declare module "ngx.semaphore" {
 declare module "resty.core" {}
 
 /** @noResolution */
+declare module "resty.core.base" {
+  /** The request at hand: a pointer. */
+  export function get_request(this: void): unknown;
+}
+
+/** @noResolution */
 declare module "ngx.process" {
   export function signal_graceful_exit(this: void): void;
   export function get_master_pid(this: void): number | undefined;

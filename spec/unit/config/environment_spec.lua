@@ -84,7 +84,7 @@ describe("A value from the environment", function()
 
         configuration, lines = reading.load(reading.text({ models = "models: [{name: chat, pool: \"${POOL}\"}]\n" }), { POOL = "" })
         assert.is_nil(configuration)
-        assert.is_truthy(lines[1]:find("models[0].pool: is missing", 1, true))
+        assert.is_truthy(lines[1]:find("models[0]: is missing pool or choose", 1, true))
     end)
 
     it("isn't filled into names", function()

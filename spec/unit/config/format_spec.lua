@@ -22,6 +22,11 @@ local CASES = {
         ["http://[::1]80"] = false, ["http://256.1.1.1"] = false, ["http://010.1.1.1"] = false, ["http://1.2.3"] = false,
         ["http://-a"] = false, ["http://a..b"] = false, ["http://::1"] = false, ["http://a$b"] = false, ["http://a/$b\""] = false,
     },
+    url_path = {
+        ["/"] = "/", ["/health"] = "/health", ["/v1/models?limit=1&x=%20"] = "/v1/models?limit=1&x=%20", ["/.well-known/x"] = "/.well-known/x",
+        [""] = false, ["health"] = false, ["http://a/"] = false, ["/a b"] = false, ["/a#b"] = false, ["/a\n"] = false, ["/a\0"] = false,
+        ["/\228"] = false, ["/.."] = false, ["/a/../b"] = false, ["/./a"] = false, ["/a/..?b"] = false, ["/" .. ("a"):rep(1024)] = false,
+    },
     cidr = {
         ["10.0.0.0/8"] = "10.0.0.0/8", ["127.0.0.1"] = "127.0.0.1", ["2001:db8::/32"] = "2001:db8::/32", ["::1"] = "::1",
         ["10.0.0.1/8"] = false, ["10.0.0.0/33"] = false, ["10.0.0.0/"] = false, ["10.0.0.0/08"] = false, ["10.0.0"] = false,
@@ -56,6 +61,22 @@ local CASES = {
     host_port = {
         ["a:1"] = "a:1", ["10.0.0.1:6379"] = "10.0.0.1:6379", ["[::1]:1"] = "[::1]:1",
         ["a"] = false, ["a:"] = false, [":1"] = false, ["a:65536"] = false, ["::1:1"] = false, ["a:1x"] = false,
+    },
+    hours = {
+        ["22:00-06:00"] = "22:00-06:00", ["00:00-24:00"] = "00:00-24:00", ["23:59-00:00"] = "23:59-00:00", ["00:00-00:01"] = "00:00-00:01",
+        [""] = false, ["6-8"] = false, ["6:00-8:00"] = false, ["24:00-06:00"] = false, ["22:00-24:01"] = false, ["22:60-23:00"] = false,
+        ["25:00-06:00"] = false, ["22:00-06:60"] = false, ["22:00"] = false, ["22:00 - 06:00"] = false, ["06:00-06:00"] = false,
+        ["22:00-06:00\n"] = false, ["22:00-06:000"] = false,
+    },
+    header_name = {
+        ["X-Tier"] = "X-Tier", ["X-Session-Id"] = "X-Session-Id", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),
+        [""] = false, ["X_Tier"] = false, ["a b"] = false, ["a:"] = false, ["\xc3\xa9"] = false, ["x\n"] = false, ["a\r\nb"] = false, [("a"):rep(129)] = false,
+        ["Authorization"] = false, ["x-api-key"] = false, ["API-Key"] = false, ["Cookie"] = false,
+    },
+    header_value = {
+        ["a"] = "a", ["a b"] = "a b", ["$host"] = "$host", ["a: b; c=\"d\""] = "a: b; c=\"d\"", [("a"):rep(4096)] = ("a"):rep(4096),
+        [""] = false, [" a"] = false, ["a "] = false, ["a\r\nb: c"] = false, ["a\nb"] = false, ["a\rb"] = false, ["a\0"] = false,
+        ["a\tb"] = false, ["\127"] = false, ["\xc3\xa9"] = false, [("a"):rep(4097)] = false, ["a\n"] = false,
     },
     credential = {
         ["sk-1"] = "sk-1", ["!~"] = "!~",

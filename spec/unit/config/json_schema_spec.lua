@@ -97,6 +97,7 @@ describe("The JSON Schema", function()
         }
         local values = {
             BATCH_TOKEN_SECRET = ("s"):rep(32), ACME_MOBILE_KEY = "sk-acme-mobile", CLOUD_KEY = "sk-cloud",
+            AZURE_KEY = "sk-azure",
         }
         for index, verdict in ipairs(validated(texts)) do
             assert.equals("valid", verdict, texts[index])
@@ -122,7 +123,11 @@ describe("The JSON Schema", function()
             reading.text({ pools = "pools: [{name: gpu, endpoints: []}]\n" }),
             reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"ftp://a\"}]}]\n" }),
             reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://u@a\"}]}]\n" }),
-            reading.text({ pools = "pools: [{name: gpu, api: azure, endpoints: [{url: \"http://a\"}]}]\n" }),
+            reading.text({ pools = "pools: [{name: gpu, api: cohere, endpoints: [{url: \"http://a\"}]}]\n" }),
+            reading.text({ pools = "pools: [{name: gpu, headers: {A: \"b\\nc: d\"}, endpoints: [{url: \"http://a\"}]}]\n" }),
+            reading.text({ models = "models: [{name: a, pool: gpu, choose: [{use: b}]}, {name: b, pool: gpu}]\n" }),
+            reading.text({ models = "models: [{name: a, choose: [{use: b, when: {hours: \"6-8\"}}, {use: b}]}, {name: b, pool: gpu}]\n" }),
+            reading.text({ models = "models: [{name: a, choose: [{use: b, when: {}}, {use: b}]}, {name: b, pool: gpu}]\n" }),
             reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], timeouts: {read: 60}}]\n" }),
             reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [{id: a, secret: \"b c\"}]}]\n" }),
             reading.text({ more = "trusted_proxies: [localhost]\n" }),

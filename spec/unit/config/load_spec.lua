@@ -19,9 +19,14 @@ describe("A configuration that is right", function()
                 {
                     name = "gpu",
                     api = "openai",
-                    endpoints = { { url = "http://10.0.0.11:8000", scheme = "http", host = "10.0.0.11", port = 8000, path = "" } },
+                    endpoints = { { url = "http://10.0.0.11:8000", scheme = "http", host = "10.0.0.11", port = 8000, path = "", weight = 1 } },
                     keys = {},
-                    timeouts = { connect = 2000, send = 10000, read = 60000 },
+                    timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 },
+                    headers = {},
+                    balance = "least_load",
+                    retries = { attempts = 3, on = { "connect", "timeout", 429, 500, 502, 503, 504, 529 }, backoff = 200 },
+                    breaker = { failures = 5, window = 10000, open = 15000 },
+                    queue = { max_waiting = 100, timeout = 10000 },
                 },
             },
             guards = {},
@@ -66,8 +71,8 @@ pools:
         local pool = configuration.pools[1]
         assert.equals("anthropic", pool.api)
         assert.same({ "a.example", 443, "/base" }, { pool.endpoints[1].host, pool.endpoints[1].port, pool.endpoints[1].path })
-        assert.same({ connect = 200, send = 10000, read = 300000 }, pool.timeouts)
-        assert.same({ { id = "main", secret = "sk-1" } }, pool.keys)
+        assert.same({ connect = 200, send = 10000, read = 300000, total = 600000 }, pool.timeouts)
+        assert.same({ { id = "main", secret = "sk-1", weight = 1 } }, pool.keys)
         assert.same({ reading.FILE, "/etc/sluice/keys/set.json", "/etc/keys/acme" }, configuration_module.files(configuration))
     end)
 

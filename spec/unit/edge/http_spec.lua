@@ -43,6 +43,7 @@ local ANSWERS = {
     silence = { 3 },
     stall = { "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", 3 },
     dribble = { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "h", 0.3, "e", 0.3, "l", 0.3, "l", 0.3, "o" },
+    late = { "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", 2.2, "llo" },
     nothing = {},
 }
 
@@ -153,6 +154,17 @@ describe("the HTTP client", function()
             end
             for _, thread in ipairs(threads) do ngx.thread.wait(thread) end
 
+            local began, asked = ngx.now(), 0
+            local function wanted() asked = asked + 1 return true end
+            local waiting = {
+                ngx.thread.spawn(try, "late", base .. "/raw?case=late", { timeout_ms = 5000, keepalive = false, is_wanted = wanted }),
+                ngx.thread.spawn(try, "unwanted", base .. "/raw?case=silence",
+                    { timeout_ms = 60000, keepalive = false, is_wanted = function() return ngx.now() - began < 0.5 end }),
+            }
+            for _, thread in ipairs(waiting) do ngx.thread.wait(thread) end
+            results.late.asked = asked
+            results.no_time_to_connect = { http.request_uri(base .. "/echo", { connect_timeout_ms = 0, keepalive = false }) }
+
             try("head", base .. "/echo", { method = "HEAD" })
             try("post", base .. "/echo?a=b#fragment", { method = "POST", body = "text", headers = { ["X-Name"] = "value" } })
             try("empty_post", base .. "/echo", { method = "POST", keepalive = false })
@@ -238,6 +250,18 @@ describe("the HTTP client", function()
     end
 
     it("counts its time from the beginning, not from the last byte", function() assert.equal("timeout", results.dribble.reason) end)
+
+    it("asks while it waits whether the response is wanted, and goes on waiting if it is", function()
+        assert.equal("hello", results.late.body)
+        assert.is_true(results.late.asked >= 3)
+    end)
+
+    it("ends when nobody wants the response any more", function()
+        assert.is_nil(results.unwanted.status)
+        assert.equal("nobody waits for the response any more", results.unwanted.reason)
+    end)
+
+    it("bounds the time for the connection on its own", function() assert.equal("timeout", results.no_time_to_connect[2]) end)
 
     it("writes a request as it was asked to", function()
         local head, body = results.post.body:match("^(.-)|(.-)|")

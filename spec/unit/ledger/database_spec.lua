@@ -88,12 +88,12 @@ describe("ledger database", function()
         database.disconnect(open())
         connection = open(false)
         assert.equal("0", requests(connection))
-        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (3)", {})
+        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (4)", {})
         database.disconnect(connection)
         connection, reason, hopeless = open()
         assert.is_nil(connection)
         assert.is_true(hopeless)
-        assert.equal("the database has version 3 of the ledger, this program knows 2 and older: use a newer sluice", reason)
+        assert.equal("the database has version 4 of the ledger, this program knows 3 and older: use a newer sluice", reason)
     end)
 
     it("brings the tables up to date in order, each version whole or not at all", function()
@@ -101,15 +101,15 @@ describe("ledger database", function()
         local newer = {}
         for name, value in pairs(dialect) do newer[name] = value end
         newer.migrations = {
-            dialect.migrations[1], dialect.migrations[2], { "CREATE TABLE second (x)" },
+            dialect.migrations[1], dialect.migrations[2], dialect.migrations[3], { "CREATE TABLE second (x)" },
             { "CREATE TABLE third (x)", "INSERT INTO second VALUES (1)", "wrong" },
         }
         local _, reason = database.open_ledger(dbi, newer, path, true)
         assert.is_truthy(reason:find('^the ledger\'s tables could not be made: .*"wrong": syntax error'), reason)
-        newer.migrations[4][3] = "INSERT INTO second VALUES (2)"
+        newer.migrations[5][3] = "INSERT INTO second VALUES (2)"
         local connection = database.open_ledger(dbi, newer, path, true)
         assert.same({ { "1" }, { "2" } }, (connection_module.query(connection, "SELECT CAST(x AS TEXT) FROM second ORDER BY x", {})))
-        assert.same({ { "4" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
+        assert.same({ { "5" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
         database.disconnect(connection)
     end)
 

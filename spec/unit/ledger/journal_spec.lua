@@ -30,7 +30,7 @@ describe("usage journal", function()
             .. ',"endpoint":"http://10.0.0.11:8000","attempts":1,"status":200,"ending":"finished","input_tokens":12'
             .. ',"cached_input_tokens":4,"output_tokens":34,"usage_from":"upstream"'
             .. ',"reserved_tokens":4108,"cost_nano_usd":123456789,"free_units":46,"first_token_ms":87,"duration_ms":1235'
-            .. ',"held_ms":42,"guard":{"name":"strict"}}\n',
+            .. ',"held_ms":42,"timeout":null,"guard":{"name":"strict"}}\n',
             write_line(record()))
     end)
 
@@ -45,7 +45,7 @@ describe("usage journal", function()
         assert.equal("refused", line.ending)
         local fields = 0
         for _ in pairs(line) do fields = fields + 1 end
-        assert.equal(21, fields)
+        assert.equal(22, fields)
     end)
 
     it("leaves nothing of one record in the next", function()

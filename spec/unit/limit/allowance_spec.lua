@@ -68,6 +68,22 @@ describe("a price with something free", function()
 end)
 
 describe("what is free", function()
+    it("is not used by a request that another model takes over, and comes back", function()
+        for _, what in ipairs({ { tokens = 1000 }, { requests = 1 } }) do
+            local at, of = worker(dictionary(100), 1), { tenant = tenant({}, 10), free = free(what) }
+            local made = assert(admit(at, of, 100, 50))
+            assert.is_true(made.free > 0)
+            assert.equal(made.free, used(at, of.free)[2])
+            local more = demand.change_demand(made, { api = "chat", prompt_tokens = 100, output_cap = 50, written = 1 }, nil, PRICE)
+            assert.equal(100 * 1000 + 50 * 2000, more + made.nano_usd)
+            made.nano_usd = made.nano_usd + memory_store.extend(at, made, more, NOW)
+            assert.equal(100 * 1000 + 50 * 2000, settle(at, made, 100, 50))
+            assert.same({ 0, 0 }, used(at, of.free))
+            assert.same({ 100 * 1000 + 50 * 2000, 0 }, used(at, of.tenant))
+            assert.is_true(assert(admit(at, of, 10, 10)).free > 0)
+        end
+    end)
+
     it("is given to as many requests as it is enough for, however many come at once", function()
         local shared, of = dictionary(100), { free = free({ requests = 10 }) }
         local workers, open, paid = { worker(shared, 1), worker(shared, 2) }, {}, 0

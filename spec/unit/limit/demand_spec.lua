@@ -62,6 +62,35 @@ describe("what a request may need", function()
     end)
 end)
 
+describe("a request that another model takes over", function()
+    local READING = { api = "chat", prompt_tokens = 100, written = 1 }
+
+    it("costs what that one does, and keeps what was reserved", function()
+        local made = asked(READING, 50, PRICE)
+        made.nano_usd = made.most_nano_usd
+        local tokens, before = made.tokens, made.nano_usd
+        local dear = price.make_price({ input = 4, output = 12 })
+        assert.equal(100 * 4000 + 70 * 12000 - before, demand.change_demand(made, READING, 70, dear))
+        assert.equal(100 * 4000, made.least_nano_usd)
+        assert.same({ tokens, before }, { made.tokens, made.nano_usd })
+        -- What was reserved is not enough for its input.
+        assert.equal(0, demand.output_allowance(made))
+        made.nano_usd = made.most_nano_usd
+        assert.equal(70, demand.output_allowance(made))
+    end)
+
+    it("needs no more money for one that is cheaper, or costs nothing", function()
+        local made = asked(READING, 50, PRICE)
+        made.nano_usd = made.most_nano_usd
+        assert.equal(0, demand.change_demand(made, READING, 50, price.make_price({ input = 0.1, output = 0.1 })))
+        assert.equal(100 * 100, made.least_nano_usd)
+        assert.is_true(demand.output_allowance(made) > 50)
+        assert.equal(0, demand.change_demand(made, READING, 50, nil))
+        assert.equal(0, made.most_nano_usd)
+        assert.equal(math.huge, demand.output_allowance(made))
+    end)
+end)
+
 describe("a price", function()
     it("is in nano-dollars by the token, rounded at the end", function()
         assert.equal(0, price.cost(nil, 1000, 0, 1000, 0))

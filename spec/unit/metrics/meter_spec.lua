@@ -45,7 +45,6 @@ describe("metrics catalogue and meters", function()
             sluice_tokens_total = "tenant,model,type",
             sluice_refusals_total = "tenant,code",
             sluice_upstream_requests_total = "pool,endpoint,code",
-            sluice_upstream_inflight = "pool,endpoint",
             sluice_streams_truncated_total = "pool,cause",
             sluice_cost_usd_total = "tenant,model",
             sluice_guard_hits_total = "guard,action,where",
@@ -120,8 +119,7 @@ describe("metrics catalogue and meters", function()
             meter_module.count_refusal(meters, "acme", "model_not_found")
             meter_module.count_truncated(meters, "gpu", "closed")
             local endpoint = meter_module.endpoint_meter(meters, "gpu", "http://10.0.0.11:8000")
-            meter_module.begin_attempt(endpoint)
-            meter_module.end_attempt(endpoint, 200)
+            meter_module.count_attempt(endpoint, 200)
         end
         request()
         local before = #catalogue.registry.series
@@ -134,16 +132,13 @@ describe("metrics catalogue and meters", function()
         assert.equal(2, values['sluice_overhead_seconds_count{phase="access"}'])
     end)
 
-    it("counts attempts under way and ended", function()
+    it("counts attempts", function()
         local endpoint = meter_module.endpoint_meter(meters, "gpu", "http://10.0.0.11:8000")
-        meter_module.begin_attempt(endpoint)
-        meter_module.begin_attempt(endpoint)
-        meter_module.end_attempt(endpoint, 0)
+        meter_module.count_attempt(endpoint, 0)
+        meter_module.count_attempt(endpoint, 200)
         local values = scrape()
-        assert.equal(1, values['sluice_upstream_inflight{pool="gpu",endpoint="http://10.0.0.11:8000"}'])
+        assert.equal(1, values['sluice_upstream_requests_total{pool="gpu",endpoint="http://10.0.0.11:8000",code="200"}'])
         assert.equal(1, values['sluice_upstream_requests_total{pool="gpu",endpoint="http://10.0.0.11:8000",code="0"}'])
-        meter_module.end_attempt(endpoint, 200)
-        assert.equal(0, scrape()['sluice_upstream_inflight{pool="gpu",endpoint="http://10.0.0.11:8000"}'])
     end)
 
     it("counts refusals of callers that were not identified", function()

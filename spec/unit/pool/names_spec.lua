@@ -1,6 +1,25 @@
 local names_module = require("sluice.pool.names")
 
-local address_of = names_module.address_of
+local function nothing() return nil end
+
+-- The way of a request: what is known, else a lookup of its own. `now` is the time before and after the lookup.
+local function address_of(names, host, now, resolve)
+    local address, reason = names_module.known_address(names, host, nothing, now)
+    if address ~= nil or not names_module.needs_lookup(names, host, now) then
+        return address, reason
+    end
+    names_module.look_up_name(names, host, function() return now end, resolve)
+    return names_module.known_address(names, host, nothing, now)
+end
+
+-- The way of a timer: looks up what is due, and takes what is known then.
+local function tended(names, host, now, resolve)
+    names_module.known_address(names, host, nothing, now)
+    for _, due in ipairs(names_module.due_names(names, now)) do
+        names_module.look_up_name(names, due, function() return now end, resolve)
+    end
+    return (names_module.known_address(names, host, nothing, now))
+end
 
 -- A resolver that answers from a list, in order, and counts how often it was asked.
 local function resolver(...)
@@ -42,10 +61,11 @@ describe("a name", function()
     it("is looked up when it is first needed, and again when its records have expired", function()
         local names = names_module.new_names()
         local resolve, asked = resolver({ addresses = { "1.1.1.1" }, seconds = 30 }, { addresses = { "2.2.2.2" }, seconds = 30 })
-        assert.equal("1.1.1.1", address_of(names, "gpu", 100, resolve))
-        assert.equal("1.1.1.1", address_of(names, "gpu", 129.9, resolve))
+        assert.equal("1.1.1.1", tended(names, "gpu", 100, resolve))
+        assert.equal("1.1.1.1", tended(names, "gpu", 127.9, resolve))
         assert.equal(1, asked.count)
-        assert.equal("2.2.2.2", address_of(names, "gpu", 130, resolve))
+        -- A little before they expire.
+        assert.equal("2.2.2.2", tended(names, "gpu", 128, resolve))
         assert.same({ "gpu", "gpu" }, asked.names)
     end)
 
@@ -54,9 +74,10 @@ describe("a name", function()
             local names = names_module.new_names()
             local resolve, asked = resolver({ addresses = { "1.1.1.1" }, seconds = case[1] })
             address_of(names, "gpu", 1000, resolve)
-            address_of(names, "gpu", 1000 + case[2] - 0.01, resolve)
-            assert.equal(1, asked.count, case[1])
-            address_of(names, "gpu", 1000 + case[2], resolve)
+            tended(names, "gpu", 1000 + math.max(0, case[2] - 2.01), resolve)
+            assert.equal(case[2] > 2 and 1 or 2, asked.count, case[1])
+            asked.count = 1
+            tended(names, "gpu", 1000 + case[2] - 2, resolve)
             assert.equal(2, asked.count, case[1])
         end
     end)
@@ -65,21 +86,21 @@ describe("a name", function()
         local names = names_module.new_names()
         local resolve, asked = resolver({ addresses = { "1.1.1.1", "2.2.2.2" }, seconds = 10 }, { reason = "timeout" }, { addresses = {} },
             { addresses = { "3.3.3.3" }, seconds = 10 })
-        assert.equal("1.1.1.1", address_of(names, "gpu", 0, resolve))
-        assert.equal("2.2.2.2", address_of(names, "gpu", 10, resolve))
+        assert.equal("1.1.1.1", tended(names, "gpu", 0, resolve))
+        -- A request doesn't wait for a name server that fails.
+        assert.equal("2.2.2.2", address_of(names, "gpu", 20, never))
+        assert.equal("2.2.2.2", tended(names, "gpu", 20, resolve))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 20, never))
         assert.equal(2, asked.count)
-        -- Not asked again at once.
-        assert.equal("1.1.1.1", address_of(names, "gpu", 10.9, resolve))
-        assert.equal(2, asked.count)
-        assert.equal("2.2.2.2", address_of(names, "gpu", 11, resolve))
+        assert.equal("1.1.1.1", tended(names, "gpu", 30, resolve))
         assert.equal(3, asked.count)
-        assert.equal("3.3.3.3", address_of(names, "gpu", 12, resolve))
+        assert.equal("3.3.3.3", tended(names, "gpu", 40, resolve))
     end)
 
     it("that has never been found has no address, and why is told", function()
         local names = names_module.new_names()
         local resolve, asked = resolver({ reason = "no such name" })
-        assert.same({ n = 2, nil, "no such name" }, { n = 2, address_of(names, "gpu", 0, resolve) })
+        assert.same({ n = 2, nil, "no address is known of gpu: no such name" }, { n = 2, address_of(names, "gpu", 0, resolve) })
         -- A second later it is asked for again, not with every request.
         local address, reason = address_of(names, "gpu", 0.5, resolve)
         assert.is_nil(address)
@@ -93,7 +114,7 @@ describe("a name", function()
         local resolve = resolver({ addresses = {}, seconds = 10 })
         local address, reason = address_of(names_module.new_names(), "gpu", 0, resolve)
         assert.is_nil(address)
-        assert.equal("no address", reason)
+        assert.equal("no address is known of gpu: no address", reason)
     end)
 
     it("is found after it was not", function()
@@ -119,7 +140,7 @@ describe("a name", function()
         address_of(names, "gpu", 0, resolve)
         address_of(names, "gpu", 1, resolve)
         for second = 10, 15 do
-            assert.equal("4.4.4.4", address_of(names, "gpu", second, resolve))
+            assert.equal("4.4.4.4", tended(names, "gpu", second, resolve))
         end
     end)
 
@@ -130,23 +151,17 @@ describe("a name", function()
         assert.equal("1.1.1.1", address_of(names, "one", 1, never))
     end)
 
-    it("is looked up once at a time: the others use the old addresses meanwhile", function()
+    it("is trusted from when the lookup came back, not from when it began", function()
         local names = names_module.new_names()
-        address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 10 }))
-        local asked = 0
-        local function waiting()
-            asked = asked + 1
-            coroutine.yield()
-            return { "2.2.2.2" }, 10
+        local now = 100
+        local function slow()
+            now = now + 6
+            return nil, 0, "timeout"
         end
-        local first = coroutine.create(function() return (address_of(names, "gpu", 20, waiting)) end)
-        assert(coroutine.resume(first))
-        assert.equal("1.1.1.1", address_of(names, "gpu", 20, waiting))
-        assert.equal("1.1.1.1", address_of(names, "gpu", 21, waiting))
-        assert.equal(1, asked)
-        local _, address = coroutine.resume(first)
-        assert.equal("2.2.2.2", address)
-        assert.equal("2.2.2.2", address_of(names, "gpu", 22, never))
+        names_module.look_up_name(names, "gpu", function() return now end, slow)
+        -- The next one who needs it is told at once.
+        assert.is_false(names_module.needs_lookup(names, "gpu", 106))
+        assert.is_true(names_module.needs_lookup(names, "gpu", 107))
     end)
 
     it("is looked up by each who needs it while there is no address yet", function()
@@ -162,25 +177,55 @@ describe("a name", function()
         assert.equal("2.2.2.2", address)
     end)
 
-    -- A request that is ended while it waits takes its lookup with it.
-    it("is looked up again even if a lookup never came back", function()
+    it("leaves an address out at which nobody was reached, for a while, unless there is no other", function()
         local names = names_module.new_names()
-        address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 10 }))
-        local abandoned = coroutine.create(function() address_of(names, "gpu", 20, function() coroutine.yield() end) end)
-        assert(coroutine.resume(abandoned))
-        abandoned = nil
-        assert.is_nil(abandoned)
-        local resolve, asked = resolver({ addresses = { "2.2.2.2" }, seconds = 10 })
-        address_of(names, "gpu", 21, resolve)
-        assert.equal("2.2.2.2", address_of(names, "gpu", 120, resolve))
-        assert.equal(1, asked.count)
+        local resolve = resolver({ addresses = { "1.1.1.1", "2.2.2.2", "3.3.3.3" }, seconds = 600 })
+        assert.equal("1.1.1.1", address_of(names, "gpu", 0, resolve))
+        assert.is_true(names_module.rest_address(names, "gpu", "1.1.1.1", 0))
+        local order = {}
+        for index = 1, 4 do
+            order[index] = address_of(names, "gpu", 1, never)
+        end
+        assert.equal("2.2.2.2 3.3.3.3 2.2.2.2 3.3.3.3", table.concat(order, " "))
+        assert.is_true(names_module.rest_address(names, "gpu", "2.2.2.2", 2))
+        assert.is_false(names_module.rest_address(names, "gpu", "3.3.3.3", 2))
+        local seen = {}
+        for _ = 1, 3 do
+            seen[address_of(names, "gpu", 3, never)] = true
+        end
+        assert.same({ ["1.1.1.1"] = true, ["2.2.2.2"] = true, ["3.3.3.3"] = true }, seen)
+        assert.equal("1.1.1.1", address_of(names, "gpu", 11, never))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 11, never))
+    end)
+
+    it("with one address never leaves it out, nor does one that nobody knows", function()
+        local names = names_module.new_names()
+        address_of(names, "gpu", 0, resolver({ addresses = { "1.1.1.1" }, seconds = 600 }))
+        assert.is_false(names_module.rest_address(names, "gpu", "1.1.1.1", 0))
+        assert.is_false(names_module.rest_address(names, "other", "1.1.1.1", 0))
+        assert.equal("1.1.1.1", address_of(names, "gpu", 1, never))
+    end)
+
+    it("is forgotten when it is not wanted any more", function()
+        local names = names_module.new_names()
+        for _, host in ipairs({ "one", "two", "10.0.0.1" }) do
+            names_module.known_address(names, host, nothing, 0)
+        end
+        names_module.keep_names(names, { two = true })
+        assert.same({ "two" }, names_module.due_names(names, 0))
     end)
 end)
 
 describe("a name whose address must not be waited for", function()
-    local known_address, due_names, look_up_name = names_module.known_address, names_module.due_names, names_module.look_up_name
+    local due_names = names_module.due_names
 
-    local function nothing() return nil end
+    local function known_address(names, host, recall)
+        return names_module.known_address(names, host, recall, 0)
+    end
+
+    local function look_up_name(names, host, now, resolve)
+        return names_module.look_up_name(names, host, function() return now end, resolve)
+    end
 
     it("has none until a timer has looked it up, and says so at once", function()
         local names = names_module.new_names()

@@ -1,4 +1,3 @@
-local pick = require("sluice.pool.pick")
 local pools = require("sluice.pool.pools")
 local slots_module = require("sluice.pool.slots")
 
@@ -12,12 +11,16 @@ local function endpoint(url)
     if not scheme then
         scheme, host, port, path = url:match("^(%a+)://([^:/]+):(%d+)(.*)$")
     end
-    return { url = url, scheme = scheme, host = host, port = tonumber(port), path = path }
+    return { url = url, scheme = scheme, host = host, port = tonumber(port), path = path, weight = 1 }
 end
 
 local function pool_of(name, urls, more)
     local configuration = {
-        name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500 },
+        name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500, total = 600000 },
+        headers = {},
+        balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
+        breaker = { failures = 5, window = 10000, open = 15000 },
+        queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, url in ipairs(urls) do
         configuration.endpoints[index] = endpoint(url)
@@ -46,6 +49,26 @@ describe("a pool", function()
         assert.is_nil(built.c)
     end)
 
+    it("knows a session's header by the name that nginx gives it, or none", function()
+        for header, name in pairs({ ["X-Session-Id"] = "x_session_id", session = "session" }) do
+            assert.equal(name, build_one({ "http://1.1.1.1:80" }, { session_header = header }).session_header)
+        end
+        assert.is_nil(build_one({ "http://1.1.1.1:80" }).session_header)
+    end)
+
+    it("knows its endpoints by numbers that are the same in another order, and others in another pool", function()
+        local urls = { "http://1.1.1.1:80", "http://2.2.2.2:80", "http://3.3.3.3:80" }
+        local one, other = build_one(urls), build_one({ urls[3], urls[1] })
+        local elsewhere = build({ pool_of("cpu", urls) }).cpu
+        for index = 0, 2 do
+            assert.equal(index, one.index_of[one.ids[index]])
+            assert.is_nil(elsewhere.index_of[one.ids[index]])
+        end
+        assert.same({ one.ids[2], one.ids[0] }, { other.ids[0], other.ids[1] })
+        assert.equal(one.seed, other.seed)
+        assert.are_not.equal(one.seed, elsewhere.seed)
+    end)
+
     it("has its timeouts in seconds", function()
         local pool = build_one({ "http://1.1.1.1:80" })
         assert.same({ 2, 10, 60.5 }, { pool.connect_timeout, pool.send_timeout, pool.read_timeout })
@@ -71,62 +94,19 @@ describe("a pool", function()
     end
 
     it("puts its accounts' keys into the header of their API", function()
-        local keys = { { id = "one", secret = "s1" }, { id = "two", secret = "s2" } }
+        local keys = { { id = "one", secret = "s1", weight = 1 }, { id = "two", secret = "s2", weight = 1 } }
         assert.same({
-            { id = "one", authorization = "Bearer s1", x_api_key = "" },
-            { id = "two", authorization = "Bearer s2", x_api_key = "" },
+            { id = "one", authorization = "Bearer s1", x_api_key = "", api_key = "", weight = 1 },
+            { id = "two", authorization = "Bearer s2", x_api_key = "", api_key = "", weight = 1 },
         }, build_one({ "http://1.1.1.1:80" }, { keys = keys }).accounts)
         assert.same({
-            { id = "one", authorization = "", x_api_key = "s1" },
-            { id = "two", authorization = "", x_api_key = "s2" },
+            { id = "one", authorization = "", x_api_key = "s1", api_key = "", weight = 1 },
+            { id = "two", authorization = "", x_api_key = "s2", api_key = "", weight = 1 },
         }, build_one({ "http://1.1.1.1:80" }, { keys = keys, api = "anthropic" }).accounts)
     end)
 
     it("without keys sends none", function()
-        assert.same({ { id = "", authorization = "", x_api_key = "" } }, build_one({ "http://1.1.1.1:80" }).accounts)
-    end)
-
-    it("gives its accounts turns", function()
-        local pool = build_one({ "http://1.1.1.1:80" }, {
-            keys = { { id = "a", secret = "1" }, { id = "b", secret = "2" }, { id = "c", secret = "3" } },
-        })
-        local order = {}
-        for index = 1, 7 do
-            order[index] = pools.next_account(pool).id
-        end
-        assert.equal("a b c a b c a", table.concat(order, " "))
-        local single = build_one({ "http://1.1.1.1:80" })
-        assert.equal("", pools.next_account(single).id)
-        assert.equal("", pools.next_account(single).id)
-    end)
-end)
-
-describe("round robin", function()
-    local function turns(urls, count)
-        local pool, order = build_one(urls), {}
-        for index = 1, count do
-            order[index] = pick.round_robin(pool).host
-        end
-        return table.concat(order, " ")
-    end
-
-    it("gives each endpoint its turn", function()
-        assert.equal("a b c a b c a", turns({ "http://a:80", "http://b:80", "http://c:80" }, 7))
-        assert.equal("a a a", turns({ "http://a:80" }, 3))
-    end)
-
-    it("counts for each pool by itself", function()
-        local built = build({ pool_of("x", { "http://a:80", "http://b:80" }), pool_of("y", { "http://c:80", "http://d:80" }) })
-        assert.equal("a", pick.round_robin(built.x).host)
-        assert.equal("c", pick.round_robin(built.y).host)
-        assert.equal("b", pick.round_robin(built.x).host)
-        assert.equal("d", pick.round_robin(built.y).host)
-    end)
-
-    it("has nothing to give from an empty pool", function()
-        local pool = build_one({})
-        assert.is_nil(pick.round_robin(pool))
-        assert.is_nil(pick.round_robin(pool))
+        assert.same({ { id = "", authorization = "", x_api_key = "", api_key = "", weight = 1 } }, build_one({ "http://1.1.1.1:80" }).accounts)
     end)
 end)
 

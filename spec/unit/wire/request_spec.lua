@@ -171,6 +171,25 @@ describe("the model", function()
     end)
 end)
 
+describe("tools", function()
+    it("are offered if there are any, under either name", function()
+        for _, name in ipairs({ "tools", "functions" }) do
+            assert.is_true(assert(read("chat", '{"model":"a","' .. name .. '":[{"name":"b"}]}')).tools)
+            for _, value in ipairs({ "[]", "null", "{}", " [ ] " }) do
+                assert.is_false(assert(read("chat", '{"model":"a","' .. name .. '":' .. value .. "}")).tools, value)
+            end
+        end
+        assert.is_true(assert(read("chat", '{"tools":[{}],"functions":null,"model":"a"}')).tools)
+        for _, api in ipairs({ "responses", "messages" }) do
+            assert.is_true(assert(read(api, '{"model":"a","tools":[{"name":"b"}]}')).tools, api)
+        end
+        for _, api in ipairs(APIS) do
+            assert.is_false(assert(read(api, '{"model":"a"}')).tools, api)
+            assert.is_false(assert(read(api, '{"model":"a","x":{"tools":[1]}}')).tools, api)
+        end
+    end)
+end)
+
 describe("stream", function()
     it("is true only if the body says so", function()
         for _, api in ipairs(APIS) do

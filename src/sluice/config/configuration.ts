@@ -72,6 +72,9 @@ function files(configuration: Configuration): string[] {
   for (const tenant of configuration.tenants ?? []) {
     add(tenant.api_keys_file);
   }
+  for (const pool of configuration.pools ?? []) {
+    add(pool.warmup?.body_file);
+  }
   for (const guard of configuration.guards ?? []) {
     for (const lexicon of guard.lexicons ?? []) {
       add(lexicon.file);

@@ -3,6 +3,8 @@ import type { Configuration } from "./configuration";
 import { split_url } from "./format";
 import type { GuardConfiguration } from "../guard/config";
 import { nearest } from "./near";
+import { check_azure, check_headers } from "./pool_rules";
+import { check_model } from "./model_rules";
 import { shown } from "./problem";
 import type { StoreConfiguration } from "../limit/config";
 
@@ -146,7 +148,7 @@ function check_store(store: StoreConfiguration | undefined, report: Report): voi
 function check_across(configuration: Configuration, report: Report): void {
   check_store(configuration.store, report);
   unique(configuration.tenants, "tenants", "id", (tenant) => tenant.id, report);
-  unique(configuration.models, "models", "name", (model) => model.name, report);
+  const models = unique(configuration.models, "models", "name", (model) => model.name, report);
   const pools = unique(configuration.pools, "pools", "name", (pool) => pool.name, report);
   const guards = unique(configuration.guards, "guards", "name", (guard) => guard.name, report);
 
@@ -158,8 +160,9 @@ function check_across(configuration: Configuration, report: Report): void {
 
   index = 0;
   for (const model of configuration.models ?? []) {
-    model.upstream_model = (model.upstream_model as string | undefined) ?? model.name;
     check_reference(model.pool, pools, `models[${index}].pool`, "pool", report);
+    check_model(configuration, index, models, pools, check_reference, report);
+    model.upstream_model = (model.upstream_model as string | undefined) ?? model.name;
     index = index + 1;
   }
 
@@ -167,6 +170,8 @@ function check_across(configuration: Configuration, report: Report): void {
   for (const pool of configuration.pools ?? []) {
     const path = `pools[${index}]`;
     check_endpoints(pool, path, report);
+    check_azure(pool, path, report);
+    check_headers(pool, path, report);
     unique(pool.keys, `${path}.keys`, "id", (key) => key.id, report);
     index = index + 1;
   }

@@ -196,6 +196,12 @@ function read_path(text: string, folder: string): LuaMultiReturn<[string | undef
   return $multi(byte(text) === 47 || folder === "" ? text : `${folder}/${text}`);
 }
 
+/** A path and perhaps a query, as they stand in a request. */
+function read_url_path(text: string): LuaMultiReturn<[string | undefined]> {
+  const good = text.length <= 1024 && matches(text, "^/[%w%-._~!$&'()*+,;=:@%%/?]*$") && !matches(`${text}/`, "/%.%.?[/?]");
+  return $multi(good ? text : undefined);
+}
+
 function read_model_name(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 128 && matches(text, "^[%w%p]+$") && !matches(text, "[\"'\\]") ? text : undefined);
 }
@@ -214,6 +220,41 @@ function read_identifier(text: string): LuaMultiReturn<[string | undefined]> {
 
 function read_credential(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 4096 && matches(text, "^[%w%p]+$") ? text : undefined);
+}
+
+/** Whether a time of day is one; 24:00 is only good for an end. */
+function is_clock_time(hour: string, minute: string, last: number): boolean {
+  const minutes = tonumber(hour)! * 60 + tonumber(minute)!;
+  return tonumber(minute)! < 60 && minutes <= last;
+}
+
+function read_hours(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  const [from_hour, from_minute, to_hour, to_minute] = match(text, "^(%d%d):(%d%d)%-(%d%d):(%d%d)$");
+  if (to_minute === undefined || !is_clock_time(from_hour!, from_minute!, 1439) || !is_clock_time(to_hour!, to_minute, 1440)) {
+    return $multi(undefined);
+  }
+  if (from_hour === to_hour && from_minute === to_minute) {
+    return $multi(undefined, "expected two different times of day; 00:00-24:00 is the whole day");
+  }
+  return $multi(text);
+}
+
+/** Headers that carry a caller's credential. */
+const CREDENTIAL_HEADERS = new LuaSet<string>();
+for (const name of ["authorization", "x-api-key", "api-key", "cookie"]) {
+  CREDENTIAL_HEADERS.add(name);
+}
+
+function read_header_name(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  if (CREDENTIAL_HEADERS.has(lower(text))) {
+    return $multi(undefined, "expected a header that carries no credential");
+  }
+  return $multi(text.length <= 128 && matches(text, "^[%w-]+$") ? text : undefined);
+}
+
+function read_header_value(text: string): LuaMultiReturn<[string | undefined]> {
+  const visible = matches(text, "^[%w%p][%w%p ]*$") && !matches(text, " $");
+  return $multi(text.length <= 4096 && visible ? text : undefined);
 }
 
 const FORMATS: Record<FormatName, Format> = {
@@ -235,6 +276,11 @@ const FORMATS: Record<FormatName, Format> = {
   },
   sha256: { expected: "a SHA-256 of 64 hexadecimal digits", pattern: "^[0-9a-fA-F]{64}$", read: read_sha256 },
   path: { expected: "the path of a file", pattern: "^.+$", read: read_path },
+  url_path: {
+    expected: "the path of a URL, which begins with /, such as /health",
+    pattern: "^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
+    read: read_url_path,
+  },
   identifier: {
     expected: "1 to 64 letters, digits, dots, underscores or hyphens",
     pattern: "^[A-Za-z0-9._-]{1,64}$",
@@ -256,6 +302,17 @@ const FORMATS: Record<FormatName, Format> = {
     expected: "a URL such as redis://user:password@host:6379/0, or rediss:// for TLS",
     pattern: "^rediss?://([^@]*@)?[^/?#@]+(/[0-9]{0,5})?$",
     read: read_redis_url,
+  },
+  hours: {
+    expected: "two times of day in UTC, such as 22:00-06:00",
+    pattern: "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+    read: read_hours,
+  },
+  header_name: { expected: "the name of a header: letters, digits and hyphens", pattern: "^[A-Za-z0-9-]{1,128}$", read: read_header_name },
+  header_value: {
+    expected: "a header's value of 1 to 4096 printable ASCII characters, without spaces at its ends",
+    pattern: "^[!-~]([ -~]{0,4094}[!-~])?$",
+    read: read_header_value,
   },
 };
 

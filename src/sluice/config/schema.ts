@@ -19,12 +19,16 @@ type FormatName =
   | "cidr"
   | "sha256"
   | "path"
+  | "url_path"
   | "identifier"
   | "model_name"
   | "glob"
   | "host_port"
   | "credential"
-  | "redis_url";
+  | "redis_url"
+  | "hours"
+  | "header_name"
+  | "header_value";
 
 type TypeName = "object" | "array" | "string" | "integer" | "number" | "boolean";
 

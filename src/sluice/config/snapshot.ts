@@ -6,6 +6,8 @@ import type { Guard } from "../guard/guards";
 import { build_guards } from "../guard/load";
 import type { BuiltGuards, Notice, Remark } from "../guard/load";
 import type { LexiconStore } from "../guard/store";
+import { model_access } from "../auth/model_access";
+import { deployment_upstreams } from "../pool/paths";
 import { build as build_pools } from "../pool/pools";
 import type { Pool } from "../pool/pools";
 import type { Slots } from "../pool/slots";
@@ -24,6 +26,7 @@ import type { Problem, ProblemList } from "./problem";
 import { place_of } from "./store";
 import type { StorePlace } from "./store";
 import { line_at } from "./node";
+import { read_warmups } from "./warmups";
 import type { Node } from "./node";
 
 /**
@@ -156,6 +159,9 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
   const digests: string[] = [configuration.digest];
   const [directory, directory_problems] = read_directory(configuration, sound, tools, digests);
   add_problems(problems, directory_problems, root);
+  if (is_sound(problems.problems, "pools")) {
+    add_problems(problems, read_warmups(configuration.pools, tools, tools.reader.strict_check, digests), root);
+  }
   const built = read_guards(configuration, tools, problems);
   add_problems(problems, built.problems, root);
   const wrong = reported(problems);
@@ -179,7 +185,7 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     directory,
     trusted_proxies: networks.length === 0 ? undefined : list,
     pools,
-    routes: build_routes(configuration.models, pools, make_price),
+    routes: build_routes(configuration.models, pools, { make_price, upstreams_of: deployment_upstreams, make_matcher: model_access }),
     guards: built.guards,
     scopes: assign_scopes(directory, configuration.tenants, configuration.models),
     store: place_of(configuration.store),

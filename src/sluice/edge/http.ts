@@ -40,7 +40,11 @@ interface HttpOptions {
   keepalive_pool?: number;
   /** How long everything may take, in milliseconds. */
   timeout_ms?: number;
+  /** How long the connection and its TLS may take, within that. */
+  connect_timeout_ms?: number;
   max_body_bytes?: number;
+  /** Asked every second while the response is awaited: whether anybody still wants it. */
+  is_wanted?: (this: void) => boolean;
 }
 
 interface Address {
@@ -167,9 +171,11 @@ function host_to_connect(address: Address): LuaMultiReturn<[host: string | undef
 function connect(
   address: Address,
   options: HttpOptions,
-  deadline: number,
+  until: number,
   fresh: boolean,
 ): LuaMultiReturn<[socket: TcpSocket | undefined, reason: string | undefined, used: boolean]> {
+  const { connect_timeout_ms } = options;
+  const deadline = connect_timeout_ms !== undefined ? math.min(until, ngx.now() + connect_timeout_ms / 1000) : until;
   const left = remaining(deadline);
   if (left === undefined) {
     return $multi(undefined, "timeout", false);
@@ -219,7 +225,7 @@ function exchange(
   if (sent === undefined) {
     return failed(reason, reason !== "timeout");
   }
-  const reader: Reader = { socket, buffer: "", deadline, ended: false };
+  const reader: Reader = { socket, buffer: "", deadline, ended: false, is_wanted: options.is_wanted };
   const outcome = read_response(reader, method, options.max_body_bytes ?? MOST_BODY_BYTES);
   outcome.silent = outcome.silent && outcome.reason !== "timeout";
   return outcome;

@@ -27,6 +27,8 @@ interface Reader {
   deadline: number;
   /** Whether the server has closed its side. */
   ended: boolean;
+  /** Asked every second: whether anybody still waits for the response. Undefined: somebody does. */
+  is_wanted?: (this: void) => boolean;
 }
 
 /** How a response ended. */
@@ -43,6 +45,8 @@ const MOST_HEAD_BYTES = 32768;
 const MOST_LINE_BYTES = 256;
 const MOST_INTERIM_RESPONSES = 8;
 const READ_BYTES = 16384;
+const LOOK_MS = 1000;
+const NOT_WANTED = "nobody waits for the response any more";
 
 const CRLF = "\r\n";
 
@@ -55,18 +59,28 @@ function remaining(deadline: number): number | undefined {
 
 /** Reads more. Returns why it can't, or undefined; the end of the connection counts as a reason. */
 function read_more(reader: Reader): string | undefined {
-  const left = remaining(reader.deadline);
-  if (left === undefined) {
-    return "timeout";
+  const { is_wanted, socket } = reader;
+  for (;;) {
+    const left = remaining(reader.deadline);
+    if (left === undefined) {
+      return "timeout";
+    }
+    if (is_wanted !== undefined && !is_wanted()) {
+      return NOT_WANTED;
+    }
+    const wait = is_wanted !== undefined ? math.min(left, LOOK_MS) : left;
+    socket.settimeouts(wait, wait, wait);
+    const [data, reason] = socket.receiveany(READ_BYTES);
+    if (data !== undefined) {
+      reader.buffer = reader.buffer === "" ? data : reader.buffer + data;
+      return undefined;
+    }
+    // A wait that is over leaves the connection as it was.
+    if (reason !== "timeout") {
+      reader.ended = reason === "closed";
+      return reason ?? "closed";
+    }
   }
-  reader.socket.settimeouts(left, left, left);
-  const [data, reason] = reader.socket.receiveany(READ_BYTES);
-  if (data === undefined) {
-    reader.ended = reason === "closed";
-    return reason ?? "closed";
-  }
-  reader.buffer = reader.buffer === "" ? data : reader.buffer + data;
-  return undefined;
 }
 
 /** Takes what comes before `ending`, and the ending itself, out of the buffer. */

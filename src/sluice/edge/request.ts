@@ -97,6 +97,16 @@ function body_range(body: RequestBody, start: number, end: number): string {
   return text ?? "";
 }
 
+/** Opens the body's file, if it lies in one. Returns why it could not. */
+function open_body(body: RequestBody): string | undefined {
+  if (body.text !== undefined || body.path === undefined) {
+    return undefined;
+  }
+  const [file, reason] = io.open(body.path, "rb");
+  body.file = file;
+  return file === undefined ? (reason ?? "can't be read") : undefined;
+}
+
 /**
  * Offers the body to `take`, with `taker`, slice by slice, until that returns false. Rests between slices so that other requests
  * are served. Returns why the body could not be read, if so.
@@ -123,11 +133,11 @@ function each_slice<Taker>(
   if (body.path === undefined) {
     return undefined;
   }
-  const [file, reason] = io.open(body.path, "rb");
+  const reason = open_body(body);
+  const { file } = body;
   if (file === undefined) {
-    return reason ?? "can't be read";
+    return reason;
   }
-  body.file = file;
   for (;;) {
     const slice = file.read(SLICE_BYTES as never) as unknown as string | undefined;
     if (slice === undefined || !take(taker, slice)) {
@@ -135,6 +145,16 @@ function each_slice<Taker>(
     }
     rest();
   }
+}
+
+/** Waits, in seconds; others go on meanwhile. If the client leaves, it does not come back. */
+function sleep(seconds: number): void {
+  ngx.sleep(seconds);
+}
+
+/** The MD5 of a text, in hexadecimal digits: to tell texts apart, not to protect them. */
+function digest_text(text: string): string {
+  return ngx.md5(text);
 }
 
 /** Goes over a body that has been read, from its beginning, resting between slices. */
@@ -185,7 +205,7 @@ function close_body(body: RequestBody): void {
 }
 
 export {
-  announce_request_id, begin_request_ids, body_range, close_body, each_slice, edit_body, header, method, new_request_id,
-  path, peer_address, read_body, rest,
+  announce_request_id, begin_request_ids, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
+  open_body, path, peer_address, read_body, rest, sleep,
 };
 export type { RequestBody };

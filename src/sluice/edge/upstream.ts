@@ -4,19 +4,30 @@ import * as balancer from "ngx.balancer";
 
 /**
  * Sets the variables that server.conf builds the upstream request from: `http://<upstream block>/<path>`, and the headers'
- * values. Only in the access phase.
+ * values. Only in the access phase. `again`: it is not the request's first attempt.
  */
-function direct(upstream: string, host: string, authorization: string, x_api_key: string, traceparent: string): void {
+function direct(upstream: string, host: string, authorization: string, x_api_key: string, traceparent: string, again: boolean): void {
   const variables = ngx.var;
   variables.set("sluice_upstream", upstream);
   variables.set("sluice_host", host);
-  if (authorization !== "") {
+  // Another attempt may have set them before.
+  if (authorization !== "" || again) {
     variables.set("sluice_authorization", authorization);
   }
-  if (x_api_key !== "") {
+  if (x_api_key !== "" || again) {
     variables.set("sluice_x_api_key", x_api_key);
   }
   variables.set("sluice_traceparent", traceparent);
+}
+
+/**
+ * Sets what some pools' endpoints want besides: the `Api-Key` header, and the value of `User-Agent` with which more headers are sent; ""
+ * for none, which is right without this call too. Only in the access phase, and after another attempt always.
+ */
+function direct_more(api_key: string, user_agent: string): void {
+  const variables = ngx.var;
+  variables.set("sluice_api_key", api_key);
+  variables.set("sluice_user_agent", user_agent);
 }
 
 /** Sets the address and the timeouts, in seconds. Only in the balancer phase. Returns why it could not. */
@@ -26,21 +37,66 @@ function connect_to(address: string, port: number, connect: number, send: number
   return ok === true ? undefined : (reason ?? "no peer");
 }
 
-/** The upstream's status, 0 if there was none. */
-function upstream_status(): number {
-  return tonumber(ngx.var.get("upstream_status")) ?? 0;
+/** Of what nginx says of each attempt, with commas and colons between, what it says of the last one. */
+function last_of(list: string | undefined): string | undefined {
+  return list !== undefined ? string.match(list, "([^,: ]+)[,: ]*$")[0] : undefined;
 }
 
-/** Whether the upstream sent a response header. Without, an error status is nginx's own. */
+/** The last attempt's status, 0 if there was none. */
+function upstream_status(): number {
+  const list = ngx.var.get("upstream_status");
+  return tonumber(list) ?? tonumber(last_of(list)) ?? 0;
+}
+
+/** Whether the upstream sent a response header to the last attempt. Without, an error status is nginx's own. */
 function upstream_answered(): boolean {
-  const time = ngx.var.get("upstream_header_time");
-  return time !== undefined && time !== "-" && time !== "";
+  const time = last_of(ngx.var.get("upstream_header_time"));
+  return time !== undefined && time !== "-";
+}
+
+/** Whether the last attempt had a connection. */
+function upstream_connected(): boolean {
+  const time = last_of(ngx.var.get("upstream_connect_time"));
+  return time !== undefined && time !== "-";
+}
+
+/** What the last attempt's answer says of when to come back: `Retry-After` and `retry-after-ms`. */
+function upstream_retry_after(): LuaMultiReturn<[after: string | undefined, milliseconds: string | undefined]> {
+  return $multi(ngx.var.get("upstream_http_retry_after"), ngx.var.get("upstream_http_retry_after_ms"));
+}
+
+/** In a location that error_page leads to: the status that did. */
+function error_status(): number {
+  return ngx.status;
+}
+
+/** In such a location: forgets that status, which would be that of whatever answer comes next. */
+function forget_status(): void {
+  ngx.status = 200;
+}
+
+/** Removes the challenge that nginx keeps of every 401 of an upstream that it took back. */
+function forget_challenge(): void {
+  ngx.header.set("www-authenticate", undefined);
+}
+
+/** The id of the request, wherever it comes from; "" before it has one. */
+function passing_request_id(): string {
+  return ngx.var.get("sluice_id") ?? "";
+}
+
+/** Goes on in another location, in the access phase. Does not return. */
+function go_on_in(location: string): void {
+  ngx.exec(location);
 }
 
 /** Whether the exchange with the upstream is over. */
 function upstream_ended(): boolean {
-  const time = ngx.var.get("upstream_response_time");
-  return time !== undefined && time !== "-" && time !== "";
+  const time = last_of(ngx.var.get("upstream_response_time"));
+  return time !== undefined && time !== "-";
 }
 
-export { connect_to, direct, upstream_answered, upstream_ended, upstream_status };
+export {
+  connect_to, direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered,
+  upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
+};

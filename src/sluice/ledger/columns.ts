@@ -39,6 +39,7 @@ const COLUMNS: Column[] = [
   column("first_token_ms", "whole"),
   column("duration_ms", "whole"),
   column("held_ms", "whole"),
+  column("timeout", "text"),
   column("guard", "json"),
 ];
 

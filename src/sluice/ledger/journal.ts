@@ -15,6 +15,9 @@ const floor = math.floor;
 const format = string.format;
 const sub = string.sub;
 
+/** Which time ran out: for the connection, for the next byte, or for the request as a whole. */
+type Timeout = "connect" | "read" | "total";
+
 /** How a request ended. */
 type Ending = "finished" | "blocked" | "client_gone" | "upstream_lost" | "timed_out" | "budget_cut" | "refused";
 
@@ -49,6 +52,8 @@ interface JournalRecord {
   duration_ms: number;
   /** The longest that any of the answer was held back. */
   held_ms: number;
+  /** If it ended because time ran out. */
+  timeout?: Timeout;
   /** What the tenant's guard found, as JSON. */
   guard?: string;
 }
@@ -165,7 +170,7 @@ const parts: JournalLine = [
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
   ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"free_units":', "",
   ',"first_token_ms":', "", ',"duration_ms":', "",
-  ',"held_ms":', "", ',"guard":', "", "}\n",
+  ',"held_ms":', "", ',"timeout":', "", ',"guard":', "", "}\n",
 ];
 
 /** The journal's line for a request, with its newline, in parts, which the next call overwrites. Numbers are rounded to whole ones. */
@@ -190,9 +195,10 @@ function line_parts(record: JournalRecord): JournalLine {
   parts[35] = whole(record.first_token_ms);
   parts[37] = whole(record.duration_ms);
   parts[39] = whole(record.held_ms);
-  parts[41] = record.guard ?? "null";
+  parts[41] = name(record.timeout);
+  parts[43] = record.guard ?? "null";
   return parts;
 }
 
 export { line_parts, timestamp };
-export type { Ending, JournalLine, JournalRecord };
+export type { Ending, JournalLine, JournalRecord, Timeout };

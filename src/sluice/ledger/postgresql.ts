@@ -36,6 +36,7 @@ const POSTGRESQL: Dialect = {
       "CREATE INDEX usage_requests_time ON usage_requests (time)",
     ],
     ["ALTER TABLE usage_requests ADD COLUMN free_units bigint NOT NULL DEFAULT 0"],
+    ["ALTER TABLE usage_requests ADD COLUMN timeout text"],
   ],
   insert_rows: `INSERT INTO usage_requests (source, ${column_names()}) SELECT ?, ${extracted()}
     FROM json_array_elements(?::json) AS lines (line) ON CONFLICT (id) DO NOTHING`,

@@ -50,6 +50,7 @@ const SQLITE: Dialect = {
       "CREATE INDEX usage_requests_time ON usage_requests (time)",
     ],
     ["ALTER TABLE usage_requests ADD COLUMN free_units INTEGER NOT NULL DEFAULT 0"],
+    ["ALTER TABLE usage_requests ADD COLUMN timeout TEXT"],
   ],
   insert_rows: `INSERT INTO usage_requests (source, ${column_names()}) SELECT ?, ${extracted(COLUMNS.length)}
     FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING`,

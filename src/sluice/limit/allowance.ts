@@ -22,8 +22,8 @@ function most_free(reservation: Reservation): number {
 
 /** How many of a request's tokens cost nothing: `math.huge`, if it is free as a whole. */
 function free_tokens(reservation: Reservation): number {
-  const { allowance, free } = reservation;
-  if (allowance === undefined || free <= 0) {
+  const { allowance, elsewhere, free } = reservation;
+  if (allowance === undefined || elsewhere || free <= 0) {
     return 0;
   }
   return allowance.budget!.unit === Unit.Requests ? math.huge : free;
@@ -31,8 +31,8 @@ function free_tokens(reservation: Reservation): number {
 
 /** How much of the allowance a request has used that is charged for so many tokens. */
 function used_free(reservation: Reservation, tokens: number): number {
-  const { allowance, free } = reservation;
-  if (allowance === undefined) {
+  const { allowance, elsewhere, free } = reservation;
+  if (allowance === undefined || elsewhere) {
     return 0;
   }
   return allowance.budget!.unit === Unit.Requests ? free : math.min(free, tokens);

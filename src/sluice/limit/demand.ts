@@ -44,6 +44,20 @@ function set_demand(reservation: Reservation, reading: RequestReading, most: num
   set_money(reservation);
 }
 
+/**
+ * Another model takes over the request: works out anew what it costs at least and at most, without what was free of the first one. What
+ * was reserved stays; the tokens of the windows too. Returns how much more money should be reserved, in nano-dollars.
+ */
+function change_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined): number {
+  reservation.elsewhere = true;
+  reservation.output_tokens = math.min(output_cap(reading, most) * reading.written, MOST_TOKENS);
+  reservation.price = price;
+  reservation.least_nano_usd = 0;
+  reservation.most_nano_usd = 0;
+  set_money(reservation);
+  return math.max(0, reservation.most_nano_usd - reservation.nano_usd);
+}
+
 /** How many tokens of output the reserved money and what is free are enough for; as many as it likes, if there is no budget or they cost nothing. */
 function output_allowance(reservation: Reservation): number {
   const { least_nano_usd, nano_usd, price, prompt_tokens } = reservation;
@@ -54,4 +68,4 @@ function output_allowance(reservation: Reservation): number {
   return free + math.max(0, math.floor((nano_usd - least_nano_usd) / price.output));
 }
 
-export { output_allowance, output_cap, set_demand, set_money };
+export { change_demand, output_allowance, output_cap, set_demand, set_money };

@@ -29,6 +29,8 @@ interface Reservation {
   price: Price | undefined;
   /** How much of the allowance it was given. */
   free: number;
+  /** Another model serves the request: what was free is not used, and is given back in the end. */
+  elsewhere: boolean;
   /** What it would cost at most, what its input alone costs, and what was reserved for it, in nano-dollars. */
   most_nano_usd: number;
   least_nano_usd: number;
@@ -63,6 +65,7 @@ function new_reservation(): Reservation {
     output_tokens: 0,
     price: undefined,
     free: 0,
+    elsewhere: false,
     most_nano_usd: 0,
     least_nano_usd: 0,
     nano_usd: 0,
@@ -95,6 +98,7 @@ function take_reservation(tenant: Scope | undefined, key: Scope | undefined, all
   reservation.output_tokens = 0;
   reservation.price = undefined;
   reservation.free = 0;
+  reservation.elsewhere = false;
   reservation.most_nano_usd = 0;
   reservation.least_nano_usd = 0;
   reservation.nano_usd = 0;

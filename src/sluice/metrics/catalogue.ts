@@ -19,7 +19,6 @@ interface Catalogue {
   cost: Counter;
   refusals: Counter;
   upstream_requests: Counter;
-  upstream_inflight: Gauge;
   streams_truncated: Counter;
   guard_hits: Counter;
   guard_held: Histogram;
@@ -73,7 +72,6 @@ function declare_all(most_series?: number): Catalogue {
     refusals: registry.counter("sluice_refusals_total", "Requests that the gateway refused, by the refusal's code.", ["tenant", "code"]),
     upstream_requests: registry.counter(
       "sluice_upstream_requests_total", "Attempts at an endpoint, by its status; 0 if none came.", ["pool", "endpoint", "code"]),
-    upstream_inflight: registry.gauge("sluice_upstream_inflight", "Attempts under way at an endpoint.", ["pool", "endpoint"]),
     streams_truncated: registry.counter(
       "sluice_streams_truncated_total", "Answers that ended without their terminal marker.", ["pool", "cause"]),
     guard_hits: registry.counter(

@@ -6,7 +6,7 @@
  * configuration: a meter is kept for good, so never ask for one by a name that a client made up.
  */
 
-import { add, change, observe } from "./registry";
+import { add, observe } from "./registry";
 import type { Catalogue } from "./catalogue";
 import type { Counter, Distribution, Series } from "./registry";
 
@@ -32,7 +32,6 @@ interface Meter {
 
 interface EndpointMeter {
   requests: Family;
-  inflight: Series;
 }
 
 interface Meters {
@@ -199,26 +198,19 @@ function endpoint_meter(meters: Meters, pool: string, endpoint: string): Endpoin
   }
   let meter = endpoints.get(endpoint);
   if (meter === undefined) {
-    const { upstream_inflight, upstream_requests } = meters.catalogue;
-    meter = { requests: make_family(upstream_requests, [pool, endpoint]), inflight: upstream_inflight.with([pool, endpoint]) };
+    meter = { requests: make_family(meters.catalogue.upstream_requests, [pool, endpoint]) };
     endpoints.set(endpoint, meter);
   }
   return meter;
 }
 
-/** Counts an attempt that begins. */
-function begin_attempt(meter: EndpointMeter): void {
-  change(meter.inflight, 1);
-}
-
 /** Counts an attempt that ended, by the endpoint's status; 0 if none came. */
-function end_attempt(meter: EndpointMeter, status: number): void {
-  change(meter.inflight, -1);
+function count_attempt(meter: EndpointMeter, status: number): void {
   add(member(meter.requests, status), 1);
 }
 
 export {
-  begin_attempt, count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
-  create_meters, end_attempt, endpoint_meter, observe_held, observe_store, request_meter,
+  count_attempt, count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
+  create_meters, endpoint_meter, observe_held, observe_store, request_meter,
 };
 export type { EndpointMeter, Meter, Meters };

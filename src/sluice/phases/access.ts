@@ -6,31 +6,29 @@ import { client_address } from "../auth/address_list";
 import { credential_of, identify, refuse_address, refuse_model } from "../auth/identify";
 import { monotonic, realtime } from "../edge/clock";
 import {
-  announce_request_id, body_range, close_body, each_slice, edit_body, header, method, new_request_id, path, peer_address,
+  announce_request_id, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
-import { send_body, write_refusal_headers } from "../edge/response";
-import { direct } from "../edge/upstream";
-import { judge_prompt, mask_prompt, watch_prompt } from "../guard/prompt";
-import { begin_attempt, endpoint_meter } from "../metrics/meter";
-import { address_of } from "../pool/names";
-import { round_robin } from "../pool/pick";
-import { next_account } from "../pool/pools";
-import { find_model } from "../route/table";
+import { passing_request_id } from "../edge/upstream";
+import { judge_prompt, watch_prompt } from "../guard/prompt";
+import { choose } from "../route/choose";
+import { find_model, serves } from "../route/table";
 import { BY_PATH } from "../wire/api";
-import { refusal_body } from "../wire/ending";
+import { note_conversation } from "../wire/conversation";
 import { refuse } from "../wire/refusal";
-import { conclude, edits_for, read, release, take } from "../wire/request";
-import { no_edits } from "../wire/splice";
+import { conclude, read, release, take } from "../wire/request";
+import { find_holder } from "./affinity";
+import { go_on, start_attempt } from "./attempts";
+import { edit_request } from "./body_edits";
+import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
-import { take_state } from "./state";
+import { send_refusal } from "./refusals";
+import { keep_state, take_state } from "./state";
 import type { RequestBody } from "../edge/request";
+import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
-
-const match = string.match;
-const sub = string.sub;
 
 /** Who asks, and whether they may from there. */
 function identify_caller(state: RequestState): Refusal | undefined {
@@ -72,21 +70,29 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
   if (guarded) {
     state.prompt_verdict = judge_prompt(reader.text, guard);
   }
+  note_conversation(reader, state.places);
   release(reader);
   state.reading = reading;
   return refusal;
 }
 
+/** The model that the rules of that name choose; undefined: there are none. */
+function chosen_model(state: RequestState, name: string): Model | undefined {
+  const choices = state.snapshot.routes.choices.get(name);
+  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, header) : undefined;
+}
+
 /** Which model, and whether the caller may use it. */
 function route_request(state: RequestState): Refusal | undefined {
   const name = state.reading!.model;
-  const [model, refusal] = find_model(state.snapshot.routes, name);
+  const [found, refusal] = find_model(state.snapshot.routes, name);
+  const model = found ?? chosen_model(state, name);
   const forbidden = refuse_model(state.principal!, name);
   if (model === undefined || forbidden !== undefined) {
     return model === undefined ? refusal : forbidden;
   }
-  state.model = model;
-  return undefined;
+  set_model(state, model);
+  return serves(model, state.api!.name) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
 }
 
 /** Refuses a prompt in which the tenant's guard found something that blocks. The list is named, the word is not. */
@@ -98,54 +104,6 @@ function judge(state: RequestState): Refusal | undefined {
   const refusal = refuse(403, "permission_error", "content_filter", `The prompt has been refused because of the list ${verdict.tally.blocked_by}.`);
   refusal.retry = false;
   return refusal;
-}
-
-/** Puts what has to be changed into the body: the model's name, the usage to be asked for, what has to be masked. */
-function edit_request(state: RequestState, body: RequestBody): void {
-  const verdict = state.prompt_verdict;
-  let edits = edits_for(state.reading!, state.model!.upstream_model, state.model!.max_output_tokens);
-  if (verdict !== undefined && verdict.masks.length > 0) {
-    edits = edits ?? no_edits();
-    mask_prompt(verdict, state.principal!.tenant.guard!, edits, body_range, body);
-  }
-  if (edits !== undefined) {
-    edit_body(body, edits);
-  }
-}
-
-/** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
-function trace_context(state: RequestState): string {
-  const sent = header("traceparent");
-  if (sent !== undefined && sent.length === 55 && match(sent, "^00%-%x+%-%x+%-%x%x$")[0] !== undefined) {
-    return sent;
-  }
-  return `00-${state.id}-${sub(state.id, 9, 24)}-01`;
-}
-
-/** Chooses where the request goes and tells nginx. Waits only for a name to be looked up. */
-function begin(state: RequestState): Refusal | undefined {
-  const { meters, names, resolve } = gateway();
-  const pool = state.model!.pool;
-  const endpoint = round_robin(pool);
-  if (endpoint === undefined) {
-    return refuse(503, "overloaded_error", "no_healthy_endpoint", "No endpoint can take the request now.");
-  }
-  state.endpoint = endpoint;
-  const [address, reason] = address_of(names, endpoint.host, state.arrived, resolve);
-  if (address === undefined) {
-    ngx.log(ngx.ERR, "pool ", pool.name, ": ", endpoint.host, ": ", reason);
-    return refuse(502, "upstream_error", "upstream_failed", "The model server's name could not be looked up.");
-  }
-  const account = next_account(pool);
-  state.account = account;
-  state.address = address;
-  state.attempts += 1;
-  state.attempt_meter = endpoint_meter(meters, pool.name, endpoint.name);
-  begin_attempt(state.attempt_meter);
-  direct(
-    endpoint.upstream.get(state.api!.name), endpoint.host_header, account.authorization, account.x_api_key,
-    trace_context(state));
-  return undefined;
 }
 
 /** Everything between the request's headers and the proxy. */
@@ -169,29 +127,36 @@ function admit(state: RequestState): Refusal | undefined {
   state.overhead -= monotonic() - waiting;
   const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
   if (refusal === undefined) {
+    find_holder(state, body);
     edit_request(state, body);
   }
   close_body(body);
-  return refusal ?? begin(state);
+  return refusal ?? start_attempt(state);
 }
 
 /** access_by_lua */
 function access(this: void): void {
   const began = monotonic();
+  if (passing_request_id() !== "") {
+    // An error page of somebody else's configuration has led here: the request has been through this already.
+    send_refusal(undefined, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
+    return;
+  }
   const id = new_request_id();
   announce_request_id(id);
   // To the millisecond, as the journal has it: a request must not be of another day there.
   const arrived = math.floor(realtime() * 1000) / 1000;
   const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, arrived);
   ngx.ctx = state;
+  // Should nginx take it elsewhere, for another attempt or because of an error of its own.
+  keep_state(state);
   const refusal = admit(state);
   state.overhead += monotonic() - began;
   if (refusal !== undefined) {
-    state.refusal = refusal;
-    const body = refusal_body(refusal, state.api !== undefined ? state.api.name : undefined);
-    write_refusal_headers(refusal, body.length, "POST");
-    send_body(body);
+    send_refusal(state, refusal);
+    return;
   }
+  go_on(state);
 }
 
 export { access };

@@ -1,6 +1,8 @@
 /** The balancer phase: applies the choice that access made. */
 
+import { monotonic } from "../edge/clock";
 import { connect_to } from "../edge/upstream";
+import { time_left } from "./deadline";
 import { current_state } from "./state";
 
 /** balancer_by_lua */
@@ -10,8 +12,10 @@ function balance(this: void): void {
     return;
   }
   const pool = state.model.pool;
+  const left = time_left(state, monotonic());
   const reason = connect_to(
-    state.address, state.endpoint.port, pool.connect_timeout, pool.send_timeout, pool.read_timeout);
+    state.address, state.endpoint.port, math.min(pool.connect_timeout, left), math.min(pool.send_timeout, left),
+    math.min(pool.read_timeout, left));
   if (reason !== undefined) {
     ngx.log(ngx.ERR, "endpoint ", state.endpoint.name, ": ", reason);
   }

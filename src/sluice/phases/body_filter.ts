@@ -8,16 +8,15 @@
 
 import { monotonic } from "../edge/clock";
 import { upstream_ended } from "../edge/upstream";
-import { end_guarded_body, read_guarded_body } from "../guard/body";
 import { first_data, open_choices } from "../guard/sent";
 import { break_guarded, end_guarded, read_guarded } from "../guard/stream";
-import { counted_output, drop_held, end_body, end_stream, has_text, read_body, read_stream } from "../wire/answer";
+import { counted_output, drop_held, end_stream, has_text, read_stream } from "../wire/answer";
 import { closing_events } from "../wire/closing";
-import { error_events, refusal_body } from "../wire/ending";
-import { refuse } from "../wire/refusal";
+import { error_events } from "../wire/ending";
+import { filter_guarded_json, filter_json } from "./body_json";
+import { is_over_time, note_over_time, note_silence } from "./deadline";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
-import type { GuardedBody } from "../guard/body";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
 import type { Closing, ClosingReason } from "../wire/closing";
@@ -112,10 +111,24 @@ function is_spent(state: RequestState, answer: AnswerReader): boolean {
   return false;
 }
 
+/** What a client is told of a stream that ended for want of time. */
+const OVER_TIME = "The answer took longer than it may.";
+
+/** The stream goes on, but its time is over. `before` goes out still. */
+function run_out_of_time(state: RequestState, answer: AnswerReader, before: string): void {
+  note_over_time(state);
+  const guarded = state.guarded_stream;
+  const rest = guarded !== undefined ? break_guarded(guarded, monotonic()) : "";
+  if (guarded !== undefined && guarded.blocked) {
+    block(state, answer, guarded, before + rest);
+    return;
+  }
+  break_off(state, answer, before + rest, "total_timeout", OVER_TIME);
+}
+
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
 function lose_upstream(state: RequestState, answer: AnswerReader): void {
-  const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-  state.broken = silent ? "timed_out" : "upstream_lost";
+  const silence = note_silence(state);
   if (answer.complete) {
     ngx.arg[2] = true;
     state.broken = undefined;
@@ -127,8 +140,9 @@ function lose_upstream(state: RequestState, answer: AnswerReader): void {
     block(state, answer, guarded, before);
     return;
   }
-  break_off(state, answer, before, silent ? "timeout" : "connection_lost",
-    silent ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.");
+  const message = silence === "total_timeout" ? OVER_TIME
+    : silence !== undefined ? "The model server fell silent before the answer was complete." : "The model server broke off before the answer was complete.";
+  break_off(state, answer, before, silence ?? "connection_lost", message);
 }
 
 function filter_stream(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
@@ -148,6 +162,10 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
     if (is_spent(state, answer)) {
       state.broken = "budget_cut";
       close(state, answer, all_sent(state, answer), "length", out ?? chunk);
+      return;
+    }
+    if (!last && !answer.complete && is_over_time(state, state.last_bytes, 0)) {
+      run_out_of_time(state, answer, out ?? chunk);
       return;
     }
   }
@@ -200,6 +218,10 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
     close(state, answer, guarded_sent(stream), "length", out);
     return;
   }
+  if (!last && !answer.complete && is_over_time(state, now, 0)) {
+    run_out_of_time(state, answer, out);
+    return;
+  }
   if (last && !answer.complete) {
     break_off(state, answer, out, "no_terminal_marker", "The model server ended the answer without saying that it is complete.");
     return;
@@ -208,62 +230,6 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
     state.first_text = now;
   }
   ngx.arg[1] = out;
-}
-
-/** A JSON body under a guard has come as far as it does: what becomes of it. `chunk` are the bytes that nginx passes on by itself. */
-function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: string): void {
-  const content = end_guarded_body(body);
-  state.ended = true;
-  ngx.arg[2] = true;
-  if (content === undefined) {
-    const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
-    state.broken = state.broken ?? "upstream_lost";
-    ngx.arg[1] = refusal_body(refusal, state.api!.name);
-  } else {
-    state.broken = body.blocked ? "blocked" : undefined;
-    if (content !== chunk) {
-      ngx.arg[1] = content;
-    }
-  }
-}
-
-/** A JSON body under a guard: nothing goes on before all of it has been read. */
-function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
-  let whole = last;
-  if (chunk !== "") {
-    // With its last byte, not when the upstream has closed: then it shares a packet with its headers.
-    whole = read_guarded_body(body, chunk) || last;
-    state.last_bytes = monotonic();
-    if (state.first_text === undefined) {
-      state.first_text = state.last_bytes;
-    }
-  } else if (!last && upstream_ended()) {
-    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-    state.broken = silent ? "timed_out" : "upstream_lost";
-    state.truncated = silent ? "timeout" : "connection_lost";
-    whole = true;
-  }
-  if (whole) {
-    finish_guarded_json(state, body, chunk);
-  } else {
-    ngx.arg[1] = "";
-  }
-}
-
-function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
-  if (chunk !== "") {
-    read_body(answer, chunk);
-    state.last_bytes = monotonic();
-    if (state.first_text === undefined) {
-      state.first_text = state.last_bytes;
-    }
-  } else if (!last && upstream_ended()) {
-    const silent = monotonic() - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
-    state.broken = silent ? "timed_out" : "upstream_lost";
-  }
-  if (last) {
-    end_body(answer);
-  }
 }
 
 /** Sends what replaces the body with the first call, and nothing after it. */

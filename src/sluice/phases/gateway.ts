@@ -8,10 +8,14 @@ import type { Aggregate } from "../metrics/aggregate";
 import type { Catalogue } from "../metrics/catalogue";
 import type { Meters } from "../metrics/meter";
 import type { LexiconStore } from "../guard/store";
-import type { Names, Resolve } from "../pool/names";
+import type { SharedStore } from "../metrics/aggregate";
+import type { Flights } from "../pool/flights";
+import type { Resolve } from "../pool/names";
+import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
 import type { LimitStore } from "../limit/store";
+import type { KnownNames } from "./known_names";
 import type { Shared } from "./shared_store";
 import type { Environment } from "../config/environment";
 import type { Watch } from "../config/watch";
@@ -36,7 +40,13 @@ interface Gateway {
   memory: MemoryStore | undefined;
   /** The store that several nodes share, if there is one. */
   shared: Shared | undefined;
-  names: Names;
+  /** What all workers know of the pools; and what each has under way. Undefined: nginx.conf has no dictionary for it. */
+  pools: SharedStore | undefined;
+  flights: Flights | undefined;
+  /** The addresses of the endpoints' names. Undefined, as flights. */
+  pool_names: KnownNames | undefined;
+  /** Who met which conversation, for all workers. */
+  prefixes: PrefixMemory | undefined;
   resolve: Resolve;
   slots: Slots;
   watch: Watch;

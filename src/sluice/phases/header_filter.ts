@@ -8,13 +8,17 @@
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
+import { restore_http_version } from "../edge/http_version";
 import { upstream_answered } from "../edge/upstream";
 import { guard_body } from "../guard/body";
 import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { begin_answer_of } from "./attempts";
+import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
+import { refuse_nginx_error } from "./refusals";
 import { Mode, OWN_PAGE, current_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
@@ -22,35 +26,6 @@ import type { RequestState } from "./state";
 
 const find = string.find;
 const sub = string.sub;
-
-/** The refusal for an error page of nginx's own. */
-function refuse_nginx_error(status: number): Refusal {
-  if (status === 413) {
-    return refuse(413, "invalid_request_error", "body_too_large", "The request body is too large.");
-  }
-  if (status === 502) {
-    return refuse(502, "upstream_error", "upstream_failed", "The model server could not be reached, or broke off.");
-  }
-  if (status === 504) {
-    return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
-  }
-  if (status === 408) {
-    return refuse(408, "invalid_request_error", "request_timeout", "The request did not arrive in time.");
-  }
-  if (status === 414 || status === 494 || status === 431) {
-    return refuse(status === 414 ? 414 : 431, "invalid_request_error", "headers_too_large", "The request line or a header is too long.");
-  }
-  if (status === 405) {
-    return refuse(405, "invalid_request_error", "method_not_allowed", "This method is not allowed.");
-  }
-  if (status === 501 || status === 505) {
-    return refuse(status, "invalid_request_error", "bad_request", "The request's transfer coding or protocol version is not supported.");
-  }
-  if (status < 500) {
-    return refuse(status === 404 ? 404 : 400, "invalid_request_error", "bad_request", "The request is malformed.");
-  }
-  return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
-}
 
 /** The refusal in place of an upstream's answer that must not reach the client. */
 function refuse_upstream_status(status: number): Refusal | undefined {
@@ -67,15 +42,13 @@ function refuse_upstream_status(status: number): Refusal | undefined {
 
 /**
  * The refusal in place of an answer that can't be read: one that is compressed though none was asked for, or what
- * nginx takes for HTTP/0.9 because it is no HTTP at all (then it has no headers, and the client gets none either).
+ * nginx takes for HTTP/0.9 because it is no HTTP at all.
  */
 function refuse_unreadable(): Refusal | undefined {
   const headers = ngx.header;
   const encoding = headers.get("content_encoding");
-  const unreadable =
-    (encoding !== undefined && encoding !== "identity") ||
-    (headers.get("content_type") === undefined && ngx.req.http_version() === 0.9);
-  return unreadable
+  const is_no_http = headers.get("content_type") === undefined && ngx.req.http_version() === 0.9;
+  return is_no_http || (encoding !== undefined && encoding !== "identity")
     ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be read.")
     : undefined;
 }
@@ -88,7 +61,7 @@ function hide_account(state: RequestState): void {
   }
   const [names] = ngx.resp.get_headers(0);
   for (const [name] of names) {
-    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-") {
+    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-") {
       ngx.header.set(name, undefined);
     }
   }
@@ -178,12 +151,18 @@ function filter_header(this: void): void {
         ? refuse_nginx_error(status)
         : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {
+      if (ngx.req.http_version() === 0.9) {
+        restore_http_version();
+      }
       state.refusal = refusal;
       state.mode = Mode.Replace;
       state.replacement = replace_answer(refusal, state);
       if (refusal.status === 502 || refusal.status === 504) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+        state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
       }
+    } else {
+      begin_answer_of(state, status);
     }
   }
   state.overhead += monotonic() - began;

@@ -12,10 +12,11 @@ import { start as start_watch } from "../config/watch";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
 import { find_library } from "../edge/redis_connection";
+import { share_memory } from "../edge/shared_memory";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { declare_all } from "../metrics/catalogue";
 import { create_meters } from "../metrics/meter";
-import { new_names } from "../pool/names";
+import { MEMORY_BYTES, memory_at, own_memory } from "../pool/prefix_memory";
 import { new_slots } from "../pool/slots";
 import { key_fetching } from "../edge/fetching";
 import { GUARDED_TEXT } from "../guard/text_sink";
@@ -23,6 +24,7 @@ import { warm_up_guards } from "../guard/warm_up";
 import { use_text_sink } from "../wire/text";
 import { warm_up } from "../wire/warm_up";
 import { access } from "./access";
+import { again, last } from "./attempts";
 import { balance } from "./balancer";
 import { filter_body } from "./body_filter";
 import { set_gateway } from "./gateway";
@@ -33,13 +35,14 @@ import { journal_end, mend, restore_limits } from "./limit_state";
 import { restore_settlements } from "./settled_place";
 import { health, metrics, models, ready, status } from "./pages";
 import { exit_worker, init_worker } from "./worker";
+import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Problem } from "../config/problem";
 
 const DEFAULT_CONFIGURATION = "/etc/sluice/sluice.yaml";
 
 /** What nginx.conf calls, by phase. */
 const PHASES = {
-  init_worker, exit_worker, access, balance, filter_header, filter_body, log, models, health, ready, metrics, status,
+  init_worker, exit_worker, access, again, last, balance, filter_header, filter_body, log, models, health, ready, metrics, status,
 };
 
 function describe(path: string, problems: Problem[]): string {
@@ -48,6 +51,16 @@ function describe(path: string, problems: Problem[]): string {
     lines.push(`  ${problem_text(path, problem)}`);
   }
   return lines.join("\n");
+}
+
+/** Where the workers will remember who met which conversation. It takes up no memory before it is used. */
+function open_prefixes(): PrefixMemory {
+  const words = share_memory(MEMORY_BYTES);
+  if (words === undefined) {
+    ngx.log(ngx.WARN, "sluice: no memory to share: each worker remembers conversations by itself");
+    return own_memory(MEMORY_BYTES);
+  }
+  return memory_at(words, MEMORY_BYTES);
 }
 
 /**
@@ -94,7 +107,10 @@ function start(this: void): typeof PHASES {
     generation: 0,
     memory: undefined,
     shared: undefined,
-    names: new_names(),
+    pools: undefined,
+    flights: undefined,
+    pool_names: undefined,
+    prefixes: open_prefixes(),
     resolve: resolve_name,
     slots,
     watch,
@@ -111,8 +127,9 @@ function start(this: void): typeof PHASES {
   } else if (limits !== undefined) {
     restore_limits({ dictionary: limits, process: 0, is_alive: () => false, mend, journal_end });
   }
-  // One request's path through a phase is longer than what LuaJIT records by default; it would be compiled in shreds.
-  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960");
+  // One request's path through a phase is longer than what LuaJIT records by default, and has more short loops in it; it would be
+  // compiled in shreds, or not at all.
+  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960", "loopunroll=60");
   warm_up();
   warm_up_guards();
   // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.

@@ -2,10 +2,10 @@
 
 import { append } from "../edge/append_file";
 import { monotonic } from "../edge/clock";
-import { upstream_status } from "../edge/upstream";
+import { passing_request_id } from "../edge/upstream";
 import { line_parts } from "../ledger/journal";
 import {
-  count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated, end_attempt,
+  count_first_token, count_hits, count_overhead, count_refusal, count_request, count_tokens, count_truncated,
   observe_held, request_meter,
 } from "../metrics/meter";
 import { summary } from "../guard/tally";
@@ -13,10 +13,11 @@ import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
 import { free_tokens, used_free } from "../limit/allowance";
 import { cost } from "../ledger/price";
+import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
 import { spent_by, write_and_settle } from "./limits";
-import { current_state, Mode, release_state } from "./state";
+import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
@@ -69,7 +70,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   charge.cached_input = 0;
   charge.output = 0;
   charge.from = undefined;
-  if (reading === undefined || state.attempts === 0 || (answer === undefined && ending !== "client_gone") || (status >= 400 && status !== 499)) {
+  if (reading === undefined || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
     return;
   }
   if (answer !== undefined && answer.usage.input >= 0 && (answer.usage.output >= 0 || state.api!.name === "embeddings")) {
@@ -148,6 +149,7 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
+  record.timeout = ending === "timed_out" ? state.timeout : undefined;
   record.guard = state.tally === undefined && state.prompt_verdict === undefined ? undefined : guard_summary(state);
   return line_parts(record);
 }
@@ -168,7 +170,8 @@ function write_journal(state: RequestState, line: JournalLine): void {
 
 /** log_by_lua */
 function log(this: void): void {
-  const state = current_state();
+  // nginx may have ended it on the way from one location to another.
+  const state = current_state() ?? kept_state(passing_request_id());
   if (state === undefined) {
     return;
   }
@@ -187,9 +190,6 @@ function log(this: void): void {
   if (state.refusal !== undefined) {
     count_refusal(meters, tenant, state.refusal.code);
   }
-  if (state.attempt_meter !== undefined) {
-    end_attempt(state.attempt_meter, upstream_status());
-  }
   if (state.truncated !== undefined) {
     count_truncated(meters, state.model!.pool.name, state.truncated);
   }
@@ -198,6 +198,7 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
+  end_last_attempt(state, ending);
   set_cost(state);
   if (charge.from !== undefined) {
     count_tokens(meter, charge.input, charge.cached_input, charge.output, charge.nano_usd);

@@ -11,11 +11,11 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
+import { pool_metrics, pool_object } from "./pool_pages";
 import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
 import type { Principal } from "../auth/principal";
-import type { Pool } from "../pool/pools";
-import type { Model } from "../route/table";
+import { is_known } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 
 const JSON_TYPE = "application/json";
@@ -50,8 +50,8 @@ function identify_caller(): LuaMultiReturn<[principal: Principal | undefined, re
   return $multi(principal, undefined);
 }
 
-function model_object(model: Model): string {
-  return `{"id":${encode_string(model.name)},"object":"model","created":0,"owned_by":"sluice"}`;
+function model_object(name: string): string {
+  return `{"id":${encode_string(name)},"object":"model","created":0,"owned_by":"sluice"}`;
 }
 
 /** GET /v1/models and /v1/models/{id}: the models that the caller may use (OpenAI API reference, models). */
@@ -69,16 +69,15 @@ function models(this: void): void {
   const { routes } = gateway().snapshot;
   const [name] = string.match(path(), "^/v1/models/(.+)$");
   if (name !== undefined) {
-    const model = routes.by_name.get(name);
-    if (model === undefined || !principal.tenant.allows_model(name)) {
+    if (!is_known(routes, name) || !principal.tenant.allows_model(name)) {
       return send_refusal(refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
     }
-    return send(200, JSON_TYPE, [model_object(model)]);
+    return send(200, JSON_TYPE, [model_object(name)]);
   }
   const objects: string[] = [];
-  for (const model of routes.in_order) {
-    if (principal.tenant.allows_model(model.name)) {
-      objects.push(model_object(model));
+  for (const each of routes.names) {
+    if (principal.tenant.allows_model(each)) {
+      objects.push(model_object(each));
     }
   }
   return send(200, JSON_TYPE, ['{"object":"list","data":[', objects.join(","), "]}"]);
@@ -109,25 +108,12 @@ function metrics(this: void): void {
   flush(aggregate);
   const pieces = expose(aggregate, rest);
   pieces.push(budget_metrics(rest));
+  pieces.push(pool_metrics());
   return send(200, CONTENT_TYPE, pieces);
 }
 
 function list(items: string[]): string {
   return `[${items.join(",")}]`;
-}
-
-function pool_object(pool: Pool): string {
-  const endpoints: string[] = [];
-  for (const endpoint of pool.endpoints) {
-    endpoints.push(`{"url":${encode_string(endpoint.name)}}`);
-  }
-  const keys: string[] = [];
-  for (const account of pool.accounts) {
-    if (account.id !== "") {
-      keys.push(encode_string(account.id));
-    }
-  }
-  return `{"name":${encode_string(pool.name)},"api":"${pool.api}","endpoints":${list(endpoints)},"keys":${list(keys)}}`;
 }
 
 /** GET /status: what this worker knows, for people and scripts. Keys are named by their ids. */

@@ -12,7 +12,7 @@ import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
 import { gateway } from "./gateway";
 import { follow_journal, journal_end } from "./settled_place";
-import { store_address, store_names, tend_names } from "./store_names";
+import { address_now, known_names, tend_names } from "./known_names";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
 import type { MemoryStore } from "../limit/memory_store";
@@ -21,12 +21,12 @@ import type { RedisStore } from "../limit/redis_store";
 import type { SettlementQueue } from "../limit/settlement_queue";
 import type { LimitStore } from "../limit/store";
 import type { SharedStore } from "../metrics/aggregate";
-import type { StoreNames } from "./store_names";
+import type { KnownNames } from "./known_names";
 
 /** How a worker stands with Redis. */
 interface Shared {
   client: RedisClient;
-  names: StoreNames;
+  names: KnownNames;
   timeout_ms: number;
   breaker: Breaker;
   queue: SettlementQueue;
@@ -94,7 +94,7 @@ function tend_store(shared: Shared): void {
 }
 
 /** What the configuration says of Redis, for the client. */
-function redis_options(names: StoreNames): RedisOptions {
+function redis_options(names: KnownNames): RedisOptions {
   const { configuration, store } = gateway().snapshot;
   const { database, host, password, port, tls, user } = store!.redis;
   const { master, sentinel_password } = configuration.store.redis!;
@@ -107,17 +107,17 @@ function redis_options(names: StoreNames): RedisOptions {
     sentinels: store!.sentinels,
     master: master ?? "",
     sentinel_password: sentinel_password ?? "",
-    address: (host) => store_address(names, host),
+    address: (host) => address_now(names, host),
   };
 }
 
 /** At the start: has the names looked up before the first request needs them. */
-function know_places(names: StoreNames, { place, sentinels }: RedisOptions): void {
+function know_places(names: KnownNames, { place, sentinels }: RedisOptions): void {
   if (place !== undefined) {
-    store_address(names, place.host);
+    address_now(names, place.host);
   }
   for (const { host } of sentinels) {
-    store_address(names, host);
+    address_now(names, host);
   }
   tend_names(names);
 }
@@ -143,7 +143,7 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   if (dictionary === undefined || library === undefined) {
     return undefined;
   }
-  const names = store_names(dictionary);
+  const names = known_names(dictionary, "Redis or a Sentinel");
   const options = redis_options(names);
   const { lease_seconds, nodes, on_loss, timeout_ms } = held.snapshot.configuration.store.redis!;
   const queue: SettlementQueue = { dictionary, process: ngx.worker.pid(), is_alive: is_worker_alive };

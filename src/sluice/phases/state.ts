@@ -2,11 +2,19 @@
  * What a request carries from phase to phase: the only thing in `ngx.ctx`. Each phase fills its part.
  */
 
+import * as ffi from "ffi";
+import { PARTS } from "../wire/conversation";
 import type { Principal } from "../auth/principal";
-import type { EndpointMeter } from "../metrics/meter";
+import { clear_used, new_used } from "../pool/accounts";
+import { Match } from "../pool/conversation";
+import type { UsedAccounts } from "../pool/accounts";
+import type { Conversation } from "../pool/conversation";
 import type { Account, Endpoint } from "../pool/pools";
+import type { Waiter } from "../pool/queue";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
+import type { Timeout } from "../ledger/journal";
+import type { EditedBody } from "./body_edits";
 import type { GuardedBody } from "../guard/body";
 import type { PromptVerdict } from "../guard/prompt";
 import type { GuardedStream } from "../guard/stream";
@@ -45,14 +53,41 @@ interface RequestState {
   principal: Principal | undefined;
   model: Model | undefined;
   reading: RequestReading | undefined;
+  /** Where the conversation lies in the body (see wire/conversation.ts), and who has met it, if its pool wants to know. */
+  places: Int32Buffer;
+  conversation: Conversation | undefined;
   /** Why the request was refused, or its answer replaced. */
   refusal: Refusal | undefined;
 
   endpoint: Endpoint | undefined;
   account: Account | undefined;
   address: string;
+  /** How many attempts there were, and whether the last of them has been sent on; when, in seconds on the clock that only goes forward. */
   attempts: number;
-  attempt_meter: EndpointMeter | undefined;
+  under_way: boolean;
+  attempt_began: number;
+  /** Whether the endpoint is taken, and whether it counts the request. */
+  taken: boolean;
+  /** How many of them were made with models before the present one; and the place of the next one in `fallbacks`. */
+  attempts_before: number;
+  fallbacks: Model[] | undefined;
+  next_fallback: number;
+  /** How the body was edited, if it may have to be edited for another model. */
+  edited: EditedBody | undefined;
+  /** When the request must have ended, in seconds on the clock that only goes forward. */
+  deadline: number;
+  /** Whether the endpoint counts it. */
+  counted: boolean;
+  /** The request's place among those that wait for one in the pool. */
+  waiter: Waiter<unknown> | undefined;
+  /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
+  ticket: number;
+  account_index: number;
+  account_ticket: number;
+  /** The places of the endpoints that were tried, so many of them; and the accounts. */
+  tried: number[];
+  tried_count: number;
+  used_accounts: UsedAccounts;
 
   /** What was reserved of the limits; undefined: none apply. */
   reservation: Reservation | undefined;
@@ -77,6 +112,8 @@ interface RequestState {
   last_bytes: number;
   /** Why the answer broke off, if it did. */
   broken: Cause | undefined;
+  /** Which time ran out, if one did. */
+  timeout: Timeout | undefined;
   /** For the metric of truncated answers. */
   truncated: string | undefined;
 }
@@ -92,12 +129,29 @@ function new_state(): RequestState {
     principal: undefined,
     model: undefined,
     reading: undefined,
+    places: ffi.new<Int32Buffer>("int32_t[?]", PARTS * 2),
+    conversation: undefined,
     refusal: undefined,
     endpoint: undefined,
     account: undefined,
     address: "",
     attempts: 0,
-    attempt_meter: undefined,
+    under_way: false,
+    attempt_began: 0,
+    taken: false,
+    attempts_before: 0,
+    fallbacks: undefined,
+    next_fallback: 0,
+    edited: undefined,
+    deadline: math.huge,
+    counted: false,
+    waiter: undefined,
+    ticket: 0,
+    account_index: 0,
+    account_ticket: 0,
+    tried: [],
+    tried_count: 0,
+    used_accounts: new_used(),
     reservation: undefined,
     output_allowance: math.huge,
     prompt_verdict: undefined,
@@ -111,6 +165,7 @@ function new_state(): RequestState {
     first_text: undefined,
     last_bytes: 0,
     broken: undefined,
+    timeout: undefined,
     truncated: undefined,
   };
 }
@@ -130,6 +185,17 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.overhead = 0;
   state.address = "";
   state.attempts = 0;
+  state.under_way = false;
+  state.taken = false;
+  state.attempts_before = 0;
+  state.next_fallback = 0;
+  state.deadline = math.huge;
+  state.tried_count = 0;
+  clear_used(state.used_accounts);
+  if (state.conversation !== undefined) {
+    state.conversation.match = Match.Unknown;
+    state.conversation.marks = 0;
+  }
   state.output_allowance = math.huge;
   state.mode = Mode.Pass;
   state.ended = false;
@@ -139,6 +205,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
 
 /** Gives a state back. Nothing of the request stays in it. */
 function release_state(state: RequestState): void {
+  kept.delete(state.id);
   state.snapshot = undefined as unknown as Snapshot;
   state.principal = undefined;
   state.model = undefined;
@@ -146,7 +213,6 @@ function release_state(state: RequestState): void {
   state.refusal = undefined;
   state.endpoint = undefined;
   state.account = undefined;
-  state.attempt_meter = undefined;
   state.reservation = undefined;
   state.prompt_verdict = undefined;
   state.answer = undefined;
@@ -156,10 +222,26 @@ function release_state(state: RequestState): void {
   state.replacement = undefined;
   state.first_text = undefined;
   state.broken = undefined;
+  state.timeout = undefined;
+  state.fallbacks = undefined;
+  state.edited = undefined;
   state.truncated = undefined;
   if (idle.length < MOST_IDLE) {
     idle.push(state);
   }
+}
+
+/** Requests that may be tried again, by their ids: nginx's context is lost on the way from one location to another. */
+const kept = new LuaTable<string, RequestState | undefined>();
+
+/** Keeps a request's state for further attempts, until it is released. */
+function keep_state(state: RequestState): void {
+  kept.set(state.id, state);
+}
+
+/** The state of a request that comes to another location; undefined if it was not kept. */
+function kept_state(id: string): RequestState | undefined {
+  return kept.get(id);
 }
 
 /** What `ngx.ctx` holds for a page that the gateway itself answers. */
@@ -171,5 +253,5 @@ function current_state(): RequestState | undefined {
   return (state.id as string | undefined) !== undefined ? state : undefined;
 }
 
-export { Mode, OWN_PAGE, current_state, release_state, take_state };
+export { Mode, OWN_PAGE, current_state, keep_state, kept_state, release_state, take_state };
 export type { Cause, RequestState };

@@ -2,18 +2,21 @@
 
 import { look } from "../config/watch";
 import { check_append_file, close_append_file, open_append_file, take_lost } from "../edge/append_file";
-import { monotonic } from "../edge/clock";
+import { monotonic, realtime } from "../edge/clock";
 import { key_fetching } from "../edge/fetching";
 import { stamp } from "../edge/file";
 import { is_worker_alive } from "../edge/process";
 import { begin_request_ids, rest } from "../edge/request";
+import { new_flights, sweep } from "../pool/flights";
 import { open_dictionary } from "../edge/shared_dictionary";
 import { memory_limits } from "../limit/memory_store";
 import { join_workers } from "../limit/workers";
 import { flush, join, leave } from "../metrics/aggregate";
 import { add, set } from "../metrics/registry";
 import { keep_slots } from "../pool/pools";
+import { begin_watch, keep_warm, tend_watch } from "./endpoint_watch";
 import { gateway } from "./gateway";
+import { known_names, tend_names, want_names } from "./known_names";
 import { journal_end, mend, save_limits } from "./limit_state";
 import { sweep_limits } from "./limits";
 import { load_snapshot, log_notices, log_problems } from "./load";
@@ -59,6 +62,7 @@ function reload_if_changed(): void {
   if (store_text(snapshot) !== store_text(held.snapshot)) {
     ngx.log(ngx.WARN, "sluice: the section store has changed, which is taken up by a restart only");
   }
+  keep_warm(held.snapshot.pools, snapshot.pools);
   held.snapshot = snapshot;
   log_notices(snapshot.notices);
   set(held.catalogue.config_last_reload_success.with([]), 1);
@@ -85,14 +89,36 @@ function tend_journal(): void {
 /** One tick at a time: a load that rests between slices may take longer than a tick. */
 const ticking = { busy: false, drained_at: 0 };
 
+/** Has the names of all endpoints looked up in time. */
+function tend_pool_names(): void {
+  const { pool_names, snapshot } = gateway();
+  if (pool_names === undefined) {
+    return;
+  }
+  const hosts = new LuaTable<string, boolean>();
+  for (const [, pool] of snapshot.pools) {
+    for (const { host } of pool.endpoints) {
+      hosts.set(host, true);
+    }
+  }
+  want_names(pool_names, hosts);
+  tend_names(pool_names);
+}
+
 /** What is done every second. */
 function tend(): void {
+  tend_pool_names();
   tend_journal();
   const { aggregate } = gateway();
   if (aggregate !== undefined) {
     flush(aggregate, rest);
   }
   sweep_limits(rest);
+  const { flights } = gateway();
+  if (flights !== undefined) {
+    sweep(flights);
+  }
+  tend_watch();
   const { memory, shared } = gateway();
   if (shared !== undefined) {
     tend_settlements();
@@ -154,6 +180,20 @@ function open_store(): void {
   join_workers(held.memory);
 }
 
+/** Opens what all workers know of the pools. */
+function open_pools(): void {
+  const held = gateway();
+  const [pools, missing] = open_dictionary("sluice_pools");
+  if (pools === undefined) {
+    ngx.log(ngx.ALERT, "sluice: no requests can be sent on: ", missing);
+    return;
+  }
+  held.pools = pools;
+  held.pool_names = known_names(pools, "an endpoint");
+  held.flights = new_flights(pools, ngx.worker.pid(), is_worker_alive);
+  math.randomseed(ngx.worker.pid() + math.floor(realtime() * 1000));
+}
+
 /** init_worker_by_lua */
 function init_worker(this: void): void {
   const held = gateway();
@@ -170,12 +210,9 @@ function init_worker(this: void): void {
     held.aggregate = join(held.catalogue.registry, store, ngx.worker.pid(), held.catalogue.metrics_dropped.with([]));
   }
   open_store();
+  open_pools();
+  begin_watch();
   set(held.catalogue.config_last_reload_success.with([]), 1);
-  for (const [, pool] of held.snapshot.pools) {
-    // Each worker begins its turns elsewhere, so that together they spread a few requests too.
-    pool.next_endpoint = ngx.worker.id() % pool.endpoints.length;
-    pool.next_account = ngx.worker.id() % pool.accounts.length;
-  }
   ngx.timer.at((ngx.worker.id() % 8) * 0.1, (premature: boolean) => {
     if (!premature) {
       ngx.timer.every(TICK, tick);

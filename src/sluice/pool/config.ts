@@ -1,9 +1,12 @@
+import { HEALTH_SCHEMA, SCRAPE_SCHEMA, WARMUP_SCHEMA } from "./watch_config";
 import type { Schema } from "../config/schema";
+import { MOST_ATTEMPTS } from "./retry";
+import type { HealthConfiguration, ScrapeConfiguration, WarmupConfiguration } from "./watch_config";
 
 /** The `pools` section of the configuration. */
 
 /** The API that a pool's endpoints speak. */
-type PoolApi = "openai" | "anthropic";
+type PoolApi = "openai" | "azure" | "anthropic";
 
 interface EndpointConfiguration {
   /** As it is written in the file. */
@@ -16,12 +19,41 @@ interface EndpointConfiguration {
   host: string;
   port: number;
   path: string;
+  weight: number;
+  /** Requests under way at a time; undefined: any number. */
+  max_concurrent?: number;
 }
 
 /** An account with the upstream. */
 interface AccountKeyConfiguration {
   id: string;
   secret: string;
+  weight: number;
+}
+
+/** Which endpoint takes a request. */
+type Balance = "round_robin" | "least_load" | "prefix";
+
+interface RetryConfiguration {
+  /** How often an endpoint may be asked in all. */
+  attempts: number;
+  /** After which failures another attempt is made: `connect`, `timeout`, or an upstream's status. */
+  on: (string | number)[];
+  /** The longest pause before the second attempt, in milliseconds; doubled for each further one. */
+  backoff: number;
+}
+
+/** `window` and `open` in milliseconds. */
+interface BreakerConfiguration {
+  failures: number;
+  window: number;
+  open: number;
+}
+
+/** `timeout` in milliseconds. */
+interface QueueConfiguration {
+  max_waiting: number;
+  timeout: number;
 }
 
 /** In milliseconds. */
@@ -29,6 +61,7 @@ interface TimeoutConfiguration {
   connect: number;
   send: number;
   read: number;
+  total: number;
 }
 
 interface PoolConfiguration {
@@ -36,7 +69,20 @@ interface PoolConfiguration {
   api: PoolApi;
   endpoints: EndpointConfiguration[];
   keys: AccountKeyConfiguration[];
+  /** Azure's dated form of the paths; undefined: the v1 form. */
+  api_version?: string;
+  /** More headers for the endpoints, by name. */
+  headers: Record<string, string>;
   timeouts: TimeoutConfiguration;
+  balance: Balance;
+  /** The header in which clients name a session; undefined: none. */
+  session_header?: string;
+  retries: RetryConfiguration;
+  breaker: BreakerConfiguration;
+  queue: QueueConfiguration;
+  health?: HealthConfiguration;
+  warmup?: WarmupConfiguration;
+  scrape?: ScrapeConfiguration;
 }
 
 const POOLS_SCHEMA: Schema = {
@@ -56,8 +102,21 @@ const POOLS_SCHEMA: Schema = {
       api: {
         description: "The API that the endpoints speak: it decides the paths and the header that carries the account key.",
         type: "string",
-        enum: ["openai", "anthropic"],
+        enum: ["openai", "azure", "anthropic"],
         default: "openai",
+      },
+      api_version: {
+        description: "For azure: the dated version of the API, in whose paths upstream_model is the deployment. Without it, the paths of the v1 API.",
+        type: "string",
+        format: "identifier",
+        examples: ["2024-10-21"],
+      },
+      headers: {
+        description: "More headers for the endpoints, by their names. Not those that Sluice sets itself.",
+        type: "object",
+        default: {},
+        additionalProperties: { description: "The header's value.", type: "string", format: "header_value", writeOnly: true },
+        examples: [{ "OpenAI-Organization": "org-1234" }],
       },
       endpoints: {
         description: "The model servers. All of one pool use the same scheme.",
@@ -72,6 +131,19 @@ const POOLS_SCHEMA: Schema = {
               type: "string",
               format: "url",
               examples: ["http://10.0.0.11:8000", "https://api.example.com/openai"],
+            },
+            weight: {
+              description: "How much it can do, beside the pool's other endpoints.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000,
+              default: 1,
+            },
+            max_concurrent: {
+              description: "The most requests that it has under way at a time, from all workers of this gateway. Without it, any number.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000000,
             },
           },
         },
@@ -95,6 +167,13 @@ const POOLS_SCHEMA: Schema = {
               format: "credential",
               writeOnly: true,
               examples: ["${UPSTREAM_KEY}"],
+            },
+            weight: {
+              description: "How many requests it gets, beside the pool's other accounts.",
+              type: "integer",
+              minimum: 1,
+              maximum: 1000,
+              default: 1,
             },
           },
         },
@@ -128,11 +207,93 @@ const POOLS_SCHEMA: Schema = {
             maximum: 86400000,
             default: "60s",
           },
+          total: {
+            description: "From a request's arrival to the end of its answer, over all attempts and all that it waits. A stream that takes longer is ended with an error.",
+            type: "string",
+            format: "duration",
+            minimum: 1,
+            maximum: 86400000,
+            default: "600s",
+          },
         },
       },
+      balance: {
+        description: "Which endpoint takes a request: each in its turn, by weight; of two the one that has less to do; or the one that has met the conversation before, unless it is much busier than others.",
+        type: "string",
+        enum: ["round_robin", "least_load", "prefix"],
+        default: "least_load",
+      },
+      session_header: {
+        description: "A header in which clients name a session: its requests go to one endpoint as long as that can take any.",
+        type: "string",
+        format: "header_name",
+        examples: ["X-Session-Id"],
+      },
+      retries: {
+        description: "Other attempts when one has failed and nothing of an answer has reached the client.",
+        type: "object",
+        default: {},
+        properties: {
+          attempts: {
+            description: "How often an endpoint is asked for a request, in all. 1: never again.",
+            type: "integer",
+            minimum: 1,
+            maximum: MOST_ATTEMPTS,
+            default: 3,
+          },
+          on: {
+            description: "After which failures: `connect` (no connection, or it broke off before the answer), `timeout` (no answer in time), or these statuses of an endpoint.",
+            type: "array",
+            items: { description: "A failure.", type: ["string", "integer"], enum: ["connect", "timeout", 429, 500, 502, 503, 504, 529] },
+            default: ["connect", "timeout", 429, 500, 502, 503, 504, 529],
+          },
+          backoff: {
+            description: "The longest pause before the second attempt; twice as long before each further one. The pauses are random.",
+            type: "string",
+            format: "duration",
+            minimum: 0,
+            maximum: 5000,
+            default: "200ms",
+          },
+        },
+      },
+      breaker: {
+        description: "Keeps requests away from an endpoint that fails.",
+        type: "object",
+        default: {},
+        properties: {
+          failures: {
+            description: "After so many failures within `window` it gets no requests for `open`; then one, and all if that succeeds. 0: never.",
+            type: "integer",
+            minimum: 0,
+            maximum: 1000,
+            default: 5,
+          },
+          window: { description: "How long a failure counts.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "10s" },
+          open: { description: "How long it gets no requests.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "15s" },
+        },
+      },
+      queue: {
+        description: "Where requests wait while all endpoints have as many as `max_concurrent` says.",
+        type: "object",
+        default: {},
+        properties: {
+          max_waiting: {
+            description: "So many wait at a time, from all workers of this gateway; further ones are refused. 0: none waits.",
+            type: "integer",
+            minimum: 0,
+            maximum: 1000000,
+            default: 100,
+          },
+          timeout: { description: "How long one waits.", type: "string", format: "duration", minimum: 1, maximum: 3600000, default: "10s" },
+        },
+      },
+      health: HEALTH_SCHEMA,
+      warmup: WARMUP_SCHEMA,
+      scrape: SCRAPE_SCHEMA,
     },
   },
 };
 
 export { POOLS_SCHEMA };
-export type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };
+export type { AccountKeyConfiguration, Balance, BreakerConfiguration, EndpointConfiguration, QueueConfiguration, RetryConfiguration, PoolApi, PoolConfiguration, TimeoutConfiguration };

@@ -1,13 +1,11 @@
 /**
  * Names to addresses, remembered for as long as their records allow.
  *
- * An address is used as it is. A name is looked up when it is first needed and again when its records have
- * expired; while that fails, the last good addresses go on serving. A name's addresses take turns. One lookup
- * for a name is under way at a time in a worker: others who need it meanwhile use the old addresses, or, if
- * there are none yet, look it up too.
+ * An address is used as it is. A timer looks names up (`due_names`, `look_up_name`), when they are new and a little before their records
+ * expire. Whoever needs an address takes what is known (`known_address`), be it old: while looking a name up fails, the last good
+ * addresses go on serving. Only who finds none at all may have to wait for a lookup of its own.
  *
- * Who must not wait asks for what is known (`known_address`), and has a timer look up what is due (`due_names`, `look_up_name`) a
- * little before the records expire.
+ * A name's addresses take turns. One at which nobody could be reached is left out for a while, as long as there are others.
  */
 
 /** Gives a name's addresses and for how many seconds they hold, or why there are none. */
@@ -16,6 +14,9 @@ type Resolve = (
   name: string,
 ) => LuaMultiReturn<[addresses: string[] | undefined, seconds: number, reason: string | undefined]>;
 
+/** Tells the time, in seconds on a clock that only goes forward. */
+type Clock = (this: void) => number;
+
 /** Gives the addresses that are known of a name already, without waiting. */
 type Recall = (this: void, name: string) => string[] | undefined;
 
@@ -23,6 +24,8 @@ interface Entry {
   addresses: string[];
   expires: number;
   turn: number;
+  /** Until when addresses are left out; undefined: none is. */
+  rests: LuaTable<string, number> | undefined;
   /** When the lookup under way began, or NOT_LOOKING. */
   looking_since: number;
   /** Why the last lookup failed. */
@@ -39,6 +42,8 @@ const RETRY_SECONDS = 1;
 /** A lookup that has not come back for so long never will: whoever made it has left. */
 const LOOKING_SECONDS = 10;
 const NOT_LOOKING = -1;
+/** An address at which nobody could be reached is left out for so long. */
+const REST_SECONDS = 10;
 /** A timer looks a name up so long before its records expire. */
 const AHEAD_SECONDS = 2;
 
@@ -55,16 +60,18 @@ function is_address(host: string): boolean {
 function new_entry(host: string): Entry {
   const fixed = is_address(host);
   const written = fixed && string.find(host, ":", 1, true)[0] !== undefined ? `[${host}]` : host;
-  return { addresses: fixed ? [written] : [], expires: fixed ? math.huge : 0, turn: 0, looking_since: NOT_LOOKING, reason: undefined };
+  return { addresses: fixed ? [written] : [], expires: fixed ? math.huge : 0, turn: 0, rests: undefined, looking_since: NOT_LOOKING, reason: undefined };
 }
 
 function is_looking(entry: Entry, now: number): boolean {
   return entry.looking_since !== NOT_LOOKING && now - entry.looking_since <= LOOKING_SECONDS;
 }
 
-function look_up(entry: Entry, host: string, now: number, resolve: Resolve): string | undefined {
-  entry.looking_since = now;
+/** Looks a name up. `clock` tells the time in seconds: looking up takes some. Returns why it could not. */
+function look_up(entry: Entry, host: string, clock: Clock, resolve: Resolve): string | undefined {
+  entry.looking_since = clock();
   const [addresses, seconds, reason] = resolve(host);
+  const now = clock();
   entry.looking_since = NOT_LOOKING;
   if (addresses === undefined || addresses.length === 0) {
     entry.expires = now + RETRY_SECONDS;
@@ -79,42 +86,43 @@ function look_up(entry: Entry, host: string, now: number, resolve: Resolve): str
 }
 
 /** The address whose turn it is. There must be one. */
-function next_address(entry: Entry): string {
+function take_turn(entry: Entry): string {
   const { addresses, turn } = entry;
   entry.turn = turn + 1 < addresses.length ? turn + 1 : 0;
-  return addresses[turn]!;
+  return addresses[turn < addresses.length ? turn : 0]!;
+}
+
+/** Whether an address is left out. */
+function is_resting(entry: Entry, address: string, now: number): boolean {
+  const until = entry.rests !== undefined ? (entry.rests.get(address) as number | undefined) : undefined;
+  return until !== undefined && now < until;
+}
+
+/** The address whose turn it is among those that are not left out; among all, if all are. */
+function next_address(entry: Entry, now: number): string {
+  if (entry.rests === undefined) {
+    return take_turn(entry);
+  }
+  for (const _ of $range(1, entry.addresses.length)) {
+    const address = take_turn(entry);
+    if (!is_resting(entry, address, now)) {
+      return address;
+    }
+  }
+  return take_turn(entry);
 }
 
 /**
- * The address to connect to for a host; or `undefined` and why. `now` is in seconds. May wait while `resolve`
- * does. IPv6 addresses come in brackets, as nginx wants them.
+ * The address to connect to for a host, from what is known, or `undefined` and why; never waits. `now` is in seconds on the clock of the
+ * lookups. A name that has not been asked for before is recalled, if somebody knew it, and is due from now on. IPv6 addresses come in
+ * brackets, as nginx wants them.
  */
-function address_of(
+function known_address(
   names: Names,
   host: string,
+  recall: Recall,
   now: number,
-  resolve: Resolve,
 ): LuaMultiReturn<[address: string | undefined, reason: string | undefined]> {
-  let entry = names.get(host);
-  if (entry === undefined) {
-    entry = new_entry(host);
-    names.set(host, entry);
-  }
-  let reason: string | undefined;
-  if (now >= entry.expires && (!is_looking(entry, now) || entry.addresses.length === 0)) {
-    reason = look_up(entry, host, now, resolve);
-  }
-  if (entry.addresses.length === 0) {
-    return $multi(undefined, reason ?? "no address");
-  }
-  return $multi(next_address(entry), undefined);
-}
-
-/**
- * The address to connect to for a host, from what is known, or `undefined` and why; never waits. A name that has not been asked for
- * before is recalled, if somebody knew it, and is due from now on.
- */
-function known_address(names: Names, host: string, recall: Recall): LuaMultiReturn<[address: string | undefined, reason: string | undefined]> {
   let entry = names.get(host);
   if (entry === undefined) {
     entry = new_entry(host);
@@ -126,7 +134,38 @@ function known_address(names: Names, host: string, recall: Recall): LuaMultiRetu
   if (entry.addresses.length === 0) {
     return $multi(undefined, `no address is known of ${host}: ${entry.reason ?? "it has not been looked up yet"}`);
   }
-  return $multi(next_address(entry), undefined);
+  return $multi(next_address(entry, now), undefined);
+}
+
+/** Whether somebody who needs an address of a name should look it up: none is known, and the last lookup did not fail just now. */
+function needs_lookup(names: Names, host: string, now: number): boolean {
+  const entry = names.get(host);
+  return entry === undefined || (entry.addresses.length === 0 && now >= entry.expires);
+}
+
+/** Nobody could be reached at an address of a name: it is left out for a while. Returns whether the name has others that are not. */
+function rest_address(names: Names, host: string, address: string, now: number): boolean {
+  const entry = names.get(host);
+  if (entry === undefined || entry.addresses.length < 2) {
+    return false;
+  }
+  entry.rests = entry.rests ?? new LuaTable();
+  entry.rests.set(address, now + REST_SECONDS);
+  for (const other of entry.addresses) {
+    if (!is_resting(entry, other, now)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Forgets all names but those that are wanted. */
+function keep_names(names: Names, wanted: LuaTable<string, boolean>): void {
+  for (const [host] of names) {
+    if (!wanted.has(host)) {
+      names.delete(host);
+    }
+  }
 }
 
 /** The names that should be looked up now: those whose records expire soon, or that are not known. */
@@ -140,21 +179,25 @@ function due_names(names: Names, now: number): string[] {
   return due;
 }
 
-/** Looks a name up that is due. Waits while `resolve` does. Returns its new addresses; or why there are none, and whether that is new. */
+/**
+ * Looks a name up that is due. Waits while `resolve` does; `clock` tells the time in seconds. Returns its new addresses; or why there are
+ * none, and whether that is new.
+ */
 function look_up_name(
   names: Names,
   host: string,
-  now: number,
+  clock: Clock,
   resolve: Resolve,
 ): LuaMultiReturn<[addresses: string[] | undefined, reason: string | undefined, fails_anew: boolean]> {
-  const entry = names.get(host)!;
+  const entry = names.get(host) ?? new_entry(host);
+  names.set(host, entry);
   const failed_before = entry.reason !== undefined;
-  const reason = look_up(entry, host, now, resolve);
+  const reason = look_up(entry, host, clock, resolve);
   if (reason !== undefined) {
     return $multi(undefined, reason, !failed_before);
   }
   return $multi(entry.addresses, undefined, false);
 }
 
-export { address_of, due_names, is_address, known_address, look_up_name, new_names };
-export type { Names, Recall, Resolve };
+export { due_names, is_address, keep_names, known_address, look_up_name, needs_lookup, new_names, rest_address };
+export type { Clock, Names, Recall, Resolve };

@@ -3,10 +3,21 @@
  * choosing one is all there is to do per request.
  */
 
+import { header_lines } from "./headers";
+import { upstream_path } from "./paths";
 import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
 import type { ApiName } from "../wire/api";
-import type { AccountKeyConfiguration, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
+import { hash } from "../wire/shape";
+import { compile_retry } from "./retry";
+import { build_schedule, integers } from "./schedule";
+import { compile_watching } from "./watching";
+import type { BreakerConfiguration } from "./breaker";
+import type { AccountKeyConfiguration, Balance, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
+import type { LivePool } from "./live";
+import type { Retry } from "./retry";
+import type { Schedule } from "./schedule";
 import type { Slots } from "./slots";
+import type { Watching } from "./watching";
 
 interface Endpoint {
   scheme: "http" | "https";
@@ -16,7 +27,16 @@ interface Endpoint {
   port: number;
   /** The `Host` header. */
   host_header: string;
+  /** Its place in the pool, from 0. */
+  index: number;
+  /** What workers know it by, over reloads: the pool and the URL. */
+  key: string;
+  /** The path below which all of its pages lie: "", or beginning with a slash. */
+  base_path: string;
   /** What `proxy_pass` is given, by public API. */
+  /** What `proxy_pass` is given, without a path below the endpoint's base. */
+  base: string;
+  /** What `proxy_pass` is given, by public API: those that the endpoint has, unless that depends on the model. */
   upstream: LuaTable<ApiName, string>;
 }
 
@@ -25,20 +45,47 @@ interface Account {
   id: string;
   authorization: string;
   x_api_key: string;
+  api_key: string;
+  weight: number;
 }
 
 interface Pool {
   name: string;
   api: PoolApi;
+  /** Of Azure's dated form; undefined: none. */
+  api_version: string | undefined;
+  /** The value of `User-Agent` with which more headers are sent; empty: there are none. */
+  headers: string;
   endpoints: Endpoint[];
   accounts: Account[];
   /** In seconds. */
   connect_timeout: number;
   send_timeout: number;
   read_timeout: number;
-  /** Where the round robins over endpoints and accounts stand. */
-  next_endpoint: number;
-  next_account: number;
+  /** From a request's arrival on, over all of its attempts. */
+  total_timeout: number;
+  balance: Balance;
+  /** The header that names a session, in lower case with `_` for `-`; undefined: none does. */
+  session_header: string | undefined;
+  /** What tells it from other pools, by its name. */
+  seed: number;
+  /** By endpoint: what it is called in memory that all workers share, over configurations, by its key; and the other way round. */
+  ids: Int32Buffer;
+  index_of: LuaTable<number, number>;
+  /** By endpoint: its weight, and how many requests it may have under way; 0: any number. */
+  weights: Int32Buffer;
+  most: Int32Buffer;
+  schedule: Schedule;
+  retry: Retry;
+  /** In seconds. */
+  breaker: BreakerConfiguration;
+  /** Whether any endpoint has a limit; and how many requests wait for it at most, for how many seconds. */
+  is_limited: boolean;
+  queue: { max_waiting: number; timeout: number };
+  /** How its endpoints are asked for more than requests; undefined: they aren't. */
+  watching: Watching | undefined;
+  /** What a worker knows of its endpoints and accounts; made when it first needs it. */
+  live: LivePool | undefined;
 }
 
 interface Problem {
@@ -52,7 +99,7 @@ interface UpstreamPath {
   upstream_path: string;
 }
 
-const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "" };
+const NO_ACCOUNT: Account = { id: "", authorization: "", x_api_key: "", api_key: "", weight: 1 };
 
 function host_header(endpoint: EndpointConfiguration): string {
   const [colon] = string.find(endpoint.host, ":", 1, true);
@@ -62,32 +109,73 @@ function host_header(endpoint: EndpointConfiguration): string {
 }
 
 function build_account(api: PoolApi, key: AccountKeyConfiguration): Account {
-  return api === "anthropic"
-    ? { id: key.id, authorization: "", x_api_key: key.secret }
-    : { id: key.id, authorization: `Bearer ${key.secret}`, x_api_key: "" };
+  const { id, secret, weight } = key;
+  return {
+    id,
+    authorization: api === "openai" ? `Bearer ${secret}` : "",
+    x_api_key: api === "anthropic" ? secret : "",
+    api_key: api === "azure" ? secret : "",
+    weight,
+  };
 }
 
 function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slots: Slots, now: number): LuaMultiReturn<[pool: Pool, reason: string | undefined]> {
+  const count = configuration.endpoints.length;
+  const weights = integers(count);
+  const most = integers(count);
+  let is_limited = false;
+  for (const index of $range(0, count - 1)) {
+    weights[index] = configuration.endpoints[index]!.weight;
+    most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
+    is_limited = is_limited || most[index] !== 0;
+  }
+  const { breaker, queue, session_header } = configuration;
+  const [seed] = hash(configuration.name);
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
+    api_version: configuration.api_version,
+    headers: header_lines(configuration.headers ?? {}),
     endpoints: [],
     accounts: [],
     connect_timeout: configuration.timeouts.connect / 1000,
     send_timeout: configuration.timeouts.send / 1000,
     read_timeout: configuration.timeouts.read / 1000,
-    next_endpoint: 0,
-    next_account: 0,
+    total_timeout: configuration.timeouts.total / 1000,
+    balance: configuration.balance,
+    session_header: session_header === undefined ? undefined : string.gsub(string.lower(session_header), "-", "_")[0],
+    seed,
+    ids: integers(count),
+    index_of: new LuaTable(),
+    weights,
+    most,
+    schedule: build_schedule(weights, count),
+    retry: compile_retry(configuration.retries),
+    // One that is alone has nobody to take its place.
+    breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000 },
+    is_limited,
+    queue: { max_waiting: queue.max_waiting, timeout: queue.timeout / 1000 },
+    watching: undefined,
+    live: undefined,
   };
   let reason: string | undefined;
   for (const endpoint of configuration.endpoints) {
+    const index = pool.endpoints.length;
+    const key = `${configuration.name} ${endpoint.url}`;
+    const [id] = hash(key);
+    pool.ids[index] = id;
+    pool.index_of.set(id, index);
     const slot = assign_slot(slots, endpoint.scheme, endpoint.host, now);
     if (slot === undefined) {
       reason = `expected at most ${TLS_SLOTS} different host names of https endpoints in all pools; ${endpoint.host} is one more`;
     }
     const upstream = new LuaTable<ApiName, string>();
+    const base = `${endpoint.scheme}://${slot}${endpoint.path}`;
     for (const api of apis) {
-      upstream.set(api.name, `${endpoint.scheme}://${slot}${endpoint.path}${api.upstream_path}`);
+      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path);
+      if (path !== undefined) {
+        upstream.set(api.name, base + path);
+      }
     }
     pool.endpoints.push({
       scheme: endpoint.scheme,
@@ -95,6 +183,10 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
       host: endpoint.host,
       port: endpoint.port,
       host_header: host_header(endpoint),
+      index,
+      key,
+      base_path: endpoint.path,
+      base,
       upstream,
     });
   }
@@ -104,6 +196,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   if (pool.accounts.length === 0) {
     pool.accounts.push(NO_ACCOUNT);
   }
+  pool.watching = compile_watching(configuration, pool.accounts[0]!);
   return $multi(pool, reason);
 }
 
@@ -146,12 +239,5 @@ function keep_slots(pools: LuaTable<string, Pool>, slots: Slots, now: number): v
   }
 }
 
-/** The account whose turn it is. */
-function next_account(pool: Pool): Account {
-  const turn = pool.next_account;
-  pool.next_account = turn + 1 < pool.accounts.length ? turn + 1 : 0;
-  return pool.accounts[turn]!;
-}
-
-export { build, keep_slots, next_account };
+export { build, keep_slots };
 export type { Account, Endpoint, Pool, Problem };

@@ -1,15 +1,20 @@
 import type { Schema } from "../config/schema";
 import type { PriceConfiguration } from "../ledger/price";
+import { CHOOSE_SCHEMA } from "./choose_config";
+import type { ChoiceConfiguration } from "./choose_config";
 
 /** The `models` section of the configuration. */
 
 interface ModelConfiguration {
   /** What clients ask for. */
   name: string;
-  /** The name of the pool that serves it. */
-  pool: string;
+  /** The name of the pool that serves it; undefined: `choose` says which model is used. One of the two is there. */
+  pool?: string;
+  choose?: ChoiceConfiguration[];
   /** What the pool's endpoints call it; `name` unless told otherwise. */
   upstream_model: string;
+  /** The names of the models that are tried when its pool can't serve a request. */
+  fallback?: string[];
   max_output_tokens?: number;
   price?: PriceConfiguration;
 }
@@ -22,7 +27,8 @@ function models_schema(price: Schema): Schema {
     minItems: 1,
     items: {
       type: "object",
-      required: ["name", "pool"],
+      required: ["name"],
+      oneOf: [{ required: ["pool"] }, { required: ["choose"] }],
       properties: {
         name: {
           description: "What clients write in `model`.",
@@ -41,6 +47,14 @@ function models_schema(price: Schema): Schema {
           type: "string",
           format: "model_name",
           examples: ["Qwen/Qwen2.5-72B-Instruct"],
+        },
+        choose: CHOOSE_SCHEMA,
+        fallback: {
+          description: "Other models that are tried, in this order, when the pool can't serve a request and nothing of an answer has reached the client. Their own fallbacks are not.",
+          type: "array",
+          maxItems: 7,
+          items: { type: "string", format: "model_name" },
+          examples: [["chat-cloud"]],
         },
         max_output_tokens: {
           description: "The most tokens of output for each answer: reserved when the client names no number; a larger one is cut down to it.",

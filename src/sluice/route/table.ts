@@ -1,9 +1,12 @@
 /** Which pool serves a model, and under which name. */
 
 import { refuse } from "../wire/refusal";
+import { compile_choices } from "./choose";
+import type { ApiName } from "../wire/api";
 import type { Refusal } from "../wire/refusal";
-import type { Pool } from "../pool/pools";
+import type { Endpoint, Pool } from "../pool/pools";
 import type { Price, PriceConfiguration } from "../ledger/price";
+import type { Choice, MakeMatcher } from "./choose";
 import type { ModelConfiguration } from "./config";
 
 interface Model {
@@ -11,6 +14,10 @@ interface Model {
   /** What the pool's endpoints call it. */
   upstream_model: string;
   pool: Pool;
+  /** By endpoint and public API: what `proxy_pass` is given, where that depends on the model; undefined: it does not. */
+  upstreams: LuaTable<ApiName, string>[] | undefined;
+  /** Those that are tried when the pool can't serve a request, in order; undefined: none. */
+  fallbacks: Model[] | undefined;
   /** The most tokens of output that an answer may have. */
   max_output_tokens: number | undefined;
   /** What its tokens cost; undefined: nothing. */
@@ -19,42 +26,89 @@ interface Model {
 
 interface RouteTable {
   by_name: LuaTable<string, Model>;
-  /** In the order of the configuration, for the model list. */
+  /** Those with a pool, in the order of the configuration. */
   in_order: Model[];
+  /** The rules of models that have no pool, by their names. */
+  choices: LuaTable<string, Choice[] | undefined>;
+  /** The names of all, in the order of the configuration, for the model list. */
+  names: string[];
 }
 
-/** Builds the table. The configuration was checked: every model's pool exists. */
-function build(
-  models: ModelConfiguration[],
-  pools: LuaTable<string, Pool>,
-  make_price: (this: void, configured: PriceConfiguration | undefined) => Price | undefined,
-): RouteTable {
-  const table: RouteTable = { by_name: new LuaTable(), in_order: [] };
+/** What the table is made with besides the configuration. @noSelf */
+interface RouteTools {
+  make_price(configured: PriceConfiguration | undefined): Price | undefined;
+  upstreams_of(pool: Pool, upstream_model: string): LuaTable<ApiName, string>[] | undefined;
+  make_matcher: MakeMatcher;
+}
+
+/** The models of these names. */
+function find_all(table: RouteTable, names: readonly string[]): Model[] {
+  const models: Model[] = [];
+  for (const name of names) {
+    models.push(table.by_name.get(name));
+  }
+  return models;
+}
+
+/** Builds the table. The configuration was checked: every model's pool exists, and so do the models that others name. */
+function build(models: ModelConfiguration[], pools: LuaTable<string, Pool>, tools: RouteTools): RouteTable {
+  const table: RouteTable = { by_name: new LuaTable(), in_order: [], choices: new LuaTable(), names: [] };
   for (const configured of models) {
-    const pool = pools.get(configured.pool);
+    const pool = configured.pool !== undefined ? pools.get(configured.pool) : undefined;
+    table.names.push(configured.name);
     if (pool !== undefined) {
       const model: Model = {
         name: configured.name,
         upstream_model: configured.upstream_model,
         pool,
+        upstreams: tools.upstreams_of(pool, configured.upstream_model),
+        fallbacks: undefined,
         max_output_tokens: configured.max_output_tokens,
-        price: make_price(configured.price),
+        price: tools.make_price(configured.price),
       };
       table.by_name.set(model.name, model);
       table.in_order.push(model);
     }
   }
+  for (const { choose, fallback, name } of models) {
+    if (choose !== undefined) {
+      table.choices.set(name, compile_choices(choose, table.by_name, tools.make_matcher));
+    } else if (fallback !== undefined && fallback.length > 0) {
+      table.by_name.get(name).fallbacks = find_all(table, fallback);
+    }
+  }
   return table;
 }
 
-/** The model of that name, or the refusal `model_not_found` (404). */
+/** The refusal `model_not_found` (404). */
+function refuse_unknown(): Refusal {
+  return refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model");
+}
+
+/** The model of that name, or the refusal `model_not_found` (404): also for one that is a rule. */
 function find_model(table: RouteTable, name: string): LuaMultiReturn<[model: Model | undefined, refusal: Refusal | undefined]> {
   const model = table.by_name.get(name);
   if (model === undefined) {
-    return $multi(undefined, refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
+    return $multi(undefined, refuse_unknown());
   }
   return $multi(model, undefined);
 }
 
-export { build, find_model };
-export type { Model, RouteTable };
+/** Whether clients may ask for a model of that name. */
+function is_known(table: RouteTable, name: string): boolean {
+  return table.by_name.has(name) || table.choices.has(name);
+}
+
+/** What `proxy_pass` is given to reach a model at an endpoint; undefined: the endpoint does not have that API. */
+function upstream_of(model: Model, endpoint: Endpoint, api: ApiName): string | undefined {
+  const { upstreams } = model;
+  return (upstreams !== undefined ? upstreams[endpoint.index]! : endpoint.upstream).get(api);
+}
+
+/** Whether a model's pool has an API. */
+function serves(model: Model, api: ApiName): boolean {
+  return upstream_of(model, model.pool.endpoints[0]!, api) !== undefined;
+}
+
+export { build, find_model, is_known, serves, upstream_of };
+export type { Model, RouteTable, RouteTools };

@@ -276,7 +276,11 @@ function is_disguised(walk: Walk<any>, state: WalkState, node: number, bytes: By
   }
   fold_key(state, bytes, from, to);
   const place = find_member(shape, node, state.folded, state.folded_length);
-  return place >= 0 && shape.slots[rshift(shape.members[place + 3]!, 6)] !== 0;
+  if (place < 0) {
+    return false;
+  }
+  const child = rshift(shape.members[place + 3]!, 6);
+  return shape.slots[child] !== 0 && band(shape.flags[child]!, Flag.AnyCase) === 0;
 }
 
 /**

@@ -44,7 +44,12 @@ interface RequestReader {
   n: number;
   best_of: number;
   prompt: number;
+  functions: number;
   body: number;
+  /** Where the conversation lies: see `conversation.ts`. */
+  tools: number;
+  system: number;
+  messages: number;
 }
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
@@ -54,6 +59,8 @@ interface RequestReading {
   model_start: number;
   model_end: number;
   stream: boolean;
+  /** Whether tools are offered to the model. */
+  tools: boolean;
   /** Whether the client itself asked for the usage chunk of a stream. */
   client_wants_usage: boolean;
   /** Where `include_usage: true` has to be written, and in which words; `undefined`: nowhere. */
@@ -103,7 +110,11 @@ function new_reader(api: ApiName): RequestReader {
     n: slot("n"),
     best_of: slot("best_of"),
     prompt: slot("prompt"),
+    functions: slot("functions"),
     body: slot("body"),
+    tools: slot("tools"),
+    system: slot("system"),
+    messages: api === "completions" ? slot("prompt") : slot("messages"),
   };
 }
 
@@ -190,6 +201,13 @@ function plan_usage(reader: RequestReader, reading: RequestReading): void {
   }
 }
 
+/** Whether a slot holds anything but null, or an array or object of nothing. */
+function holds_any(reader: RequestReader, slot: number): boolean {
+  const { kinds, numbers } = reader.walk.state;
+  const kind = slot === 0 ? Kind.Absent : kinds[slot]!;
+  return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
+}
+
 /**
  * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. Refusals: invalid_json, duplicate_key, missing_model, invalid_type (400).
  */
@@ -235,6 +253,7 @@ function conclude<Source>(
     model_start: start,
     model_end: end,
     stream: stream_kind === Kind.True,
+    tools: holds_any(reader, reader.tools) || holds_any(reader, reader.functions),
     client_wants_usage: false,
     usage_start: undefined,
     usage_end: 0,

@@ -88,6 +88,12 @@ PART.members = {
 
 CONTENT.members = PART.members;
 
+/** Where the instructions stand that come before a conversation; a place of its own, of which the range is wanted. */
+const SYSTEM: Place = { slot: "system", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+const INSTRUCTIONS: Place = { slot: "system", any_case: true, text: true, items: TEXT, others: TEXT, key_text: true };
+/** A conversation where it is made of the parts of messages. */
+const INPUT: Place = { slot: "messages", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+
 const FUNCTION = object({ name: TEXT, description: TEXT, arguments: ARGUMENTS, parameters: TEXT, strict: SETTING });
 const FUNCTION_CALL = object({ id: SETTING, type: SETTING, index: SETTING, function: FUNCTION });
 
@@ -103,18 +109,21 @@ const MESSAGES: Place = text_or(
     reasoning_content: TEXT,
   }),
 );
+MESSAGES.slot = "messages";
+MESSAGES.any_case = true;
 
-const TOOLS: Place = text_or(
-  object({
-    type: SETTING,
-    function: FUNCTION,
-    name: TEXT,
-    description: TEXT,
-    parameters: TEXT,
-    input_schema: TEXT,
-    strict: SETTING,
-  }),
-);
+const TOOL = object({
+  type: SETTING,
+  function: FUNCTION,
+  name: TEXT,
+  description: TEXT,
+  parameters: TEXT,
+  input_schema: TEXT,
+  strict: SETTING,
+});
+const TOOLS: Place = { slot: "tools", any_case: true, text: true, items: TOOL, others: TEXT, key_text: true };
+/** What tools were called before. */
+const FUNCTIONS: Place = { slot: "functions", any_case: true, text: true, items: TOOL, others: TEXT, key_text: true };
 
 /** Strings, token ids, or arrays of either. */
 const PROMPT: Place = { text: true, count_numbers: true, others: TEXT, key_text: true };
@@ -141,7 +150,7 @@ function common(members: Record<string, Place>): Place {
   }
   members.stop = TEXT;
   members.metadata ??= TEXT;
-  members.instructions = TEXT;
+  members.instructions ??= TEXT;
   return { slot: "body", members, others: TEXT, items: TEXT, key_text: true, exact_case: true };
 }
 
@@ -163,7 +172,7 @@ const SHAPES = {
       n: { slot: "n" },
       messages: MESSAGES,
       tools: TOOLS,
-      functions: TOOLS,
+      functions: FUNCTIONS,
       tool_choice: object({ type: SETTING }),
       response_format: object({ type: SETTING }),
       reasoning_effort: SETTING,
@@ -184,7 +193,8 @@ const SHAPES = {
   responses: compile(
     common({
       max_output_tokens: { slot: "output_cap" },
-      input: CONTENT,
+      instructions: INSTRUCTIONS,
+      input: INPUT,
       tools: TOOLS,
       tool_choice: object({ type: SETTING }),
       previous_response_id: SETTING,
@@ -195,7 +205,7 @@ const SHAPES = {
   messages: compile(
     common({
       max_tokens: { slot: "output_cap" },
-      system: CONTENT,
+      system: SYSTEM,
       messages: MESSAGES,
       tools: TOOLS,
       tool_choice: object({ type: SETTING }),

@@ -33,6 +33,8 @@ const enum Flag {
   ExactCase = 8,
   /** A string here is remembered for the object it stands in. */
   Marks = 16,
+  /** With `ExactCase`: nothing is refused for being like this member's name. */
+  AnyCase = 32,
 }
 
 /** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
@@ -51,6 +53,8 @@ interface Place {
   count_numbers?: boolean;
   /** Refuse members that differ from one of the named ones with a slot only by case: some servers take them for it. */
   exact_case?: boolean;
+  /** Has a slot, but members that differ from its name only by case are none of its business. */
+  any_case?: boolean;
   /** Remember the string here; members beside it may depend on it (`data_if`). */
   marks?: boolean;
   /** Not text if the object's marking member, which must come first, has this value; text otherwise. */
@@ -212,7 +216,8 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
       (place.key_text === true && (is_text || place.kind === undefined) ? Flag.KeyText : 0) +
       (place.count_numbers === true ? Flag.CountNumbers : 0) +
       (place.exact_case === true ? Flag.ExactCase : 0) +
-      (place.marks === true ? Flag.Marks : 0);
+      (place.marks === true ? Flag.Marks : 0) +
+      (place.any_case === true ? Flag.AnyCase : 0);
     if (place.data_if !== undefined) {
       const [first, second] = hash(place.data_if);
       data_if_first[node] = first;

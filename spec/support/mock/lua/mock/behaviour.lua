@@ -16,6 +16,7 @@ local KINDS = {
   stall = "position", close = "position", reset = "position", garbage = "position", error = "number",
   done = "text", gzip = "flag", huge = "number", lines = "text", comments = "flag", multiline = "flag",
   bare = "flag", last_line = "text", cut = "number", split = "number", gap = "number",
+  drip = "number",
   file = "text", tag = "text",
 }
 

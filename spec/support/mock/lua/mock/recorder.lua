@@ -46,6 +46,8 @@ function recorder.record(body, model, tag)
   requests:set("request:" .. sequence, cjson.encode(entry))
   requests:set("state:" .. sequence, "open")
   counters:incr("started", 1, 0)
+  local open = recorder.counts().open
+  if open > (counters:get("most_open") or 0) then counters:set("most_open", open) end
   return sequence
 end
 
@@ -73,7 +75,7 @@ function recorder.find(query)
   return found
 end
 
---- How many answers began, and how they ended.
+--- How many answers began, and how they ended; and how many were open at a time, at most (exact with one worker).
 function recorder.counts()
   local started = counters:get("started") or 0
   local finished, aborted = counters:get("finished") or 0, counters:get("aborted") or 0
@@ -81,6 +83,7 @@ function recorder.counts()
   return {
     started = started, finished = finished, aborted = aborted, died = died,
     open = started - finished - aborted - died,
+    most_open = counters:get("most_open") or 0,
   }
 end
 

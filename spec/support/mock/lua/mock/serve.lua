@@ -104,11 +104,15 @@ local function answer(api, request, wanted, sequence)
   end
   if request.stream == true and api.events then
     local events, terminal = api.events(request, wanted)
+    if wanted.drip then
+      return writer.drip(stream.text(events, terminal or api.terminal, wanted), "text/event-stream", wanted.drip, sequence)
+    end
     return stream.play(api, events, terminal or api.terminal, wanted, sequence)
   end
   if wanted.error then return send_json(wanted, sequence, '{"error":{"message":"an error inside a 200",'
     .. '"type":"server_error"}}') end
   if wanted.garbage then return send_json(wanted, sequence, '{"id": oops, this is not JSON') end
+  if wanted.drip then return writer.drip(api.json(request, wanted), "application/json", wanted.drip, sequence) end
   return send_json(wanted, sequence, api.json(request, wanted))
 end
 
@@ -152,7 +156,8 @@ end
 
 --- Serves the other paths, below any base path.
 function serve.by_path()
-  local path = ngx.var.uri:match("/v1/(.+)$") or ""
+  local deployed = ngx.var["arg_api-version"] and ngx.var.uri:match("/openai/deployments/[^/]+/(.+)$")
+  local path = deployed or ngx.var.uri:match("/v1/(.+)$") or ""
   if path == "models" and ngx.req.get_method() == "GET" then return models() end
   ngx.req.read_body()
   local body = ngx.req.get_body_data() or ""

@@ -60,6 +60,15 @@ local function break_off(api, count, out, wanted, line_end)
   return false
 end
 
+--- The events and the terminal ones as the bytes of one answer.
+function stream.text(events, terminal, wanted)
+  local parts = {}
+  for _, list in ipairs({ events, terminal }) do
+    for _, event in ipairs(list) do parts[#parts + 1] = written(event, wanted, "\n") end
+  end
+  return table.concat(parts)
+end
+
 --- Sends the events, then the terminal ones.
 function stream.play(api, events, terminal, wanted, sequence)
   local line_end = LINE_ENDS[wanted.lines or "lf"] or "\n"

@@ -40,6 +40,23 @@ function writer.garbage_header(sequence)
   return ngx.exit(ngx.ERROR)
 end
 
+--- Says the answer's header a byte at a time, with `gap` milliseconds between, and then its body.
+function writer.drip(body, content_type, gap, sequence)
+  local socket = ngx.req.socket(true)
+  local head = "HTTP/1.1 200 OK\r\nContent-Type: " .. content_type .. "\r\nContent-Length: " .. #body
+    .. "\r\nConnection: close\r\n\r\n"
+  for byte in head:gmatch(".") do
+    if not socket:send(byte) then
+      recorder.ended(sequence, "aborted")
+      return ngx.exit(ngx.ERROR)
+    end
+    ngx.sleep(gap / 1000)
+  end
+  socket:send(body)
+  recorder.ended(sequence, "finished")
+  return ngx.exit(ngx.ERROR)
+end
+
 --- Says nothing more until the peer leaves.
 function writer.stall(sequence)
   ngx.sleep(LONGEST_SILENCE)

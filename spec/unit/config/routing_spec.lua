@@ -1,0 +1,153 @@
+-- Models that name other models, and pools with Azure's API or more headers: what is right, and what is said where it is not.
+
+local reading = require("spec.unit.config.reading")
+
+local PIECES = {
+    pools = "{name: gpu, endpoints: [{url: \"http://a\"}]}, {name: claude, api: anthropic, endpoints: [{url: \"http://b\"}]}, " ..
+        "{name: azure, api: azure, endpoints: [{url: \"http://c\"}]}, {name: dated, api: azure, api_version: v1, endpoints: [{url: \"http://d\"}]}",
+    models = "{name: small, pool: gpu}, {name: large, pool: gpu}, {name: opus, pool: claude}, {name: four, pool: azure}, " ..
+        "{name: any, choose: [{use: small}]}",
+}
+
+-- The problems of a configuration with one model more, or one pool more, without the file and the line.
+local function problems(model, pool)
+    local configuration, lines = reading.load(reading.text({
+        models = "models: [" .. PIECES.models .. (model and ", " .. model or "") .. "]\n",
+        pools = "pools: [" .. PIECES.pools .. (pool and ", " .. pool or "") .. "]\n",
+    }))
+    local found = {}
+    for index, line in ipairs(lines) do
+        found[index] = line:gsub("^.-: ", "", 1):gsub(" %(line %d+%)$", "")
+    end
+    return found, configuration
+end
+
+local function model_problem(model)
+    local found = problems(model)
+    assert.equal(1, #found, model .. "\n" .. table.concat(found, "\n"))
+    return found[1]
+end
+
+local function pool_problem(pool)
+    local found = problems(nil, pool)
+    assert.equal(1, #found, pool .. "\n" .. table.concat(found, "\n"))
+    return found[1]
+end
+
+describe("A fallback", function()
+    it("may be any model whose pool takes the same requests, of any number, in a circle too", function()
+        for _, model in ipairs({
+            "{name: a, pool: gpu, fallback: []}", "{name: a, pool: gpu, fallback: [small, four, large]}", "{name: a, pool: azure, fallback: [small]}",
+            "{name: a, pool: gpu, fallback: [b]}, {name: b, pool: gpu, fallback: [a]}", "{name: a, pool: claude, fallback: [opus]}",
+        }) do
+            assert.same({}, (problems(model)), model)
+        end
+    end)
+
+    it("is refused where it could not serve", function()
+        assert.equal("models[5].fallback[0]: expected the name of a model, found \"smal\"; did you mean small?",
+            model_problem("{name: a, pool: gpu, fallback: [smal]}"))
+        assert.equal("models[5].fallback[1]: expected another model, found the one itself",
+            model_problem("{name: a, pool: gpu, fallback: [small, a]}"))
+        assert.equal("models[5].fallback[2]: expected another model, found the one of models[5].fallback[0]",
+            model_problem("{name: a, pool: gpu, fallback: [small, large, small]}"))
+        assert.equal("models[5].fallback[0]: expected a model with a pool, found any, which is a rule",
+            model_problem("{name: a, pool: gpu, fallback: [any]}"))
+        for _, case in ipairs({ { "gpu", "opus", "openai", "anthropic" }, { "claude", "small", "anthropic", "openai" },
+            { "azure", "opus", "azure", "anthropic" } }) do
+            assert.equal(("models[5].fallback[0]: expected a model whose pool speaks %s too, " ..
+                "since it gets the same request; the pool of %s speaks %s")
+                :format(case[3], case[2], case[4]), model_problem(("{name: a, pool: %s, fallback: [%s]}"):format(case[1], case[2])))
+        end
+    end)
+end)
+
+describe("A model that is a rule", function()
+    it("has no pool, and no members that go with one", function()
+        assert.equal("models[5]: expected only one of pool or choose, found 2", model_problem("{name: a, pool: gpu, choose: [{use: small}]}"))
+        for _, member in ipairs({ "upstream_model: b", "max_output_tokens: 1", "price: {input: 1, output: 1}", "fallback: [small]" }) do
+            assert.equal(("models[5].%s: goes with a pool; the models that are chosen have their own"):format(member:match("^[%w_]+")),
+                model_problem("{name: a, choose: [{use: small}], " .. member .. "}"))
+        end
+        local _, configuration = problems("{name: a, choose: [{use: small}]}")
+        assert.is_nil(configuration.models[6].pool)
+    end)
+
+    it("chooses models that have one", function()
+        assert.equal("models[5].choose[0].use: expected the name of a model, found \"smal\"; did you mean small?",
+            model_problem("{name: a, choose: [{use: smal}]}"))
+        for _, name in ipairs({ "a", "any" }) do
+            assert.equal("models[5].choose[0].use: expected a model with a pool, found " .. name .. ", which is a rule",
+                model_problem("{name: a, choose: [{use: " .. name .. "}]}"))
+        end
+    end)
+
+    it("has conditions in all rules but the last", function()
+        assert.equal("models[5].choose[0].when: is missing; expected conditions, since other rules follow",
+            model_problem("{name: a, choose: [{use: small}, {use: large}]}"))
+        assert.equal("models[5].choose[0].when: is one too many; expected a last rule without conditions, which holds for all other requests",
+            model_problem("{name: a, choose: [{when: {stream: true}, use: small}]}"))
+        assert.matches("^models%[5%]%.choose%[0%]%.when: is missing prompt_tokens_below or stream or",
+            model_problem("{name: a, choose: [{when: {}, use: small}, {use: large}]}"))
+        assert.matches("^models%[5%]%.choose: expected a list of at least 1", model_problem("{name: a, choose: []}"))
+    end)
+
+    it("has conditions that can be told", function()
+        for condition, expected in pairs({
+            ["hours: \"6-8\""] = "hours: expected two times of day in UTC, such as 22:00-06:00",
+            ["hours: \"06:00-06:00\""] = "hours: expected two different times of day",
+            ["days: [monday]"] = "days[0]: expected one of mon, tue", ["days: []"] = "days: expected a list of at least 1",
+            ["tenants: []"] = "tenants: expected a list of at least 1", ["prompt_tokens_below: 0"] = "prompt_tokens_below: expected a whole number",
+            ["header: {name: X-Tier}"] = "header.values: is missing",
+            ["header: {name: Authorization, values: [a]}"] = "header.name: expected a header that carries no credential",
+            ["stream: yes"] = "stream: expected true or false", ["stream: true, weather: fine"] = "weather: unknown member",
+        }) do
+            local found = model_problem("{name: a, choose: [{when: {" .. condition .. "}, use: small}, {use: large}]}")
+            assert.equal(1, (found:find("models[5].choose[0].when." .. expected, 1, true)), found)
+        end
+    end)
+end)
+
+describe("A pool of Azure's", function()
+    it("is refused if the paths would not be right", function()
+        assert.equal("pools[4].endpoints[0].url: expected a base without /openai at its end; it is added to it",
+            pool_problem("{name: p, api: azure, endpoints: [{url: \"http://e/openai/\"}]}"))
+        assert.equal("pools[4].api_version: goes with api: azure, not with openai",
+            pool_problem("{name: p, api_version: v1, endpoints: [{url: \"http://e\"}]}"))
+        assert.matches("^pools%[4%]%.api_version: expected 1 to 64 letters",
+            pool_problem("{name: p, api: azure, api_version: \"v1&a=b\", endpoints: [{url: \"http://e\"}]}"))
+    end)
+
+    it("with a dated version has deployments whose names can stand in a path", function()
+        assert.same({}, (problems("{name: gpt-4.o_, pool: dated}, {name: b/c, pool: dated, upstream_model: four}, {name: c/d, pool: azure}")))
+        for _, name in ipairs({ "a/b", "..", "a?b", "a#b", "a%2fb", "a&b" }) do
+            local told = ": expected the name of a deployment: letters, digits, dots, underscores and hyphens, since it stands in a path"
+            assert.equal("models[5].upstream_model" .. told, model_problem(("{name: a, pool: dated, upstream_model: \"%s\"}"):format(name)))
+            assert.equal("models[5].name" .. told, model_problem(("{name: \"%s\", pool: dated}"):format(name)))
+        end
+    end)
+end)
+
+describe("The headers of a pool", function()
+    local function pool(headers) return "{name: p, headers: {" .. headers .. "}, endpoints: [{url: \"http://e\"}]}" end
+
+    it("may have values with spaces, and from the environment, where an empty one is left out", function()
+        local found, configuration = problems(nil, pool("OpenAI-Organization: org 1, X-Empty: \"${EMPTY:-}\", X-Given: \"${GIVEN:-two}\""))
+        assert.same({}, found)
+        assert.same({ ["OpenAI-Organization"] = "org 1", ["X-Given"] = "two" }, configuration.pools[5].headers)
+    end)
+
+    it("can't bring in other lines, nor what Sluice sets itself, nor a name twice", function()
+        assert.equal("pools[4].headers.X-Canary: expected a header's value of 1 to 4096 printable ASCII characters, " ..
+            "without spaces at its ends, found another value",
+            pool_problem(pool("X-Canary: \"a\\r\\nAuthorization: b\"")))
+        for _, name in ipairs({ "Host", "authorization", "CONTENT-LENGTH", "User-Agent", "Api-Key", "transfer-encoding" }) do
+            assert.equal(("pools[4].headers.%s: expected another header than those that Sluice sets itself"):format(name),
+                pool_problem(pool(name .. ": a")))
+        end
+        for _, name in ipairs({ "a b", "a:b", "a\\r\\nb", "", "é" }) do
+            assert.matches("expected a header's name: letters, digits and hyphens$", pool_problem(pool("\"" .. name .. "\": a")))
+        end
+        assert.equal("pools[4].headers.x-one: expected another name, found that of X-One", pool_problem(pool("X-One: a, x-one: b")))
+    end)
+end)

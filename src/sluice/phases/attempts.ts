@@ -1,0 +1,275 @@
+/**
+ * The attempts of a request. Each is a choice of an endpoint and an account, and a trip through one of nginx's locations
+ * (server.conf): one that fails before anything has reached the client comes to `again`, where the next is chosen; the last that is
+ * left goes through `last`.
+ */
+
+import { monotonic, realtime } from "../edge/clock";
+import { header } from "../edge/request";
+import {
+  direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
+  upstream_status,
+} from "../edge/upstream";
+import { count_attempt, endpoint_meter } from "../metrics/meter";
+import { has_other_account } from "../pool/accounts";
+import { has_other_endpoint } from "../pool/live";
+import { USER_AGENT } from "../pool/headers";
+import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
+import { read_retry_after } from "../pool/retry_after";
+import { upstream_of } from "../route/table";
+import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
+import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
+import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
+import { gateway } from "./gateway";
+import { address_now, find_address } from "./known_names";
+import { note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed } from "./outcomes";
+import { refuse_nginx_error, send_refusal } from "./refusals";
+import { kept_state } from "./state";
+import { pause, stop_waiting } from "./waiting";
+import type { LivePool } from "../pool/live";
+import type { Pool } from "../pool/pools";
+import type { Ending } from "../ledger/journal";
+import type { Refusal } from "../wire/refusal";
+import type { RequestState } from "./state";
+
+const match = string.match;
+const sub = string.sub;
+
+/** A request may be told of every fallback and every attempt that there is nobody to ask. */
+const MOST_ROUNDS = 64;
+
+/** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
+function trace_context(state: RequestState): string {
+  const sent = header("traceparent");
+  if (sent !== undefined && sent.length === 55 && match(sent, "^00%-%x+%-%x+%-%x%x$")[0] !== undefined) {
+    return sent;
+  }
+  return `00-${state.id}-${sub(state.id, 9, 24)}-01`;
+}
+
+/** An attempt begins: it counts from now on. */
+function begin(state: RequestState): void {
+  state.attempts += 1;
+  state.attempt_began = monotonic();
+  state.under_way = true;
+  state.timeout = undefined;
+}
+
+/** The attempt under way has ended: the endpoint and its counts are free. `status`: the upstream's, 0 without an answer. */
+function leave(state: RequestState, live: LivePool, status: number): void {
+  state.under_way = false;
+  free_endpoint(state, live);
+  count_attempt(endpoint_meter(gateway().meters, state.model!.pool.name, state.endpoint!.name), status);
+}
+
+/** Tells nginx where the attempt goes. */
+function send_on(state: RequestState): void {
+  const account = state.account!;
+  const endpoint = state.endpoint!;
+  const model = state.model!;
+  const { headers } = model.pool;
+  const again = state.attempts > 1;
+  direct(
+    upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+  if (again || account.api_key !== "" || headers !== "") {
+    direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
+  }
+}
+
+/** The refusal for an attempt that failed and is the last with its model: unless another model can be tried, for which nothing is refused yet. */
+function give_model_up(state: RequestState, outcome: Outcome, status: number, wait: number): Refusal | undefined {
+  if (outcome !== Outcome.Status && status === 504) {
+    state.timeout = which_timeout(state, monotonic());
+  }
+  if (is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
+    return undefined;
+  }
+  return refuse_failed(outcome, status, wait);
+}
+
+/**
+ * The attempt under way has failed. Decides what becomes of the request, goes on to another model if need be, and waits. Returns a refusal
+ * if there is no other attempt.
+ */
+function fail(state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number): Refusal | undefined {
+  const now = monotonic();
+  leave(state, live, outcome === Outcome.Status ? status : 0);
+  note_endpoint(state, live, outcome, status);
+  note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
+  const [next, milliseconds] = next_attempt(
+    state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
+    has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
+  if (next === Next.Nowhere || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
+    return give_model_up(state, outcome, status, wait);
+  }
+  if (next === Next.Account) {
+    // The account was at fault: the endpoint may be asked again.
+    state.tried_count -= 1;
+  }
+  if (milliseconds > 0) {
+    pause(state, milliseconds / 1000);
+  }
+  return undefined;
+}
+
+/** The address of the endpoint's host, or why there is none. Waits if none was ever found. */
+function address_for(state: RequestState): LuaMultiReturn<[address: string | undefined, reason: string | undefined]> {
+  const names = gateway().pool_names!;
+  const { host } = state.endpoint!;
+  const [known] = address_now(names, host);
+  if (known !== undefined) {
+    return $multi(known, undefined);
+  }
+  const began = monotonic();
+  const [address, reason] = find_address(names, host);
+  state.overhead -= monotonic() - began;
+  return $multi(address, reason);
+}
+
+/** Chooses an account and an endpoint of the present model's. Returns a refusal if there are none now. */
+function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined): Refusal | undefined {
+  if (is_over_time(state, monotonic(), 0)) {
+    return refuse_over_time(state);
+  }
+  if (live === undefined) {
+    return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
+  }
+  return choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+}
+
+/** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked, with this model or another. */
+function start_attempt(state: RequestState): Refusal | undefined {
+  // Only a name that can't be looked up, or a pool in which nobody can be asked, leads to a second round.
+  for (const _ of $range(1, MOST_ROUNDS)) {
+    const { pool } = state.model!;
+    const live = live_pool(pool);
+    let refusal = choose_both(state, pool, live);
+    if (refusal !== undefined) {
+      if (!next_model(state)) {
+        return refusal;
+      }
+    } else {
+      const [address, reason] = address_for(state);
+      begin(state);
+      if (address !== undefined) {
+        state.address = address;
+        send_on(state);
+        return undefined;
+      }
+      ngx.log(ngx.ERR, "pool ", pool.name, ": ", reason);
+      state.address = "";
+      refusal = fail(state, live!, Outcome.Connect, 0, -1);
+      if (refusal !== undefined) {
+        return refusal;
+      }
+    }
+  }
+  return refuse_failed(Outcome.Connect, 0, -1);
+}
+
+/** What becomes of a request whose attempt has failed with this status: undefined if another one has begun. */
+function try_again(state: RequestState, status: number): Refusal | undefined {
+  const live = live_pool(state.model!.pool)!;
+  const outcome = outcome_of(status);
+  const [after, after_ms] = upstream_retry_after();
+  const wait = outcome === Outcome.Status ? read_retry_after(after, after_ms, realtime()) : -1;
+  return fail(state, live, outcome, status, wait) ?? start_attempt(state);
+}
+
+/** Goes through the location of the last attempt, if no other is left; does not return then. */
+function go_on(state: RequestState): void {
+  if (own_attempts(state) >= most_attempts(state) && !has_next_model(state)) {
+    go_on_in("@last");
+  }
+}
+
+/** Refuses a request after an attempt. */
+function give_up(state: RequestState, refusal: Refusal): void {
+  if (refusal.status === 502 || refusal.status === 504) {
+    state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+  }
+  send_refusal(state, refusal);
+}
+
+/** access_by_lua of @again: an attempt has failed, or nginx itself has refused the request. */
+function again(this: void): void {
+  const began = monotonic();
+  const status = error_status();
+  const state = kept_state(passing_request_id());
+  forget_status();
+  if (state === undefined || !state.under_way) {
+    // Refused by a module of nginx's before anybody was asked; or an error of its own, or of ours.
+    const refusal = refuse_nginx_error(status);
+    if (state !== undefined) {
+      ngx.ctx = state;
+    }
+    send_refusal(state, refusal);
+    return;
+  }
+  forget_challenge();
+  ngx.ctx = state;
+  const refusal = try_again(state, status);
+  state.overhead += monotonic() - began;
+  if (refusal !== undefined) {
+    give_up(state, refusal);
+    return;
+  }
+  go_on(state);
+}
+
+/** access_by_lua of @last. */
+function last(this: void): void {
+  ngx.ctx = kept_state(passing_request_id()) ?? {};
+}
+
+/** In the header filter: a good answer has begun, which is what a probe was to find out. */
+function begin_answer_of(state: RequestState, status: number): void {
+  if (status >= 400 || !state.under_way || (state.ticket === 0 && state.account_ticket === 0)) {
+    return;
+  }
+  const live = live_pool(state.model!.pool)!;
+  note_served(state, live);
+  note_account(state, live, status, -1);
+  state.ticket = 0;
+  state.account_ticket = 0;
+}
+
+/** What the last attempt says of its endpoint. `ending`: how the request has ended. */
+function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
+  if (!answered || status >= 500) {
+    note_endpoint(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
+  } else if (status < 300 && (ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total") || (state.answer !== undefined && state.answer.failed))) {
+    note_failed(state, live);
+  } else {
+    note_served(state, live);
+  }
+}
+
+/** In the log phase: the request has ended, with what it still had taken. */
+function end_last_attempt(state: RequestState, ending: Ending): void {
+  const live = state.taken || state.waiter !== undefined ? live_pool(state.model!.pool) : undefined;
+  if (live === undefined) {
+    return;
+  }
+  stop_waiting(state, live, false);
+  if (!state.taken) {
+    return;
+  }
+  if (!state.under_way) {
+    free_endpoint(state, live);
+    drop_tickets(state, live);
+    return;
+  }
+  const answered = upstream_answered();
+  const status = answered ? upstream_status() : 0;
+  leave(state, live, status);
+  if (ending === "client_gone") {
+    drop_tickets(state, live);
+    return;
+  }
+  const [after, after_ms] = upstream_retry_after();
+  judge_last(state, live, status, answered, ending);
+  note_account(state, live, status, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
+}
+
+export { again, begin_answer_of, end_last_attempt, go_on, last, start_attempt };

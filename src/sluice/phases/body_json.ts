@@ -1,0 +1,76 @@
+/** The body filter's part for answers that are one JSON body. */
+
+import { monotonic } from "../edge/clock";
+import { upstream_ended } from "../edge/upstream";
+import { end_guarded_body, read_guarded_body } from "../guard/body";
+import { end_body, read_body } from "../wire/answer";
+import { refusal_body } from "../wire/ending";
+import { refuse } from "../wire/refusal";
+import { is_over_time, note_over_time, note_silence } from "./deadline";
+import type { GuardedBody } from "../guard/body";
+import type { AnswerReader } from "../wire/answer";
+import type { RequestState } from "./state";
+
+/** A JSON body under a guard has come as far as it does: what becomes of it. `chunk` are the bytes that nginx passes on by itself. */
+function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: string): void {
+  const content = end_guarded_body(body);
+  state.ended = true;
+  ngx.arg[2] = true;
+  if (content === undefined) {
+    const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
+    state.broken = state.broken ?? "upstream_lost";
+    ngx.arg[1] = refusal_body(refusal, state.api!.name);
+  } else {
+    state.broken = body.blocked ? "blocked" : undefined;
+    if (content !== chunk) {
+      ngx.arg[1] = content;
+    }
+  }
+}
+
+/** A JSON body under a guard: nothing goes on before all of it has been read. */
+function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: string, last: boolean): void {
+  let whole = last;
+  if (chunk !== "") {
+    // With its last byte, not when the upstream has closed: then it shares a packet with its headers.
+    whole = read_guarded_body(body, chunk) || last;
+    state.last_bytes = monotonic();
+    if (state.first_text === undefined) {
+      state.first_text = state.last_bytes;
+    }
+  } else if (!last && upstream_ended()) {
+    state.truncated = note_silence(state) ?? "connection_lost";
+    whole = true;
+  }
+  if (!whole && is_over_time(state, state.last_bytes, 0)) {
+    note_over_time(state);
+    state.truncated = "total_timeout";
+    whole = true;
+  }
+  if (whole) {
+    finish_guarded_json(state, body, chunk);
+  } else {
+    ngx.arg[1] = "";
+  }
+}
+
+function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
+  if (chunk !== "") {
+    read_body(answer, chunk);
+    state.last_bytes = monotonic();
+    if (state.first_text === undefined) {
+      state.first_text = state.last_bytes;
+    }
+  } else if (!last && upstream_ended()) {
+    note_silence(state);
+  }
+  if (last) {
+    end_body(answer);
+  } else if (chunk !== "" && is_over_time(state, state.last_bytes, 0)) {
+    // Its length has been announced: all that is left is to close the connection.
+    note_over_time(state);
+    ngx.exit(ngx.ERROR);
+  }
+}
+
+export { filter_guarded_json, filter_json };

@@ -1,0 +1,247 @@
+/**
+ * What a worker knows of a pool's endpoints and accounts while requests run: made once for each configuration, from what all workers
+ * share.
+ *
+ * An endpoint whose breaker keeps requests away, or that isn't well (see knowledge.ts), is out of the picks until it is looked at again, a few times a second. So a pick looks
+ * at no breaker but that of the endpoint that it has chosen.
+ */
+
+import { new_accounts } from "./account_states";
+import { Permission, drop_probe, may_try, new_breaker, take_probe } from "./breaker";
+import { running_if_open } from "./field";
+import { give, in_flight, take } from "./flights";
+import { remember } from "./conversation";
+import { new_knowledge, refresh_knowledge } from "./knowledge";
+import { pick_least_load } from "./pick_least_load";
+import { new_affinity, pick_prefix } from "./pick_prefix";
+import { new_turn, pick_round_robin } from "./pick_round_robin";
+import { new_queue } from "./queue";
+import { integers } from "./schedule";
+import { hold_back } from "./slow_start";
+import type { SharedStore } from "../metrics/aggregate";
+import type { Accounts } from "./account_states";
+import type { Breaker } from "./breaker";
+import type { Conversation } from "./conversation";
+import type { Field } from "./field";
+import type { Flights } from "./flights";
+import type { Affinity } from "./pick_prefix";
+import type { PrefixMemory } from "./prefix_memory";
+import type { Knowledge } from "./knowledge";
+import type { Turn } from "./pick_round_robin";
+import type { Endpoint, Pool } from "./pools";
+import type { Queue } from "./queue";
+
+interface LivePool {
+  field: Field;
+  turn: Turn;
+  breakers: Breaker[];
+  accounts: Accounts;
+  flights: Flights;
+  /** This worker's requests that wait for a place; and what all workers' are counted under. */
+  queue: Queue<unknown>;
+  queue_key: string;
+  /** Undefined: the pool doesn't follow conversations. */
+  affinity: Affinity | undefined;
+  /** What asking the endpoints has shown; undefined: nobody asks them. */
+  knowledge: Knowledge | undefined;
+  /** How many endpoints are not usable, and when they are looked at again. */
+  unusable: number;
+  look_again: number;
+  stamp: number;
+}
+
+/** What a pick has found: overwritten by each call. */
+interface Found {
+  /** Undefined: none can take the request now. */
+  endpoint: Endpoint | undefined;
+  /** From `take_probe`, or 0. */
+  ticket: number;
+  /** Whether the request is counted there: there may be no room for that. */
+  counted: boolean;
+  /** There are endpoints that work, but all have as much to do as they may have. */
+  saturated: boolean;
+}
+
+/** Seconds between two looks at endpoints that are not usable. */
+const LOOK_SECONDS = 0.2;
+const LAST_STAMP = 0x7fffffff;
+
+const found: Found = { endpoint: undefined, ticket: 0, counted: false, saturated: false };
+
+function unknown(this: void): number {
+  return -1;
+}
+
+/**
+ * Makes what a worker knows of a pool. `secrets`: what the accounts' states are kept under, which should change with their secrets.
+ * `start`: where this worker begins its turns, 0 to below 1. `seconds`: how long a request may take until its outcome is known. `memory`: who
+ * met which conversation.
+ */
+function make_live(pool: Pool, store: SharedStore, flights: Flights, secrets: string[], start: number, seconds: number, memory?: PrefixMemory): LivePool {
+  const { endpoints, most, schedule, weights } = pool;
+  const follows = pool.balance === "prefix" || pool.session_header !== undefined;
+  const count = endpoints.length;
+  const usable = integers(count);
+  const breakers: Breaker[] = [];
+  const account_weights: number[] = [];
+  const knowledge = pool.watching && new_knowledge(store, pool.name, endpoints, pool.watching, integers(count));
+  for (const { index, key } of endpoints) {
+    usable[index] = 1;
+    breakers.push(new_breaker(store, key, pool.breaker, seconds));
+  }
+  for (const { weight } of pool.accounts) {
+    account_weights.push(weight);
+  }
+  return {
+    field: {
+      count, weights, usable, most, tried: integers(count),
+      in_flight: (index) => in_flight(flights, endpoints[index]!.key),
+      waiting: knowledge !== undefined ? (index) => knowledge.waitings[index]! : unknown,
+      cache: knowledge !== undefined ? (index) => knowledge.caches[index]! : unknown,
+    },
+    turn: new_turn(schedule, count, start),
+    breakers,
+    accounts: new_accounts(store, pool.name, secrets, account_weights, seconds),
+    flights,
+    queue: new_queue(),
+    queue_key: `queue ${pool.name}`,
+    affinity: follows && memory !== undefined ? new_affinity(memory, pool.seed, pool.ids, pool.index_of, count) : undefined,
+    knowledge,
+    unusable: 0,
+    look_again: 0,
+    stamp: 0,
+  };
+}
+
+/** Looks again at the endpoints that are not usable; and whether asking them has shown anything new. */
+function look_again(live: LivePool, now: number): void {
+  const { breakers, field, knowledge } = live;
+  live.look_again = now + LOOK_SECONDS;
+  live.unusable = 0;
+  if (knowledge !== undefined) {
+    refresh_knowledge(knowledge, now);
+  }
+  for (const index of $range(0, field.count - 1)) {
+    if (knowledge !== undefined && knowledge.allowed[index] === 0) {
+      field.usable[index] = 0;
+      live.unusable += 1;
+    } else if (field.usable[index] === 0) {
+      if (may_try(breakers[index]!, now) === Permission.No) {
+        live.unusable += 1;
+      } else {
+        field.usable[index] = 1;
+      }
+    }
+  }
+}
+
+/** Marks the endpoints that a request has tried. Returns the mark. */
+function mark_tried(live: LivePool, tried: readonly number[], count: number): number {
+  live.stamp = live.stamp < LAST_STAMP ? live.stamp + 1 : 1;
+  for (const place of $range(0, count - 1)) {
+    live.field.tried[tried[place]!] = live.stamp;
+  }
+  return live.stamp;
+}
+
+/** Whether any endpoint works, be it as busy as it may be. */
+function any_usable(live: LivePool): boolean {
+  const { field } = live;
+  for (const index of $range(0, field.count - 1)) {
+    if (field.usable[index] !== 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Takes the endpoint for one request more, if its breaker and its limit let that. */
+function take_endpoint(live: LivePool, pool: Pool, index: number, now: number): boolean {
+  const breaker = live.breakers[index]!;
+  const permission = may_try(breaker, now);
+  found.ticket = permission === Permission.Probe ? take_probe(breaker, now) : 0;
+  if (permission === Permission.No || (permission === Permission.Probe && found.ticket === 0)) {
+    live.field.usable[index] = 0;
+    live.unusable += 1;
+    live.look_again = math.min(live.look_again, now + LOOK_SECONDS);
+    return false;
+  }
+  const most = pool.most[index]!;
+  const [taken, reason] = take(live.flights, pool.endpoints[index]!.key, most);
+  found.counted = taken;
+  if (taken || (reason !== undefined && most === 0)) {
+    return true;
+  }
+  drop_probe(breaker, found.ticket);
+  return false;
+}
+
+/** The endpoint that the pool's balance gives a request, or -1. */
+function balanced(pool: Pool, live: LivePool, stamp: number, now: number, conversation: Conversation | undefined): number {
+  const { affinity, field } = live;
+  if (affinity !== undefined && conversation !== undefined) {
+    const index = pick_prefix(field, affinity, conversation, stamp, now);
+    if (index >= 0) {
+      return index;
+    }
+  }
+  return pool.balance === "round_robin"
+    ? pick_round_robin(field, live.turn, stamp)
+    : pick_least_load(field, pool.schedule, stamp, math.random(), math.random());
+}
+
+/**
+ * Picks an endpoint and takes it for one request more; what is taken has to be given back with `leave_endpoint`. `tried`: the
+ * endpoints that the request has tried already, `count` of them, which are taken only if there is no other. `conversation`: if
+ * the pool follows those. Valid until the next call.
+ */
+function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], count: number, now: number, conversation?: Conversation): Found {
+  const { affinity, field, knowledge } = live;
+  if ((live.unusable > 0 || knowledge !== undefined) && now >= live.look_again) {
+    look_again(live, now);
+  }
+  found.endpoint = undefined;
+  found.saturated = false;
+  const stamp = mark_tried(live, tried, count);
+  if (knowledge !== undefined && knowledge.rising.count > 0 && count === 0) {
+    // Another attempt goes rather to an endpoint that starts slowly than to one that has failed it.
+    hold_back(field, knowledge.rising, stamp, math.random());
+  }
+  // Each turn of the loop puts an endpoint out of the picks, or another request was faster, which is rare.
+  for (const _ of $range(0, field.count + 3)) {
+    const index = balanced(pool, live, stamp, now, conversation);
+    if (index < 0) {
+      found.saturated = any_usable(live);
+      return found;
+    }
+    if (take_endpoint(live, pool, index, now)) {
+      found.endpoint = pool.endpoints[index];
+      if (affinity !== undefined && conversation !== undefined && conversation.seed === affinity.seed) {
+        remember(conversation, affinity.memory, affinity.ids[index]!);
+      }
+      return found;
+    }
+  }
+  found.saturated = true;
+  return found;
+}
+
+/** Gives an endpoint back. */
+function leave_endpoint(live: LivePool, endpoint: Endpoint): void {
+  give(live.flights, endpoint.key);
+}
+
+/** Whether another endpoint than those that a request has tried could be picked now. */
+function has_other_endpoint(live: LivePool, tried: readonly number[], count: number, now: number): boolean {
+  const { breakers, field } = live;
+  const stamp = mark_tried(live, tried, count);
+  for (const index of $range(0, field.count - 1)) {
+    if (running_if_open(field, index, stamp) >= 0 && may_try(breakers[index]!, now) !== Permission.No) {
+      return true;
+    }
+  }
+  return false;
+}
+
+export { has_other_endpoint, leave_endpoint, make_live, pick_endpoint };
+export type { Found, LivePool };
