@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type Gateway, startGateway } from "../support/gateway.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { editNginx } from "../support/nginx_configuration.ts";
-import { freePorts } from "../support/processes.ts";
+import { eventually, freePorts } from "../support/processes.ts";
 
 const KEY = "sk-sluice-client-key-of-acme-0123456789";
 const ANSWER = JSON.stringify({ id: "1", object: "chat.completion", choices: [{ index: 0, message: { role: "assistant", content: "Hello" }, finish_reason: "stop" }] });
@@ -67,7 +67,7 @@ function ask(gateway: Gateway, headers: Record<string, string> = {}): Promise<An
   return send(gateway.port, { path: "/v1/chat/completions", body, key: KEY, headers });
 }
 
-const IN_SERVER = /\nset \$sluice_id "";/;
+const IN_SERVER = /\nadd_header X-Request-Id/;
 
 describe("the challenge of an upstream that refuses our accounts", () => {
   it.each([1, 2, 3])("does not reach the client, with %i accounts refused", async (count) => {
@@ -131,6 +131,40 @@ describe("a server of nginx with rules of its own", () => {
     const answers = [await ask(gateway), await ask(gateway), await ask(gateway)];
     expect(answers.map(({ status }) => status)).toEqual([200, 429, 429]);
     expect(asked()).toBe(1);
+  });
+
+  it("that is content with any of its rules still has every request looked at", async () => {
+    const { asked, url } = await upstream(good);
+    const gateway = await begin([url]);
+    await editNginx(gateway, "server.conf", IN_SERVER, "\nsatisfy any; allow 127.0.0.1; deny all;$&");
+    expect((await ask(gateway)).status).toBe(200);
+    const { status } = await send(gateway.port, { path: "/v1/chat/completions", body: "{}", key: "sk-sluice-nobody-0123456789abcdef" });
+    expect(status).toBe(401);
+    expect(asked()).toBe(1);
+  });
+
+  it("that asks somebody else who the client is loses no request's place, whatever the answer", async () => {
+    let asked = 0;
+    const failing = await upstream(refusing(503));
+    const gateway = await begin([failing.url, `${failing.url}/other`], { breaker: { failures: 0 } });
+    const asker = await upstream((_, response) => {
+      asked += 1;
+      // Every request is let in, and kept from its other attempt.
+      response.statusCode = asked % 2 === 1 ? 204 : 403;
+      response.end();
+    });
+    await editNginx(gateway, "server.conf", IN_SERVER, `\nauth_request /who;\nlocation = /who { internal; auth_request off; proxy_pass ${asker.url}; proxy_pass_request_body off; proxy_set_header Content-Length ""; }$&`);
+    let begun = 0;
+    for (let round = 0; round < 4; round++) {
+      const answer = await ask(gateway);
+      begun += answer.headers["x-sluice-attempts"] !== undefined ? 1 : 0;
+      expect(answer.status).toBeGreaterThanOrEqual(403);
+      expect(errorOf(answer).code).toBeTruthy();
+    }
+    await eventually("nothing is under way", async () => [...(await gateway.metrics())].every(([name, value]) => !name.startsWith("sluice_upstream_inflight") || value === 0));
+    // Those that were refused at the door have none.
+    expect(begun).toBeGreaterThan(0);
+    await eventually("each has its line", () => gateway.journal().length === begun);
   });
 
   it("with pages for errors still has clients told in their API's words", async () => {

@@ -112,7 +112,7 @@ describe("a pool whose endpoints are full", () => {
     await begin({ most: 1, queue: { max_waiting: 4, timeout: "20s" } });
     const first = ask({ model: "slow" });
     await eventually("it is under way", async () => sumOf(await gateway!.metrics(), "sluice_upstream_inflight", {}) === 1);
-    const answers = together(14);
+    const answers = Promise.all([together(7), together(7, { tenant: "bob" })]).then((both) => both.flat());
     await eventually("four wait", async () => (await depth()) === 4);
     const all = await answers;
     expect((await first).status).toBe(200);
@@ -145,6 +145,33 @@ describe("a pool whose endpoints are full", () => {
     expect(ended.indexOf("bob")).toBeLessThan(5);
     expect(ended.indexOf("carol")).toBeLessThan(5);
     expect(ended.lastIndexOf("bob")).toBeLessThan(8);
+  });
+
+  it("keeps places for others than the tenant that waits most", async () => {
+    await begin({ most: 1, queue: { max_waiting: 8, timeout: "20s" } });
+    const leaving = new AbortController();
+    const first = ask({ model: "endless", signal: leaving.signal }).catch(() => undefined);
+    await eventually("it is under way", async () => sumOf(await gateway!.metrics(), "sluice_upstream_inflight", {}) === 1);
+    const many = together(12);
+    await eventually("as many wait as may of one", async () => (await depth()) === 6);
+    const other = ask({ tenant: "bob" });
+    await eventually("another one's waits too", async () => (await depth()) === 7);
+    leaving.abort();
+    await first;
+    expect((await other).status).toBe(200);
+    expect((await many).filter(({ status }) => status === 200)).toHaveLength(6);
+    expect((await many).filter(({ status }) => status === 503)).toHaveLength(6);
+    await idle();
+  });
+
+  it("lets requests of all workers have their turns", async () => {
+    // Twelve at two places of 100 ms: some 600 ms each. Who is forgotten waits for as long as the queue lets.
+    await begin({ most: 2, queue: { timeout: "6s" } });
+    const until = Date.now() + 7000;
+    await Promise.all(Array.from({ length: 12 }, async () => {
+      while (Date.now() < until) expect((await ask()).status).toBe(200);
+    }));
+    await idle();
   });
 
   it("forgets a request whose client leaves, and asks nobody for it", async () => {

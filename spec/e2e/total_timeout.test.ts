@@ -30,9 +30,12 @@ interface Begin {
   guarded?: boolean;
   url?: string;
   fallback?: string;
+  /** Another endpoint, and when the endpoints' breakers open. */
+  second?: string;
+  breaker?: Record<string, unknown>;
 }
 
-async function begin({ timeouts, retries, guarded, url, fallback }: Begin): Promise<void> {
+async function begin({ timeouts, retries, guarded, url, fallback, second, breaker }: Begin): Promise<void> {
   const limits = { concurrent_requests: 100 };
   gateway = await startGateway({
     workers: 1,
@@ -44,7 +47,7 @@ async function begin({ timeouts, retries, guarded, url, fallback }: Begin): Prom
         { name: "other", pool: "other", upstream_model: "mock" },
       ],
       pools: [
-        { name: "gpu", endpoints: [{ url: url ?? mocks[0]!.url }], timeouts, retries },
+        { name: "gpu", endpoints: [{ url: url ?? mocks[0]!.url }, ...(second !== undefined ? [{ url: second }] : [])], timeouts, retries, breaker },
         { name: "other", endpoints: [{ url: mocks[1]!.url }], timeouts: { total: fallback ?? "600s" } },
       ],
       guards: [{ name: "words", on: ["completion"], lexicons: [{ file: "words.txt", action: "block" }] }],
@@ -141,6 +144,15 @@ describe("attempts", () => {
     const unreached = await ask();
     const line = await lineOf(unreached);
     expect(line.timeout).toBe(unreached.status === 504 ? "connect" : null);
+  });
+
+  it("say nothing of their endpoint when the request had no time left", async () => {
+    await begin({ timeouts: { read: "60s", total: "600ms" }, retries: { attempts: 1 }, url: mocks[0]!.url, breaker: { failures: 2 }, second: mocks[1]!.url });
+    await Promise.all(mocks.map((mock) => mock.behave("mock;delay=1500")));
+    for (let round = 0; round < 6; round++) expect((await ask()).status).toBe(504);
+    await Promise.all(mocks.map((mock) => mock.behave("")));
+    expect((await ask()).status).toBe(200);
+    expect(sumOf(await gateway!.metrics(), "sluice_breaker_open", {})).toBe(0);
   });
 
   it("go to another model that has more time, and to none that has not", async () => {

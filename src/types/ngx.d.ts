@@ -63,6 +63,7 @@ declare interface Ngx {
   header: LuaTable<string, string | number | string[] | undefined>;
   status: number;
   headers_sent: boolean;
+  is_subrequest: boolean;
   shared: LuaTable<string, SharedDictionary | undefined>;
   req: NgxRequest;
   resp: { get_headers(this: void, most?: number, raw?: boolean): LuaMultiReturn<[headers: LuaTable<string, string | string[]>, reason: string | undefined]> };

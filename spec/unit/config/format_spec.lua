@@ -70,7 +70,8 @@ local CASES = {
     },
     header_name = {
         ["X-Tier"] = "X-Tier", ["X-Session-Id"] = "X-Session-Id", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),
-        [""] = false, ["X_Tier"] = false, ["a b"] = false, ["a:"] = false, ["\xc3\xa9"] = false, ["x\n"] = false, ["a\r\nb"] = false, [("a"):rep(129)] = false,
+        ["\xc3\xa9"] = false, ["x\n"] = false,
+        [""] = false, ["X_Tier"] = false, ["a b"] = false, ["a:"] = false, ["a\r\nb"] = false, [("a"):rep(129)] = false,
         ["Authorization"] = false, ["x-api-key"] = false, ["API-Key"] = false, ["Cookie"] = false,
     },
     header_value = {

@@ -102,6 +102,10 @@ describe("the accounts of a pool", function()
             assert.same({ -1, 0, 0 }, { next_of(two, 200, 0) })
             -- For who has nobody else: the one that was refused first, which rests no more if it is served.
             assert.same({ 0, 400 }, { accounts_module.longest_resting(two) })
+            -- Others use it too, but nobody else's outcome counts.
+            assert.same({ 0, 0 }, { accounts_module.longest_resting(one) })
+            states.drop_trial(one, 0, 0)
+            assert.same({ 0, 0 }, { accounts_module.longest_resting(one) })
             assert.is_true(accept(two, 0, 201, 400))
             assert.equal(0, (next_of(one, 202)))
         end)

@@ -81,13 +81,15 @@ describe("what is to be done for an endpoint", function()
         -- It begins somewhere in the first interval.
         assert.is_false(watch_list.check_due(watched, 100.9))
         assert.is_true(watch_list.check_due(watched, 101))
-        watch_list.begin_regular(watched.check, 101, 2, 0.5)
-        assert.is_false(watch_list.check_due(watched, 1000))
+        watch_list.begin_regular(watched.check, 101, 1, 2, 0.5)
+        assert.is_false(watch_list.check_due(watched, 131.9))
+        -- Nobody will ever say that it has ended.
+        assert.is_true(watch_list.check_due(watched, 132))
         watch_list.end_job(watched.check, nil)
         assert.is_false(watch_list.check_due(watched, 102.9))
         assert.is_true(watch_list.check_due(watched, 103))
         for random, due in pairs({ [0] = 102.8, [0.999] = 103.2 }) do
-            watch_list.begin_regular(watched.check, 101, 2, random)
+            watch_list.begin_regular(watched.check, 101, 1, 2, random)
             assert.near(due, watched.check.due, 0.01)
         end
     end)

@@ -39,7 +39,11 @@ function connect_to(address: string, port: number, connect: number, send: number
 
 /** Of what nginx says of each attempt, with commas and colons between, what it says of the last one. */
 function last_of(list: string | undefined): string | undefined {
-  return list !== undefined ? string.match(list, "([^,: ]+)[,: ]*$")[0] : undefined;
+  // Mostly there was one only, which needs no search.
+  if (list === undefined || string.find(list, " ", 1, true)[0] === undefined) {
+    return list;
+  }
+  return string.match(list, "([^,: ]+)[,: ]*$")[0];
 }
 
 /** The last attempt's status, 0 if there was none. */

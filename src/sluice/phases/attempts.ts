@@ -11,7 +11,9 @@ import {
   upstream_status,
 } from "../edge/upstream";
 import { count_attempt, endpoint_meter } from "../metrics/meter";
+import { drop_trial } from "../pool/account_states";
 import { has_other_account } from "../pool/accounts";
+import { drop_probe } from "../pool/breaker";
 import { has_other_endpoint } from "../pool/live";
 import { USER_AGENT } from "../pool/headers";
 import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
@@ -81,10 +83,21 @@ function give_model_up(state: RequestState, outcome: Outcome, status: number, wa
   if (outcome !== Outcome.Status && status === 504) {
     state.timeout = which_timeout(state, monotonic());
   }
+  const refusal = refuse_failed(outcome, status, wait);
   if (is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
+    state.failure = refusal;
     return undefined;
   }
-  return refuse_failed(outcome, status, wait);
+  return refusal;
+}
+
+/** What an attempt says of its endpoint: nothing, if the request's own time ran out before there was an answer. */
+function note_outcome(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
+  if (outcome !== Outcome.Status && is_over_time(state, monotonic(), 0)) {
+    drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
+  } else {
+    note_endpoint(state, live, outcome, status);
+  }
 }
 
 /**
@@ -94,8 +107,10 @@ function give_model_up(state: RequestState, outcome: Outcome, status: number, wa
 function fail(state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number): Refusal | undefined {
   const now = monotonic();
   leave(state, live, outcome === Outcome.Status ? status : 0);
-  note_endpoint(state, live, outcome, status);
+  note_outcome(state, live, outcome, status);
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
+  state.ticket = 0;
+  state.account_ticket = 0;
   const [next, milliseconds] = next_attempt(
     state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
     has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
@@ -146,7 +161,8 @@ function start_attempt(state: RequestState): Refusal | undefined {
     let refusal = choose_both(state, pool, live);
     if (refusal !== undefined) {
       if (!next_model(state)) {
-        return refusal;
+        // What was heard from an endpoint says more than that nobody else can be asked.
+        return state.failure ?? refusal;
       }
     } else {
       const [address, reason] = address_for(state);
@@ -167,12 +183,17 @@ function start_attempt(state: RequestState): Refusal | undefined {
   return refuse_failed(Outcome.Connect, 0, -1);
 }
 
+/** For how many milliseconds the upstream asked to be left alone; −1 if it did not. */
+function retry_after(): number {
+  const [after, after_ms] = upstream_retry_after();
+  return read_retry_after(after, after_ms, realtime());
+}
+
 /** What becomes of a request whose attempt has failed with this status: undefined if another one has begun. */
 function try_again(state: RequestState, status: number): Refusal | undefined {
   const live = live_pool(state.model!.pool)!;
   const outcome = outcome_of(status);
-  const [after, after_ms] = upstream_retry_after();
-  const wait = outcome === Outcome.Status ? read_retry_after(after, after_ms, realtime()) : -1;
+  const wait = outcome === Outcome.Status ? retry_after() : -1;
   return fail(state, live, outcome, status, wait) ?? start_attempt(state);
 }
 
@@ -189,6 +210,19 @@ function give_up(state: RequestState, refusal: Refusal): void {
     state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
   }
   send_refusal(state, refusal);
+}
+
+/** Whether a module of nginx's has refused the request on its way to another attempt, so that the status is not that of the last one. */
+function is_nginx_refusal(status: number): boolean {
+  return upstream_answered() ? status !== upstream_status() : status < 500;
+}
+
+/** Ends the attempt that is under way, without another. Returns the refusal for a status of nginx's own. */
+function stop_trying(state: RequestState, status: number): Refusal {
+  const live = live_pool(state.model!.pool)!;
+  leave(state, live, upstream_answered() ? upstream_status() : 0);
+  drop_tickets(state, live);
+  return refuse_nginx_error(status);
 }
 
 /** access_by_lua of @again: an attempt has failed, or nginx itself has refused the request. */
@@ -208,7 +242,7 @@ function again(this: void): void {
   }
   forget_challenge();
   ngx.ctx = state;
-  const refusal = try_again(state, status);
+  const refusal = is_nginx_refusal(status) ? stop_trying(state, status) : try_again(state, status);
   state.overhead += monotonic() - began;
   if (refusal !== undefined) {
     give_up(state, refusal);
@@ -237,7 +271,7 @@ function begin_answer_of(state: RequestState, status: number): void {
 /** What the last attempt says of its endpoint. `ending`: how the request has ended. */
 function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
   if (!answered || status >= 500) {
-    note_endpoint(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
+    note_outcome(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
   } else if (status < 300 && (ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total") || (state.answer !== undefined && state.answer.failed))) {
     note_failed(state, live);
   } else {
@@ -251,13 +285,14 @@ function end_last_attempt(state: RequestState, ending: Ending): void {
   if (live === undefined) {
     return;
   }
-  stop_waiting(state, live, false);
   if (!state.taken) {
+    stop_waiting(state, live, false);
+    drop_trial(live.accounts, state.account_index, state.account_ticket);
     return;
   }
   if (!state.under_way) {
-    free_endpoint(state, live);
     drop_tickets(state, live);
+    free_endpoint(state, live);
     return;
   }
   const answered = upstream_answered();
@@ -267,9 +302,8 @@ function end_last_attempt(state: RequestState, ending: Ending): void {
     drop_tickets(state, live);
     return;
   }
-  const [after, after_ms] = upstream_retry_after();
   judge_last(state, live, status, answered, ending);
-  note_account(state, live, status, status === 429 ? read_retry_after(after, after_ms, realtime()) : -1);
+  note_account(state, live, status, status === 429 ? retry_after() : -1);
 }
 
 export { again, begin_answer_of, end_last_attempt, go_on, last, start_attempt };

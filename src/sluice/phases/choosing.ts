@@ -12,7 +12,7 @@ import { leave_endpoint, make_live, pick_endpoint } from "../pool/live";
 import { refuse } from "../wire/refusal";
 import { is_over_time } from "./deadline";
 import { gateway } from "./gateway";
-import { is_crowded, pause, wait_for_place, wake_next } from "./waiting";
+import { is_crowded, offer_place, pause, wait_for_place } from "./waiting";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
 import type { Refusal } from "../wire/refusal";
@@ -128,7 +128,7 @@ function free_endpoint(state: RequestState, live: LivePool): void {
   if (state.counted) {
     leave_endpoint(live, state.endpoint!);
     if (live.queue.size > 0) {
-      wake_next(live);
+      offer_place(live);
     }
   }
 }

@@ -36,18 +36,23 @@ interface Asker {
   /** How many timers are at work: on questions that take little time, and on warm-ups. */
   quick: number;
   slow: number;
+  /** Which chain of timers is at work, and when it was last. */
+  chain: number;
+  stepped: number;
   /** The log has been told that there is no room for the lock. */
   told: boolean;
 }
 
 const LOCK = "watch:lock";
 const STEP_SECONDS = 0.1;
+/** Without a step for so long, its timer is lost. */
+const LOST_SECONDS = 3;
 /** nginx runs 256 timers at a time, unless it is told otherwise, and others need some too. */
 const MOST_TIMERS = 64;
 /** Metrics that can't be read so often in a row are worth a line in the log. */
 const TELLING_FAILURES = 3;
 
-const asker: Asker = { active: false, list: new LuaTable(), snapshot: undefined, quick: 0, slow: 0, told: false };
+const asker: Asker = { active: false, list: new LuaTable(), snapshot: undefined, quick: 0, slow: 0, chain: 0, stepped: 0, told: false };
 
 function random(this: void): number {
   return math.random();
@@ -166,7 +171,7 @@ function run_tasks(this: void, premature: boolean, tasks: Task[], kind: "quick" 
       ngx.thread.wait(thread);
     }
   }
-  asker[kind] -= 1;
+  asker[kind] = math.max(0, asker[kind] - 1);
 }
 
 /** Has tasks done. If there is no timer for them they are not begun. */
@@ -176,7 +181,7 @@ function start_tasks(tasks: Task[], kind: "quick" | "slow"): void {
   }
   asker[kind] += 1;
   if (ngx.timer.at(0, run_tasks, tasks, kind)[0] === undefined) {
-    asker[kind] -= 1;
+    asker[kind] = math.max(0, asker[kind] - 1);
     for (const { job } of tasks) {
       job.busy = false;
     }
@@ -192,15 +197,15 @@ function ask_due(now: number): void {
   for (const [, watched] of asker.list) {
     const { check: check_job, scrape: scrape_job, warmth, watching } = watched;
     if (has_quick && check_due(watched, now)) {
-      begin_regular(check_job, now, watching.health!.interval, random());
+      begin_regular(check_job, now, watching.health!.timeout, watching.health!.interval, random());
       quick.push({ action: check, watched, job: check_job });
     }
     if (has_quick && scrape_due(watched, now)) {
-      begin_regular(scrape_job, now, watching.scrape!.interval, random());
+      begin_regular(scrape_job, now, watching.scrape!.timeout, watching.scrape!.interval, random());
       quick.push({ action: scrape, watched, job: scrape_job });
     }
     if (has_slow && warmth_due(watched, now)) {
-      begin_once(warmth);
+      begin_once(warmth, now, watching.warmup!.timeout);
       slow.push({ action: warm_up, watched, job: warmth });
     }
   }
@@ -255,30 +260,49 @@ function take_step(this: void): boolean {
   return true;
 }
 
-function step(this: void, premature: boolean): void {
+function step(this: void, premature: boolean, chain: number): void {
+  if (chain !== asker.chain) {
+    return;
+  }
   if (premature) {
     resign();
     return;
   }
+  asker.stepped = monotonic();
   const [done, result] = pcall(take_step);
   if (!done) {
     ngx.log(ngx.ERR, "sluice: asking the endpoints failed: ", result);
   }
-  if (result === false || ngx.timer.at(STEP_SECONDS, step)[0] === undefined) {
+  if (result === false || ngx.timer.at(STEP_SECONDS, step, chain)[0] === undefined) {
     resign();
   }
+}
+
+/** Begins to take steps. Timers that were at work for an earlier chain no longer count. */
+function begin_steps(): void {
+  asker.chain += 1;
+  asker.quick = 0;
+  asker.slow = 0;
+  step(false, asker.chain);
 }
 
 /** Every second, in each worker: sees to it that somebody asks, if there is anything to be asked. */
 function tend_watch(): void {
   const { flights, pools, snapshot } = gateway();
-  if (asker.active || flights === undefined || pools === undefined || flights.worker.number === 0 || !is_watched(snapshot.pools)) {
+  if (asker.active) {
+    // nginx forgets timers when it has no connections left.
+    if (monotonic() - asker.stepped > LOST_SECONDS) {
+      begin_steps();
+    }
+    return;
+  }
+  if (flights === undefined || pools === undefined || flights.worker.number === 0 || !is_watched(snapshot.pools)) {
     return;
   }
   const hold = try_lock(flights.worker, LOCK);
   if (hold === Hold.Held || hold === Hold.TakenOver) {
     asker.active = true;
-    step(false);
+    begin_steps();
   } else if (hold === Hold.NoRoom && !asker.told) {
     asker.told = true;
     ngx.log(ngx.ALERT, "sluice: no endpoint is watched: lua_shared_dict sluice_pools is full");

@@ -9,7 +9,7 @@ import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
 import { restore_http_version } from "../edge/http_version";
-import { upstream_answered } from "../edge/upstream";
+import { passing_request_id, upstream_answered } from "../edge/upstream";
 import { guard_body } from "../guard/body";
 import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
@@ -19,7 +19,7 @@ import { begin_answer_of } from "./attempts";
 import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
 import { refuse_nginx_error } from "./refusals";
-import { Mode, OWN_PAGE, current_state } from "./state";
+import { Mode, OWN_PAGE, current_state, kept_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -119,10 +119,25 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
 function filter_header(this: void): void {
   const began = monotonic();
   const status = ngx.status;
-  const state = current_state();
+  let state = current_state();
+  let is_astray = false;
+  if (state === undefined) {
+    // Of what others do on the way, such as asking who the client is.
+    if (ngx.is_subrequest) {
+      return;
+    }
+    state = status >= 400 && ngx.ctx !== OWN_PAGE ? kept_state(passing_request_id()) : undefined;
+    is_astray = state !== undefined;
+    if (is_astray) {
+      // nginx has taken it elsewhere, and gives up.
+      ngx.ctx = state;
+    }
+  }
   if (state === undefined) {
     if (status >= 400 && ngx.ctx !== OWN_PAGE) {
-      announce_request_id(new_request_id());
+      if (passing_request_id() === "") {
+        announce_request_id(new_request_id());
+      }
       const ctx = ngx.ctx as { replacement?: string };
       ctx.replacement = replace_answer(refuse_nginx_error(status), undefined);
     }
@@ -147,7 +162,7 @@ function filter_header(this: void): void {
   }
   if (state.refusal === undefined) {
     const refusal =
-      status >= 400 && !upstream_answered()
+      is_astray || (status >= 400 && !upstream_answered())
         ? refuse_nginx_error(status)
         : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {

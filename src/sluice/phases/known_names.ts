@@ -22,6 +22,9 @@ interface KnownNames {
   whose: string;
 }
 
+/** Names that are begun to be looked up in a second: others need timers too. */
+const MOST_AT_ONCE = 50;
+
 function key_of(host: string): string {
   return `address:${host}`;
 }
@@ -94,8 +97,12 @@ function tend_names(known: KnownNames): void {
   if (ngx.worker.exiting()) {
     return;
   }
+  let started = 0;
   for (const host of due_names(known.names, monotonic())) {
-    ngx.timer.at(0, look_up_due, known, host);
+    if (started < MOST_AT_ONCE) {
+      started += 1;
+      ngx.timer.at(0, look_up_due, known, host);
+    }
   }
 }
 

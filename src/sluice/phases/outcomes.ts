@@ -65,7 +65,9 @@ function note_failed(state: RequestState, live: LivePool): void {
 /** What an attempt that failed says of its endpoint. One of several addresses that does not answer is left out, and that is all. */
 function note_endpoint(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
   const { pool_names } = gateway();
-  if (!is_endpoints_fault(outcome, status)) {
+  if (outcome === Outcome.Status && status < 500) {
+    note_served(state, live);
+  } else if (!is_endpoints_fault(outcome, status)) {
     drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
   } else if (outcome !== Outcome.Connect || state.address === "" || !leave_out(pool_names!, state.endpoint!.host, state.address)) {
     note_failed(state, live);

@@ -58,6 +58,8 @@ interface RequestState {
   conversation: Conversation | undefined;
   /** Why the request was refused, or its answer replaced. */
   refusal: Refusal | undefined;
+  /** What would have been the refusal, had there been no other model to try. */
+  failure: Refusal | undefined;
 
   endpoint: Endpoint | undefined;
   account: Account | undefined;
@@ -132,6 +134,7 @@ function new_state(): RequestState {
     places: ffi.new<Int32Buffer>("int32_t[?]", PARTS * 2),
     conversation: undefined,
     refusal: undefined,
+    failure: undefined,
     endpoint: undefined,
     account: undefined,
     address: "",
@@ -187,6 +190,8 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.attempts = 0;
   state.under_way = false;
   state.taken = false;
+  state.ticket = 0;
+  state.account_ticket = 0;
   state.attempts_before = 0;
   state.next_fallback = 0;
   state.deadline = math.huge;
@@ -211,6 +216,7 @@ function release_state(state: RequestState): void {
   state.model = undefined;
   state.reading = undefined;
   state.refusal = undefined;
+  state.failure = undefined;
   state.endpoint = undefined;
   state.account = undefined;
   state.reservation = undefined;

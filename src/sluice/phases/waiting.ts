@@ -21,12 +21,39 @@ import type { RequestState } from "./state";
 
 /** How often the request whose turn it is looks for a place that another worker has left, in seconds; by chance up to twice that. */
 const LOOK_SECONDS = 0.015;
+/** So much of the places in a queue may one tenant have, where there are others. */
+const TENANT_SHARE = 0.75;
 
 /** Lets time pass, in seconds. */
 function pause(state: RequestState, seconds: number): void {
   const began = monotonic();
   sleep(seconds);
   state.overhead -= monotonic() - began;
+}
+
+/** How many requests wait for the pool in all workers. */
+function waiting_in(live: LivePool): number {
+  return in_flight(live.flights, live.queue_key);
+}
+
+/** What those of the request's tenant are counted under. */
+function tenant_key(state: RequestState, live: LivePool): string {
+  return `${live.queue_key} ${state.principal!.tenant.id}`;
+}
+
+/** Counts a request as one that waits. Returns false if as many wait as may, or as may of its tenant. */
+function take_wait(state: RequestState, pool: Pool, live: LivePool): boolean {
+  const { max_waiting } = pool.queue;
+  const alone = state.snapshot.configuration.tenants.length < 2;
+  const most = alone ? max_waiting : math.ceil(max_waiting * TENANT_SHARE);
+  if (max_waiting === 0 || !take(live.flights, tenant_key(state, live), most)[0]) {
+    return false;
+  }
+  if (!take(live.flights, live.queue_key, max_waiting)[0]) {
+    give(live.flights, tenant_key(state, live));
+    return false;
+  }
+  return true;
 }
 
 /** Wakes the request whose turn it is. */
@@ -37,6 +64,16 @@ function wake_next(live: LivePool): void {
   }
 }
 
+/**
+ * A place has become free. This worker's requests get it at once as often as they are of all that wait; else it is left to whoever
+ * looks first, which may be another worker's.
+ */
+function offer_place(live: LivePool): void {
+  if (math.random() * waiting_in(live) <= live.queue.size) {
+    wake_next(live);
+  }
+}
+
 /** The request does not wait any more. `served`: it has got a place. */
 function stop_waiting(state: RequestState, live: LivePool, served: boolean): void {
   const { waiter } = state;
@@ -44,13 +81,9 @@ function stop_waiting(state: RequestState, live: LivePool, served: boolean): voi
     state.waiter = undefined;
     leave_queue(live.queue, waiter, served);
     give(live.flights, live.queue_key);
+    give(live.flights, tenant_key(state, live));
     wake_next(live);
   }
-}
-
-/** How many requests wait for the pool in all workers. */
-function waiting_in(live: LivePool): number {
-  return in_flight(live.flights, live.queue_key);
 }
 
 /** Whether others were there before: then a request that has just come must not look for a place first. */
@@ -82,8 +115,7 @@ function wait_in_line(state: RequestState, pool: Pool, live: LivePool, waiter: W
  * there still is none; undefined if as many wait already as may.
  */
 function wait_for_place(state: RequestState, pool: Pool, live: LivePool, crowded: boolean): Found | undefined {
-  const { max_waiting } = pool.queue;
-  if (max_waiting === 0 || !take(live.flights, live.queue_key, max_waiting)[0]) {
+  if (!take_wait(state, pool, live)) {
     return undefined;
   }
   const began = monotonic();
@@ -95,4 +127,4 @@ function wait_for_place(state: RequestState, pool: Pool, live: LivePool, crowded
   return found;
 }
 
-export { is_crowded, pause, stop_waiting, wait_for_place, waiting_in, wake_next };
+export { is_crowded, offer_place, pause, stop_waiting, wait_for_place, waiting_in };

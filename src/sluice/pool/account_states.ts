@@ -188,6 +188,13 @@ function take_trial(accounts: Accounts, index: number, now: number): number {
   return rest;
 }
 
+/** Takes the trial of an account before its rest is over, if nobody has it. Returns the ticket, or 0. */
+function claim_trial(accounts: Accounts, index: number): number {
+  const rest = accounts.rests[index]!;
+  const reason = rest !== 0 ? accounts.store.add(accounts.trial_keys[index]!, rest, accounts.trial_seconds) : "free";
+  return reason === undefined ? rest : NO_TICKET;
+}
+
 /** Gives back a trial that came to no outcome that says anything of the account: another request may try it at once. */
 function drop_trial(accounts: Accounts, index: number, ticket: number): void {
   if (ticket === NO_TICKET) {
@@ -285,6 +292,6 @@ function state_of(accounts: Accounts, index: number, now: number): LuaMultiRetur
 }
 
 export {
-  NEVER, RECENT_SECONDS, drop_trial, new_accounts, note_accepted, note_limited, note_refused, refresh, state_of, take_trial,
+  NEVER, RECENT_SECONDS, claim_trial, drop_trial, new_accounts, note_accepted, note_limited, note_refused, refresh, state_of, take_trial,
 };
 export type { AccountState, Accounts };

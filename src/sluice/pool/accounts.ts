@@ -12,7 +12,7 @@
  * Times are seconds on a clock that only goes forward and is the same for all workers.
  */
 
-import { NEVER, RECENT_SECONDS, refresh, take_trial } from "./account_states";
+import { NEVER, RECENT_SECONDS, claim_trial, refresh, take_trial } from "./account_states";
 import type { Accounts } from "./account_states";
 
 /** The accounts that a request has used, by their place in the pool. To be made once and cleared for each request. */
@@ -172,8 +172,8 @@ function next_account(
 }
 
 /**
- * Of accounts that all rest the one that was refused longest ago, and the ticket that goes with the outcome: for a request that has
- * nobody else. A refusal may have been for one request's sake only.
+ * Of accounts that all rest the one that was refused longest ago, for a request that has nobody else: a refusal may have been for one
+ * request's sake only. If nobody else is trying it, this is its trial, and the ticket not 0.
  */
 function longest_resting(accounts: Accounts): LuaMultiReturn<[index: number, ticket: number]> {
   const { rests } = accounts;
@@ -183,7 +183,7 @@ function longest_resting(accounts: Accounts): LuaMultiReturn<[index: number, tic
       best = index;
     }
   }
-  return $multi(best, rests[best]!);
+  return $multi(best, claim_trial(accounts, best));
 }
 
 /** Whether the request could go on at once with an account that it has not used yet. */

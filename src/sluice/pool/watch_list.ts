@@ -19,6 +19,8 @@ import type { Watching } from "./watching";
 interface Job {
   due: number;
   busy: boolean;
+  /** When it must have ended: one that has not by then never will. */
+  busy_until: number;
   /** How often in a row it has failed, and why last. */
   failures: number;
   reason: string | undefined;
@@ -44,9 +46,11 @@ type WatchList = LuaTable<string, Watched>;
 const FIRST_PAUSE = 1;
 const MOST_PAUSE = 15;
 const JITTER = 0.2;
+/** A job that has taken so much longer than it may is lost: nginx forgets timers when it has no connections left. */
+const LOST_SECONDS = 30;
 
 function new_job(due: number): Job {
-  return { due, busy: false, failures: 0, reason: undefined };
+  return { due, busy: false, busy_until: 0, failures: 0, reason: undefined };
 }
 
 /**
@@ -91,7 +95,7 @@ function make_list(
 }
 
 function is_due(job: Job, now: number): boolean {
-  return !job.busy && now >= job.due;
+  return (!job.busy || now >= job.busy_until) && now >= job.due;
 }
 
 /** Whether the endpoint is to be asked now whether it is well. */
@@ -109,15 +113,16 @@ function scrape_due(watched: Watched, now: number): boolean {
   return watched.watching.scrape !== undefined && watched.standing.place >= 0 && is_due(watched.scrape, now);
 }
 
-/** A job begins that is done every `interval` seconds. */
-function begin_regular(job: Job, now: number, interval: number, random: number): void {
+/** A job begins that is done once, and should take at most so many seconds. */
+function begin_once(job: Job, now: number, timeout: number): void {
   job.busy = true;
-  job.due = now + interval * (1 + JITTER * (random - 0.5));
+  job.busy_until = now + timeout + LOST_SECONDS;
 }
 
-/** A job begins that is done once. */
-function begin_once(job: Job): void {
-  job.busy = true;
+/** A job begins that is done every `interval` seconds, and should take at most `timeout`. */
+function begin_regular(job: Job, now: number, timeout: number, interval: number, random: number): void {
+  begin_once(job, now, timeout);
+  job.due = now + interval * (1 + JITTER * (random - 0.5));
 }
 
 /** A job has ended. Returns whether it fails in a way that it didn't before, which is worth a line in a log. */
