@@ -1,5 +1,6 @@
 /** The queue of a pool whose endpoints have as much to do as they may have. */
 
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, startGateway, sumOf } from "../support/gateway.ts";
@@ -59,6 +60,24 @@ interface Ask {
 function ask({ tenant = "acme", model = "quick", signal }: Ask = {}): Promise<Answer> {
   const body = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "Hello" }] });
   return send(gateway!.port, { path: "/v1/chat/completions", body, key: keyOf(tenant), ...(signal && { signal }) });
+}
+
+/** Sends a request, and closes the connection at once. */
+function sendAndLeave(tenant: string): Promise<void> {
+  const body = JSON.stringify({ model: "quick", stream: true, messages: [{ role: "user", content: "Hello" }] });
+  return new Promise((resolve, reject) => {
+    const socket = connect(gateway!.port, "127.0.0.1", () => {
+      socket.end(
+        `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${keyOf(tenant)}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        () => socket.destroy(),
+      );
+    });
+    socket.on("error", reject);
+    socket.on("close", () => {
+      resolve();
+    });
+  });
 }
 
 function together(count: number, options: Ask = {}): Promise<Answer[]> {
@@ -196,6 +215,24 @@ describe("a pool whose endpoints are full", () => {
     expect(left.map(({ ending, cost_nano_usd, input_tokens }) => [ending, cost_nano_usd, input_tokens])).toEqual(left.map(() => ["client_gone", 0, 0]));
     expect(left).toHaveLength(3);
     await idle();
+  });
+
+  it("asks nobody for clients that left in the moment they had sent their requests", async () => {
+    await begin({ most: 1, queue: { max_waiting: 100, timeout: "20s" } });
+    const leaving = new AbortController();
+    const first = ask({ model: "endless", signal: leaving.signal }).catch(() => undefined);
+    await eventually("it is under way", async () => sumOf(await gateway!.metrics(), "sluice_upstream_inflight", {}) === 1);
+    const before = await started();
+    await Promise.all(Array.from({ length: 40 }, (_, index) => sendAndLeave(index % 2 === 0 ? "acme" : "bob")));
+    await eventually("they wait, or have been seen to leave", async () => (await depth()) + gateway!.journal().length === 40);
+    leaving.abort();
+    await first;
+    expect((await ask({ tenant: "carol" })).status).toBe(200);
+    await idle();
+    expect(await started()).toBe(before + 1);
+    const lines = await eventually("all are in the journal", () => gateway!.journal().length === 42 && gateway!.journal());
+    const left = lines.filter(({ attempts }) => attempts === 0);
+    expect(left.map(({ ending, input_tokens }) => [ending, input_tokens])).toEqual(Array.from({ length: 40 }, () => ["client_gone", 0]));
   });
 
   it("loses no place when a worker is killed in which requests wait", async () => {

@@ -5,6 +5,7 @@
  */
 
 import { monotonic, realtime } from "../edge/clock";
+import { has_client_left, leave_client } from "../edge/client";
 import { header } from "../edge/request";
 import {
   direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
@@ -165,6 +166,10 @@ function start_attempt(state: RequestState): Refusal | undefined {
         return state.failure ?? refusal;
       }
     } else {
+      if (state.waited && has_client_left()) {
+        leave_client();
+      }
+      state.waited = false;
       const [address, reason] = address_for(state);
       begin(state);
       if (address !== undefined) {

@@ -80,6 +80,8 @@ interface RequestState {
   deadline: number;
   /** Whether the endpoint counts it. */
   counted: boolean;
+  /** Whether it has waited since its client was last seen to be there. */
+  waited: boolean;
   /** The request's place among those that wait for one in the pool. */
   waiter: Waiter<unknown> | undefined;
   /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
@@ -148,6 +150,7 @@ function new_state(): RequestState {
     edited: undefined,
     deadline: math.huge,
     counted: false,
+    waited: false,
     waiter: undefined,
     ticket: 0,
     account_index: 0,
@@ -190,6 +193,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.attempts = 0;
   state.under_way = false;
   state.taken = false;
+  state.waited = false;
   state.ticket = 0;
   state.account_ticket = 0;
   state.attempts_before = 0;

@@ -1,6 +1,7 @@
 /**
  * Waiting in the access phase, for whatever an attempt needs: a pause, an account, a place in the pool. None of it counts as the
- * gateway's own time. A client that leaves ends its request's wait as soon as nginx sees it; the log phase then tidies up.
+ * gateway's own time. A client that leaves ends its request's wait as soon as nginx sees it, and when it is over at the latest; the
+ * log phase then tidies up.
  *
  * Requests wait for a place in their pool in the order of `pool/queue`, by worker. The one whose turn it is looks for a place whenever
  * a request of this worker has ended, and every now and then, since nginx's workers can't wake each other. How many wait in all
@@ -27,6 +28,7 @@ const TENANT_SHARE = 0.75;
 /** Lets time pass, in seconds. */
 function pause(state: RequestState, seconds: number): void {
   const began = monotonic();
+  state.waited = true;
   sleep(seconds);
   state.overhead -= monotonic() - began;
 }
@@ -121,6 +123,7 @@ function wait_for_place(state: RequestState, pool: Pool, live: LivePool, crowded
   const began = monotonic();
   const waiter = join_queue<unknown>(live.queue, state.principal!.tenant.id, new_signal());
   state.waiter = waiter;
+  state.waited = true;
   const found = wait_in_line(state, pool, live, waiter, crowded);
   state.overhead -= monotonic() - began;
   stop_waiting(state, live, found.endpoint !== undefined);
