@@ -213,6 +213,20 @@ describe("an endpoint that fails again and again", () => {
     }, 10000);
   });
 
+  it("counts as failing when it says so in the middle of a good answer, which its client gets to see", async () => {
+    await begin({ pool: { balance: "round_robin", breaker: { failures: 3, window: "60s", open: "60s" } }, workers: 1 });
+    await mocks[0]!.behave("mock;tokens=5;error=2");
+    let seen = 0;
+    for (let round = 0; round < 12; round++) {
+      const answer = await ask({ stream: true });
+      expect(answer.status).toBe(200);
+      expect(answer.headers["x-sluice-attempts"]).toBe("1");
+      seen += answer.text.includes('"error"') ? 1 : 0;
+    }
+    expect(seen).toBe(3);
+    expect(sumOf(await gateway!.metrics(), "sluice_breaker_open", { endpoint: mocks[0]!.url })).toBe(1);
+  });
+
   it("leaves nobody to ask, if all do: a refusal that says when to come back", async () => {
     await begin({ pool: { breaker: { failures: 1, window: "10s", open: "30s" }, retries: { attempts: 1 } }, workers: 1 });
     await Promise.all(mocks.map((mock) => mock.behave("mock;status=500")));

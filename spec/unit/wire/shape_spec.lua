@@ -65,6 +65,29 @@ describe("a shape", function()
         assert.is_table(shape.compile({ members = members }))
     end)
 
+    it("has a small table of members, whatever the hashes happen to be", function()
+        local members = {}
+        for object = 1, 12 do
+            members["object" .. object] = { members = {} }
+            for name = 1, 25 do members["object" .. object].members["member" .. name] = { slot = "wanted" } end
+        end
+        local seed = os.time()
+        print("hashes: seed " .. seed)
+        math.randomseed(seed)
+        local ffi = require("ffi")
+        local kept = ffi.string(shape.HASH_TABLE, 1024)
+        local most = 0
+        for _ = 1, 100 do
+            for index = 0, 255 do shape.HASH_TABLE[index] = bit.tobit(math.random(0, 2 ^ 31) * 2 + math.random(0, 1)) end
+            local done, compiled = pcall(shape.compile, { members = members })
+            ffi.copy(shape.HASH_TABLE, kept, 1024)
+            assert.is_true(done, compiled)
+            most = math.max(most, compiled.mask + 1)
+        end
+        -- With 312 members two would meet in a table of that size more often than not, if only one way were tried.
+        assert.is_true(most <= 32768, most)
+    end)
+
     it("hashes a name as the walker does, byte order and all", function()
         assert.is_not.same({ shape.hash("ab") }, { shape.hash("ba") })
         assert.is_not.same({ shape.hash("a") }, { shape.hash("a\0") })

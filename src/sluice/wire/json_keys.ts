@@ -260,7 +260,7 @@ function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, 
 
 /** The entry of the shape for a member of that node by the key's hash and length; -1 if it has none. */
 function find_member(shape: Shape, node: number, first: number, length: number): number {
-  const place = probe(node, first, shape.mask);
+  const place = probe(node, first, shape.turn, shape.mask);
   const members = shape.members;
   if (members[place] === node && members[place + 1] === first && band(members[place + 3]!, 63) === length) {
     return place;

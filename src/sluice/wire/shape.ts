@@ -79,11 +79,18 @@ interface Shape {
   data_if_second: Int32Buffer;
   /** Four int32 an entry: node, first hash, second hash, and the member's node with the key's length above it. */
   members: Int32Buffer;
+  /** See `probe`. */
+  turn: number;
   mask: number;
   /** Slot numbers by name. Slots count from 1. */
   slot_of: LuaTable<string, number>;
   root: number;
 }
+
+/** Entries of the smallest table of members and of the largest; and how many turns are tried for each size. */
+const FIRST_SIZE = 64;
+const MOST_SIZE = 65536;
+const TURNS = 32;
 
 /** The slot of places whose ranges are all reported. */
 const REGION = 32;
@@ -131,9 +138,12 @@ function hash(key: string): LuaMultiReturn<[first: number, second: number]> {
   return $multi(first, second);
 }
 
-/** Where the entry for a node and a key's first hash lies in a members table. */
-function probe(node: number, first: number, mask: number): number {
-  return band(tobit(first + node * 40503), mask) * 4;
+/**
+ * Where the entry for a node and a key's first hash lies in a members table. `turn` says which of the hash's bits decide that: by how
+ * many it is rotated.
+ */
+function probe(node: number, first: number, turn: number, mask: number): number {
+  return band(tobit(rol(first, turn) + node * 40503), mask) * 4;
 }
 
 interface Entry {
@@ -144,11 +154,11 @@ interface Entry {
   length: number;
 }
 
-/** Tries to lay the entries into a table of that size; `undefined` if two of them meet. */
-function lay_out(entries: Entry[], size: number): Int32Buffer | undefined {
+/** Tries to lay the entries into a table of that size, with that turn; `undefined` if two of them meet. */
+function lay_out(entries: Entry[], size: number, turn: number): Int32Buffer | undefined {
   const table = ffi.new<Int32Buffer>("int32_t[?]", size * 4);
   for (const entry of entries) {
-    const at = probe(entry.node, entry.first, size - 1);
+    const at = probe(entry.node, entry.first, turn, size - 1);
     if (table[at] !== 0) {
       return undefined;
     }
@@ -242,13 +252,22 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
     error("a shape has at most 31 slots");
   }
 
-  let size = 64;
-  let members = lay_out(entries, size);
+  // The hashes are other ones at each start: where two entries meet, other bits of theirs differ.
+  let size = FIRST_SIZE;
+  let turn = 0;
+  let members = lay_out(entries, size, turn);
   while (members === undefined) {
-    size *= 2;
-    members = lay_out(entries, size);
+    turn += 1;
+    if (turn === TURNS) {
+      turn = 0;
+      size *= 2;
+    }
+    if (size > MOST_SIZE) {
+      error("two members of an object have the same hash by an accident that another start does not have");
+    }
+    members = lay_out(entries, size, turn);
   }
-  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, members, mask: size - 1, slot_of, root: 1 };
+  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, members, turn, mask: size - 1, slot_of, root: 1 };
 }
 
 export { compile, hash, probe, HASH_TABLE, Flag, REGION };
