@@ -270,6 +270,21 @@ describe("a name whose address must not be waited for", function()
         assert.same({}, due_names(names, 1e6))
     end)
 
+    it("has its turn, however many others are always due", function()
+        local names = names_module.new_names()
+        local last = {}
+        for number = 1, 200 do known_address(names, "host" .. number, nothing) end
+        -- Fifty a second, of which none may be used for longer than a moment.
+        for now = 1, 12 do
+            local due = due_names(names, now)
+            for place = 1, math.min(50, #due) do
+                look_up_name(names, due[place], now, resolver({ addresses = { "1.1.1.1" }, seconds = 0 }))
+                last[due[place]] = now
+            end
+        end
+        for number = 1, 200 do assert.is_true((last["host" .. number] or 0) >= 9, number) end
+    end)
+
     it("is looked up once at a time, and again if a lookup never came back", function()
         local names = names_module.new_names()
         known_address(names, "redis", nothing)

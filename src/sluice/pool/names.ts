@@ -168,7 +168,10 @@ function keep_names(names: Names, wanted: LuaTable<string, boolean>): void {
   }
 }
 
-/** The names that should be looked up now: those whose records expire soon, or that are not known. */
+/**
+ * The names that should be looked up now: those whose records expire soon, or that are not known. The one that has been due for longest
+ * comes first: who has no time for all of them must not forget the same ones each time.
+ */
 function due_names(names: Names, now: number): string[] {
   const due: string[] = [];
   for (const [host, entry] of names) {
@@ -176,6 +179,7 @@ function due_names(names: Names, now: number): string[] {
       due.push(host);
     }
   }
+  table.sort(due, (left, right) => names.get(left).expires < names.get(right).expires);
   return due;
 }
 
