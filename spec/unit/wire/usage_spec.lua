@@ -32,6 +32,8 @@ describe("usage", function()
         ["chat with figures that are no whole numbers"] = { "chat", { -1, -1, -1 },
             '{"usage":{"prompt_tokens":"12","completion_tokens":null,"prompt_tokens_details":{"cached_tokens":-1}}}' },
         ["chat with usage that is no object"] = { "chat", { -1, -1, -1 }, '{"usage":[{"prompt_tokens":5}]}' },
+        ["chat with whole numbers that are written with a point"] = { "chat", { 120, 0, 30 },
+            '{"usage":{"prompt_tokens":120.0,"completion_tokens":30.000,"prompt_tokens_details":{"cached_tokens":0.0}}}' },
         ["completions"] = { "completions", { 1, -1, 2 }, '{"usage":{"prompt_tokens":1,"completion_tokens":2}}' },
         ["embeddings"] = { "embeddings", { 8, -1, -1 }, '{"usage":{"prompt_tokens":8,"total_tokens":8}}' },
         ["a response"] = { "responses", { 3, 1, 4 }, '{"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens":4}}' },
@@ -78,7 +80,7 @@ local APIS = {
 }
 
 -- Numbers that no count of tokens can be.
-local IMPOSSIBLE = { "-1", "-9007199254740993", "0.5", "10.5", "1e-3", "1000000001", "9007199254740992", "9223372036854775807",
+local IMPOSSIBLE = { "-1", "-9007199254740993", "0.5", "10.5", "10.05", "10.50", "1e-3", "1000000001", "9007199254740992", "9223372036854775807",
     "1e300", "1e999", ("9"):rep(400) }
 
 local function document(names, figures)
