@@ -110,6 +110,10 @@ describe("usage journal", function()
         assert.truthy(line:find('"input_tokens":999999999999999,"cached_input_tokens":null,"output_tokens":4294967296', 1, true), line)
         assert.truthy(line:find('"first_token_ms":0,"duration_ms":null,"held_ms":42,', 1, true), line)
         assert.truthy(write_line(record({ input_tokens = 123456789012345 })):find('"input_tokens":123456789012345,', 1, true))
+        -- Odd ones too, where a double has no halves any more.
+        for _, number in ipairs({ "4503599627370497", "9007199254740989", "9007199254740991" }) do
+            assert.truthy(write_line(record({ cost_nano_usd = tonumber(number) })):find('"cost_nano_usd":' .. number .. ",", 1, true), number)
+        end
     end)
 
     it("stays right when more names come than it keeps", function()

@@ -98,6 +98,8 @@ describe("a price", function()
         assert.equal(60 * 400 + 40 * 100 + 12000, price.cost(PRICE, 100, 40, 10, 0))
         assert.equal(100 * 100, price.cost(PRICE, 100, 1000, 0, 0))
         assert.equal(38, price.cost(price.make_price({ input = 0.0375, output = 0 }), 1, 0, 0, 0))
+        -- What a double can't count exactly is not charged: the journal and the budget would differ.
+        assert.equal(9007199254740991, price.cost(price.make_price({ input = 1000000, output = 1000000 }), 1e9, 0, 1e9, 0))
         assert.equal(375, price.cost(price.make_price({ input = 0.0375, output = 0 }), 10, 0, 0, 0))
         assert.equal(2000, price.cost(price.make_price({ input = 2, output = 0 }), 1, 1, 0, 0))
     end)

@@ -4,7 +4,7 @@ local usage = require("sluice.wire.usage")
 
 -- What an answer's documents report, one after the other.
 local function reported(api, ...)
-    local total = { input = -1, cached_input = -1, output = -1 }
+    local total = { input = -1, cached_input = -1, cache_written = -1, output = -1 }
     local walk = json.walker(answer_shape.answer_shape(api), json.NO_SINK, nil)
     for _, document in ipairs({ ... }) do
         assert.is_nil(json.check(walk, document))
@@ -32,6 +32,8 @@ describe("usage", function()
         ["chat with figures that are no whole numbers"] = { "chat", { -1, -1, -1 },
             '{"usage":{"prompt_tokens":"12","completion_tokens":null,"prompt_tokens_details":{"cached_tokens":-1}}}' },
         ["chat with usage that is no object"] = { "chat", { -1, -1, -1 }, '{"usage":[{"prompt_tokens":5}]}' },
+        ["chat with whole numbers that are written with a point"] = { "chat", { 120, 0, 30 },
+            '{"usage":{"prompt_tokens":120.0,"completion_tokens":30.000,"prompt_tokens_details":{"cached_tokens":0.0}}}' },
         ["completions"] = { "completions", { 1, -1, 2 }, '{"usage":{"prompt_tokens":1,"completion_tokens":2}}' },
         ["embeddings"] = { "embeddings", { 8, -1, -1 }, '{"usage":{"prompt_tokens":8,"total_tokens":8}}' },
         ["a response"] = { "responses", { 3, 1, 4 }, '{"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens":4}}' },
@@ -54,4 +56,82 @@ describe("usage", function()
     }) do
         it("of " .. name, function() assert.same(case[2], reported(case[1], select(3, unpack(case)))) end)
     end
+
+    it("of a message whose last object tells only what was read from the cache", function()
+        assert.same({ 15, 5, 9 }, reported("messages",
+            '{"message":{"usage":{"input_tokens":10}}}', '{"usage":{"cache_read_input_tokens":5,"output_tokens":9}}'))
+    end)
+
+    it("of a message whose last object tells the cache's figures anew", function()
+        assert.same({ 38, 25, 9 }, reported("messages",
+            '{"message":{"usage":{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":3}}}',
+            '{"usage":{"cache_read_input_tokens":25,"output_tokens":9}}'))
+    end)
+end)
+
+-- What each API calls its figures, and how an answer carries them.
+local APIS = {
+    chat = { input = "prompt_tokens", output = "completion_tokens",
+        cached = '"prompt_tokens_details":{"cached_tokens":%s}', around = '{"choices":[],"usage":{%s}}' },
+    responses = { input = "input_tokens", output = "output_tokens",
+        cached = '"input_tokens_details":{"cached_tokens":%s}', around = '{"response":{"usage":{%s}}}' },
+    messages = { input = "input_tokens", output = "output_tokens",
+        cached = '"cache_read_input_tokens":%s', written = '"cache_creation_input_tokens":%s', around = '{"usage":{%s}}' },
+}
+
+-- Numbers that no count of tokens can be.
+local IMPOSSIBLE = { "-1", "-9007199254740993", "0.5", "10.5", "10.05", "10.50", "1e-3", "1000000001", "9007199254740992", "9223372036854775807",
+    "1e300", "1e999", ("9"):rep(400) }
+
+local function document(names, figures)
+    local members = {}
+    if figures.input then members[#members + 1] = ('"%s":%s'):format(names.input, figures.input) end
+    if figures.output then members[#members + 1] = ('"%s":%s'):format(names.output, figures.output) end
+    if figures.cached then members[#members + 1] = names.cached:format(figures.cached) end
+    if figures.written then members[#members + 1] = names.written:format(figures.written) end
+    return names.around:format(table.concat(members, ","))
+end
+
+describe("usage that can't be", function()
+    for api, names in pairs(APIS) do
+        for _, place in ipairs({ "input", "output", "cached", "written" }) do
+            if names[place] then
+                it(("counts as not said, with all that stands beside it: %s, %s"):format(api, place), function()
+                    for _, number in ipairs(IMPOSSIBLE) do
+                        local figures = { input = 100, output = 20, cached = 30, written = names.written and 40 }
+                        figures[place] = number
+                        assert.same({ -1, -1, -1 }, reported(api, document(names, figures)), number)
+                    end
+                end)
+            end
+        end
+
+        it("leaves what was said before: " .. api, function()
+            local before = reported(api, document(names, { input = 100, output = 20, cached = 30 }))
+            assert.is_true(before[1] >= 100)
+            assert.same(before, reported(api, document(names, { input = 100, output = 20, cached = 30 }),
+                document(names, { input = 101, output = "1e999", cached = 31 })))
+        end)
+
+        it("is not one of a billion tokens: " .. api, function()
+            assert.same({ 1e9, -1, 1e9 }, reported(api, document(names, { input = "1000000000", output = "1000000000" })))
+        end)
+    end
+
+    for _, api in ipairs({ "chat", "responses" }) do
+        it("is one with more cached input than input: " .. api, function()
+            local names = APIS[api]
+            assert.same({ 100, 100, 20 }, reported(api, document(names, { input = 100, output = 20, cached = 100 })))
+            assert.same({ -1, -1, -1 }, reported(api, document(names, { input = 100, output = 20, cached = 101 })))
+            assert.same({ 100, -1, 20 }, reported(api, document(names, { input = 100, output = 20 }), document(names, { cached = 101 })))
+            assert.same({ 100, 60, 20 },
+                reported(api, document(names, { input = 100, output = 20, cached = 60 }), document(names, { input = 50, output = 30 })))
+        end)
+    end
+
+    it("is a message that comes to more than a billion with what the cache had", function()
+        local names = APIS.messages
+        assert.same({ -1, -1, -1 }, reported("messages", document(names, { input = 600000000, output = 1, cached = 500000000 })))
+        assert.same({ -1, -1, -1 }, reported("messages", document(names, { input = 600000000, output = 1, written = 500000000 })))
+    end)
 end)

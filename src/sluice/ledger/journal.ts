@@ -137,7 +137,9 @@ function name(text: string | undefined): string {
 /** A count or a duration as a whole number; `null` for what JSON has no number for. */
 function whole(value: number | undefined): number | string {
   if (value === undefined || !(value > -EXACT && value < EXACT)) return "null";
-  const rounded = floor(value + 0.5);
+  // Adding a half first would take odd numbers above 2^52 to the even one behind them.
+  const below = floor(value);
+  const rounded = value - below >= 0.5 ? below + 1 : below;
   return rounded < PLAIN ? rounded : format("%.0f", rounded);
 }
 

@@ -29,6 +29,12 @@ interface Price {
 
 const NANO_FOR_A_TOKEN = 1000;
 
+/**
+ * The most that one request can cost, in nano-dollars: some nine million US dollars, which only absurd prices come to. Larger numbers are
+ * not exact in a double (IEEE 754), so the journal, the budget and the ledger would differ.
+ */
+const MOST_COST = 9007199254740991;
+
 /** The price by the token; undefined: the model costs nothing. */
 function make_price(configured: PriceConfiguration | undefined): Price | undefined {
   if (configured === undefined) {
@@ -53,7 +59,8 @@ function cost(price: Price | undefined, input: number, cached_input: number, out
   const paid_input = math.max(0, input - math.max(cached, free));
   const paid_cached = math.max(0, cached - free);
   const paid_output = math.max(0, output - math.max(0, free - input));
-  return math.floor(paid_input * price.input + paid_cached * price.cached_input + paid_output * price.output + 0.5);
+  const nano_usd = math.floor(paid_input * price.input + paid_cached * price.cached_input + paid_output * price.output + 0.5);
+  return math.min(nano_usd, MOST_COST);
 }
 
 export { cost, make_price };

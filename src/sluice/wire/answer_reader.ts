@@ -99,6 +99,7 @@ function reset(reader: AnswerReader): void {
   const usage = reader.usage;
   usage.input = -1;
   usage.cached_input = -1;
+  usage.cache_written = -1;
   usage.output = -1;
   clear(reader.text.estimate);
   reader.complete = false;
@@ -152,7 +153,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
   text.api = api;
   return {
     api,
-    usage: { input: -1, cached_input: -1, output: -1 },
+    usage: { input: -1, cached_input: -1, cache_written: -1, output: -1 },
     text,
     guarded: false,
     drop_usage,

@@ -16,8 +16,12 @@ function number_digits(state: WalkState, bytes: Bytes, from: number, to: number,
       } else if (where === At.Minus) {
         where = digit === 0 ? At.Zero : At.Integer;
         state.number = -1e300;
-      } else if (where === At.Point) {
+      } else if (where === At.Point || where === At.Fraction) {
         where = At.Fraction;
+        // 12.0 is a whole number, 12.5 is none.
+        if (digit !== 0) {
+          state.number = -1e300;
+        }
       } else if (where === At.Exponent || where === At.ExponentSign) {
         where = At.ExponentDigits;
       } else if (where === At.Zero) {

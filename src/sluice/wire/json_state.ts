@@ -193,7 +193,7 @@ function end_value(state: WalkState, at: number): number {
 /** A number ends: its value, if it is a whole one and wanted, goes with its slot. */
 function end_number(state: WalkState, at: number, last: number): number {
   if (state.slot !== 0) {
-    const whole = (last === At.Integer || last === At.Zero) && state.number >= 0 && state.number <= 9007199254740992;
+    const whole = last !== At.ExponentDigits && state.number >= 0 && state.number <= 9007199254740992;
     state.numbers[state.slot] = whole ? state.number : -1;
   }
   return end_value(state, at);
