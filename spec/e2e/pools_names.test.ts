@@ -8,14 +8,12 @@ import { type Gateway, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, post, sendAndLeave } from "../support/http_client.ts";
 import { type NameServer, startNameServer } from "../support/name_server.ts";
 import { askNames } from "../support/nginx_configuration.ts";
-import { eventually } from "../support/processes.ts";
+import { eventually, HANG_MS } from "../support/processes.ts";
 
 const KEY = "sk-sluice-client-key-of-acme-0123456789";
 const WORKERS = 2;
 /** For how long an address at which nobody could be reached is left out. */
 const REST_MS = 10000;
-/** Whatever takes so long will never come. */
-const HANG_MS = 20000;
 
 const stopping: { stop(): Promise<void> }[] = [];
 
@@ -107,7 +105,7 @@ async function allHearOf(gateway: Gateway, agents: Agent[], address: string): Pr
       const answer = await ask(gateway, agent);
       expect(answer.status).toBe(200);
       return answer.text.includes(`"${address}"`);
-    }, HANG_MS);
+    });
   }
 }
 
@@ -210,7 +208,7 @@ describe("an endpoint that has a name", () => {
     expect([refused.status, refused.text]).toEqual([502, expect.stringContaining("upstream_failed")]);
     expect(one.asked()).toBe(0);
     names.addresses = ["127.0.0.1"];
-    await eventually("it is found", async () => (await ask(gateway)).status === 200, HANG_MS);
+    await eventually("it is found", async () => (await ask(gateway)).status === 200);
   });
 
   it("that is being looked up costs a client that leaves nothing, and nobody is asked for it", async () => {
@@ -220,7 +218,7 @@ describe("an endpoint that has a name", () => {
     await sendAndLeave(gateway.port, CHAT, HELLO, KEY);
     await eventually("it waits for the address, or has been seen to leave", async () => gateway.journal().length === 1 || (await inFlight()) === 1);
     names.silent = false;
-    const [line] = await eventually("it is in the journal", () => gateway.journal().length > 0 && gateway.journal(), HANG_MS);
+    const [line] = await eventually("it is in the journal", () => gateway.journal().length > 0 && gateway.journal());
     expect(line).toMatchObject({ ending: "client_gone", attempts: 0, input_tokens: 0, cost_nano_usd: 0 });
     expect(one.asked()).toBe(0);
     expect(await inFlight()).toBe(0);

@@ -4,6 +4,7 @@ import { type Agent, request as httpRequest, type IncomingHttpHeaders } from "no
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CLIENT_KEY } from "./configuration.ts";
+import { HANG_MS } from "./processes.ts";
 
 interface Answer {
   status: number;
@@ -104,7 +105,7 @@ function errorOf(answer: Answer): { message: string; type: string; param: string
 }
 
 /** Writes bytes as they are to a new connection and reads until it closes, or until `milliseconds` passed. */
-function sendBytes(port: number, bytes: string | Buffer, milliseconds = 5000): Promise<string> {
+function sendBytes(port: number, bytes: string | Buffer, milliseconds = HANG_MS): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");
     let received = "";
