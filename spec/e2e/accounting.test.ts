@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import { BLOCKED_ENGLISH } from "../support/guarded.ts";
@@ -18,19 +17,19 @@ const PATHS = {
 type Api = keyof typeof PATHS;
 const APIS = Object.keys(PATHS) as Api[];
 
-/** What the model server is made to do, and how the request must then have ended. */
-const CASES: Record<string, { behaviour: string; endings: string[]; streams?: boolean; charged?: boolean }> = {
+/** What the model server is made to do, and how the request must then have ended. `hasty`: the gateway does not wait long. */
+const CASES: Record<string, { behaviour: string; endings: string[]; streams?: boolean; charged?: boolean; hasty?: boolean }> = {
   whole: { behaviour: "mock;prompt=10;completion=20;cached=4", endings: ["finished"], charged: true },
   uncounted: { behaviour: "mock;usage=none", endings: ["finished"], charged: true },
   dead: { behaviour: "mock;close=header", endings: ["upstream_lost"], charged: false },
   reset: { behaviour: "mock;reset=header", endings: ["upstream_lost"], charged: false },
   garbage: { behaviour: "mock;garbage=header", endings: ["upstream_lost"], charged: false },
-  late: { behaviour: "mock;stall=header", endings: ["timed_out"], charged: false },
+  late: { behaviour: "mock;stall=header", endings: ["timed_out"], charged: false, hasty: true },
   failing: { behaviour: "mock;status=500", endings: ["finished"], charged: false },
   denied: { behaviour: "mock;status=401", endings: ["upstream_lost"], charged: false },
   dies: { behaviour: "mock;close=3", endings: ["upstream_lost"], streams: true, charged: true },
   resets: { behaviour: "mock;reset=3;interval=5", endings: ["upstream_lost"], streams: true, charged: true },
-  stalls: { behaviour: "mock;stall=4", endings: ["timed_out"], streams: true, charged: true },
+  stalls: { behaviour: "mock;stall=4", endings: ["timed_out"], streams: true, charged: true, hasty: true },
   endless: { behaviour: "mock;done=no", endings: ["upstream_lost"], streams: true, charged: true },
   erring: { behaviour: "mock;error=3", endings: ["upstream_lost"], streams: true, charged: true },
   blocked: { behaviour: `mock;text=some%20${BLOCKED_ENGLISH}%20here`, endings: ["blocked"], charged: true },
@@ -38,8 +37,8 @@ const CASES: Record<string, { behaviour: string; endings: string[]; streams?: bo
 
 /** Requests that the client leaves: when it has seen so many bytes of the answer (0: none has come). */
 const LEFT: Record<string, { behaviour: string; bytes: number; endings: string[] }> = {
-  unbegun: { behaviour: "mock;delay=300", bytes: 0, endings: ["client_gone"] },
-  midway: { behaviour: "mock;tokens=50;interval=20", bytes: 600, endings: ["client_gone"] },
+  unbegun: { behaviour: "mock;delay=600000", bytes: 0, endings: ["client_gone"] },
+  midway: { behaviour: "mock;tokens=5000;interval=20", bytes: 600, endings: ["client_gone"] },
   last: { behaviour: "mock;tokens=5;interval=5", bytes: 1, endings: ["client_gone", "finished"] },
 };
 
@@ -48,9 +47,10 @@ let gateway: Gateway;
 let requests = 0;
 
 function configuration(): string {
-  const behaviours = Object.entries({ ...CASES, ...LEFT }).map(([name, { behaviour }]) => [name, behaviour] as const);
-  const models = behaviours.flatMap(([name, upstream_model]) =>
-    [["", "mock"], ["claude-", "claude"]].map(([prefix = "", pool]) => ({ name: prefix + name, pool, upstream_model, price: PRICE, max_output_tokens: 500 })),
+  const models = Object.entries<{ behaviour: string; hasty?: boolean }>({ ...CASES, ...LEFT }).flatMap(([name, { behaviour, hasty }]) =>
+    [["", "mock"], ["claude-", "claude"]].map(([prefix = "", pool = ""]) => ({
+      name: prefix + name, pool: hasty === true ? `hasty-${pool}` : pool, upstream_model: behaviour, price: PRICE, max_output_tokens: 500,
+    })),
   );
   return JSON.stringify({
     tenants: [
@@ -64,8 +64,10 @@ function configuration(): string {
     ],
     models,
     pools: [
-      { name: "mock", endpoints: [{ url: mock.url }], timeouts: { read: "400ms" } },
-      { name: "claude", api: "anthropic", endpoints: [{ url: mock.url }], timeouts: { read: "400ms" } },
+      { name: "mock", endpoints: [{ url: mock.url }] },
+      { name: "claude", api: "anthropic", endpoints: [{ url: mock.url }] },
+      { name: "hasty-mock", endpoints: [{ url: mock.url }], timeouts: { read: "400ms" } },
+      { name: "hasty-claude", api: "anthropic", endpoints: [{ url: mock.url }], timeouts: { read: "400ms" } },
     ],
     guards: [{ name: "words", on: ["prompt", "completion"], lexicons: [{ file: "words.txt", action: "block" }] }],
   });
@@ -105,6 +107,7 @@ function costOf({ input_tokens, cached_input_tokens, output_tokens }: JournalLin
 /** Asks until so many bytes have come, and leaves. Nobody can ask for the id of a request that was not answered. */
 async function leave(api: Api, name: string, bytes: number): Promise<void> {
   const gone = new AbortController();
+  const { started } = await mock.counts();
   let seen = 0;
   const answer = ask(api, bodyOf(api, name, true), {
     signal: gone.signal,
@@ -114,8 +117,12 @@ async function leave(api: Api, name: string, bytes: number): Promise<void> {
       if (name === "last" ? atEnd : seen >= bytes) gone.abort();
     },
   });
-  if (bytes === 0) setTimeout(() => { gone.abort(); }, 100);
-  await answer.catch(() => undefined);
+  const ended = answer.catch(() => undefined);
+  if (bytes === 0) {
+    await eventually("the upstream has it", async () => (await mock.counts()).started > started);
+    gone.abort();
+  }
+  await ended;
 }
 
 describe("one line in the journal, by the rule, for a request of", () => {
@@ -158,13 +165,14 @@ describe("one line in the journal, by the rule, for a request of", () => {
 
 describe("after all of them", () => {
   it("counters, metrics and the journal say the same, and nothing is reserved", async () => {
-    await sleep(200);
-    const lines = gateway.journal();
+    const lines = await eventually("a line for each", () => gateway.journal().length >= requests && gateway.journal());
     expect(lines).toHaveLength(requests);
     expect(new Set(lines.map(({ id }) => id)).size).toBe(requests);
     const spent = lines.reduce((sum, line) => sum + line.cost_nano_usd, 0);
-    const status = (await (await fetch(`${gateway.adminUrl}/status`)).json()) as { limits: Record<string, number>[] };
-    expect(status.limits[0]).toMatchObject({ running: 0, reserved_nano_usd: 0, spent_nano_usd: spent });
+    const status = async (): Promise<Record<string, number>> =>
+      ((await (await fetch(`${gateway.adminUrl}/status`)).json()) as { limits: Record<string, number>[] }).limits[0]!;
+    await eventually("nothing is under way", async () => (await status()).running === 0);
+    expect(await status()).toMatchObject({ running: 0, reserved_nano_usd: 0, spent_nano_usd: spent });
     await eventually("the metrics", async () => {
       const cost = sumOf(await gateway.metrics(), "sluice_cost_usd_total", { tenant: "acme" });
       return Math.abs(cost * 1e9 - spent) < 1;

@@ -76,7 +76,7 @@ beforeEach(async () => {
   gateway.writeConfig(config);
   await eventually("a good configuration", async () => (await lastReload()) === 1, SWAP);
   await steady("the old lists", async () => (await blocks("旧的词")) && blocks("已经编译"));
-}, 40000);
+});
 
 describe("a list that is replaced", () => {
   it("is used by every worker soon, without a reload, and by the guard that names it", async () => {

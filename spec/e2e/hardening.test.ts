@@ -218,7 +218,6 @@ describe("an upstream that changes protocols unasked", () => {
     const closed = new Promise((resolve) => socket.once("close", resolve));
     // The connection may be reset under what is written into it.
     socket.on("error", () => socket.destroy());
-    const known = gateway.journal().length;
     socket.write(bytesOf('{"model":"switching","messages":[]}', ["Connection: upgrade", "Upgrade: websocket"]));
     await eventually("the request at the upstream", () => upstreams.switching.received().includes('"switching"'));
     for (let round = 0; round < 10 && !socket.destroyed; round++) {
@@ -230,8 +229,9 @@ describe("an upstream that changes protocols unasked", () => {
     expect(upstreams.switching.received()).not.toMatch(/upgrade/i);
     expect(received).not.toContain("bytes-of-another-protocol");
     expect(received).not.toMatch(/^HTTP\/1\.1 101/);
-    const line = await eventually("a line in the journal", () => gateway.journal()[known]);
-    expect(line).toMatchObject({ model: "switching", ending: "upstream_lost", output_tokens: 0 });
+    // Lines of other requests may be on their way still; this model is asked for here only.
+    const line = await eventually("its line in the journal", () => gateway.journal().find(({ model }) => model === "switching"));
+    expect(line).toMatchObject({ ending: "upstream_lost", output_tokens: 0 });
     await eventually("the end of the upstream's connection", () => upstreams.switching.open() === 0);
   });
 });
@@ -521,12 +521,16 @@ describe("300 requests of every kind, 20 at a time, whose clients leave as they 
     expect(answered.length).toBeLessThan(300);
     expect(busiest).toBeGreaterThan(0);
     await eventually("an end of all attempts", async () => (await inflight()) === 0);
-    const told = gateway.journal().map(({ id }) => id);
+    const ids = (): string[] => gateway.journal().map(({ id }) => id);
+    const told = await eventually("a line for each", () => {
+      const known = ids();
+      return answered.every(({ id, journal }) => !journal || known.includes(id)) && known;
+    });
     expect(new Set(told).size).toBe(told.length);
     for (const { id, journal } of answered) expect(told.includes(id), id).toBe(journal);
     expect(new Set(answered.map(({ id }) => id)).size).toBe(answered.length);
     expect(gateway.errorLog().slice(known)).not.toMatch(/lua entry thread|runtime error|failed to run|stack traceback|\[(alert|crit|emerg)\]/);
-    expect((await mock.counts()).open).toBe(0);
+    await eventually("the upstream has nothing open", async () => (await mock.counts()).open === 0);
   });
 });
 
@@ -540,7 +544,7 @@ describe("the journal", () => {
     });
     await eventually("a few requests", () => ids.length > 20);
     renameSync(path, `${path}.1`);
-    await eventually("a new file with a line", () => existsSync(path) && readFileSync(path).length > 0, 3500);
+    await eventually("a new file with a line", () => existsSync(path) && readFileSync(path).length > 0);
     const before = ids.length;
     await eventually("a few more requests", () => ids.length > before + 20);
     loading = false;
@@ -621,10 +625,10 @@ describe("100,000 keys in a file", () => {
         while (loading) statuses.push((await ask(99_999).catch(() => ({ status: 0 }))).status);
       });
       many.writeFile("many.keys", file + lineFor(100_000));
-      await eventually("the new key", async () => (await ask(100_000)).status === 200, 10000);
+      await eventually("the new key", async () => (await ask(100_000)).status === 200);
+      await eventually("many have been served meanwhile", () => statuses.length > 50);
       loading = false;
       await Promise.all(load);
-      expect(statuses.length).toBeGreaterThan(50);
       expect(statuses.filter((status) => status !== 200)).toEqual([]);
       expect((await ask(0)).status).toBe(200);
       expect(many.workers()).toEqual(workers);

@@ -123,7 +123,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     expect(load(ledger)).toMatchObject({ status: 0, errors: "" });
     expectSums(ledger, entries);
     expect(load(ledger).output).toBe(`${journal}: 0 requests loaded\n`);
-  }, 120000);
+  });
 
   it("follows a journal through a rotation, and reads what is written to the old file after it", async () => {
     const ledger = make();
@@ -407,7 +407,7 @@ describe("the ledger in PostgreSQL", () => {
     }
     expect(loader.isRunning()).toBe(true);
     expectSums(ledger, entries);
-  }, 90000);
+  });
 
   it("doesn't show the password, and wants the right one", () => {
     append(journal, some(0, 1));

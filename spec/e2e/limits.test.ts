@@ -22,6 +22,7 @@ interface Limited {
 const TENANTS: Record<string, Limited> = {
   requests: { limits: { requests_per_minute: 100 } },
   tokens: { limits: { tokens_per_minute: 2000 } },
+  reserved: { limits: { tokens_per_minute: 2000 } },
   concurrent: { limits: { concurrent_requests: 5 } },
   together: { limits: { requests_per_minute: 1000, tokens_per_minute: 100000, concurrent_requests: 50 }, keyLimits: { requests_per_minute: 3 } },
   headers: { limits: { requests_per_minute: 10, tokens_per_minute: 100000 } },
@@ -43,6 +44,7 @@ function keyOf(tenant: string): string {
 const BEHAVIOURS: Record<string, string> = {
   chat: "mock;prompt=10;completion=20;cached=4",
   slow: "mock;tokens=10;interval=100;prompt=10;completion=20",
+  held: "mock;delay=600000",
   uncounted: "mock;tokens=50;usage=none",
   long: "mock;tokens=400;piece=4;interval=1",
   dies: "mock;tokens=8;close=3",
@@ -59,9 +61,9 @@ function configurationFor(upstream: string): string {
       ...(budget && { budget }),
     })),
     models: Object.entries(BEHAVIOURS).map(([name, upstream_model]) => ({
-      name, pool: "mock", upstream_model, max_output_tokens: 100, price: PRICE,
+      name, pool: name === "stalls" ? "hasty" : "mock", upstream_model, max_output_tokens: 100, price: PRICE,
     })),
-    pools: [{ name: "mock", endpoints: [{ url: upstream }], timeouts: { read: "1s" } }],
+    pools: [{ name: "mock", endpoints: [{ url: upstream }] }, { name: "hasty", endpoints: [{ url: upstream }], timeouts: { read: "1s" } }],
     alerts: { webhook: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/alerts` },
   });
 }
@@ -93,9 +95,33 @@ afterAll(async () => {
   webhook.close();
 });
 
-function ask(tenant: string, more: Record<string, unknown> = {}): Promise<Answer> {
+function ask(tenant: string, more: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Answer> {
   const body = JSON.stringify({ model: "chat", messages: [{ role: "user", content: "Hello" }], ...more });
-  return send(gateway.port, { path: CHAT, body, key: keyOf(tenant) });
+  return send(gateway.port, { path: CHAT, body, key: keyOf(tenant), ...(signal && { signal }) });
+}
+
+/**
+ * Sends requests that are not answered, until some are refused because of those that hold what there is. Then their clients leave. Gives
+ * the refusals.
+ */
+async function hold(tenant: string, count: number, most: number, more: Record<string, unknown> = {}): Promise<Answer[]> {
+  const leaving = new AbortController();
+  const refused: Answer[] = [];
+  const asked = Array.from({ length: count }, async () => {
+    const answer = await ask(tenant, { ...more, model: "held" }, leaving.signal).catch(() => undefined);
+    if (answer !== undefined) refused.push(answer);
+  });
+  await eventually(`${count - most} are refused`, () => refused.length >= count - most);
+  leaving.abort();
+  await Promise.all(asked);
+  expect(refused).toHaveLength(count - most);
+  return refused;
+}
+
+/** How many requests of a tenant are under way. */
+async function running(tenant: string): Promise<number | undefined> {
+  const status = (await (await fetch(`${gateway.adminUrl}/status`)).json()) as { limits: { tenant: string; running: number }[] };
+  return status.limits.find((each) => each.tenant === tenant)?.running;
 }
 
 async function lineOf(answer: Answer): Promise<JournalLine> {
@@ -133,25 +159,19 @@ describe("limits", () => {
   });
 
   it("never let more tokens be reserved than there are, and give back what was not used", async () => {
-    const answers = await Promise.all(Array.from({ length: 100 }, () => ask("tokens", { model: "slow", stream: true, max_tokens: 100 })));
-    const lines = await Promise.all(answers.map(lineOf));
-    const reserved = lines.reduce((sum, line) => sum + (line.reserved_tokens ?? 0), 0);
-    const each = lines.find((line) => line.reserved_tokens !== null)!.reserved_tokens!;
-    expect(reserved).toBeLessThanOrEqual(2000);
-    expect(passed(answers)).toBe(Math.floor(2000 / each));
-    const refused = answers.find(({ status }) => status === 429)!;
-    expect(errorOf(refused)).toMatchObject({ code: "tokens_exceeded" });
-    // 30 tokens each were used.
+    const { reserved_tokens: each } = await lineOf(await ask("reserved", { max_tokens: 100 }));
+    const refused = await hold("tokens", 100, Math.floor(2000 / each!), { max_tokens: 100 });
+    expect(refused.map((answer) => errorOf(answer).code)).toEqual(refused.map(() => "tokens_exceeded"));
+    // Nobody used more than a few tokens.
+    await eventually("all have ended", async () => (await running("tokens")) === 0);
     const again = await Promise.all(Array.from({ length: 5 }, () => ask("tokens", { max_tokens: 100 })));
     expect(passed(again)).toBe(5);
   });
 
   it("bound the requests under way", async () => {
-    const answers = await Promise.all(Array.from({ length: 20 }, () => ask("concurrent", { model: "slow", stream: true })));
-    expect(passed(answers)).toBe(5);
-    expect(errorOf(answers.find(({ status }) => status === 429)!)).toMatchObject({ code: "concurrency_exceeded" });
-    // A client has the last byte a moment before its request is settled.
-    await Promise.all(answers.map(lineOf));
+    const refused = await hold("concurrent", 20, 5);
+    expect(refused.map((answer) => errorOf(answer).code)).toEqual(refused.map(() => "concurrency_exceeded"));
+    await eventually("all have ended", async () => (await running("concurrent")) === 0);
     expect((await ask("concurrent")).status).toBe(200);
   });
 
@@ -233,7 +253,7 @@ describe("an alert", () => {
   it("is sent once for each share, and again if it was not taken", async () => {
     // 200,000 nano-dollars: half of them after the third request, all after the fifth.
     for (let count = 0; count < 6; count++) await lineOf(await ask("alerted"));
-    const received = await eventually("both alerts", () => (alerts.filter(({ taken }) => taken).length === 2 ? alerts : undefined), 10000);
+    const received = await eventually("both alerts", () => (alerts.filter(({ taken }) => taken).length === 2 ? alerts : undefined));
     const taken = received.filter((alert) => alert.taken).map(({ body }) => JSON.parse(body) as Record<string, unknown>);
     taken.sort((left, right) => Number(left.share) - Number(right.share));
     expect(taken).toMatchObject([
@@ -283,9 +303,9 @@ describe("a worker that is killed", () => {
   it("gives back what it had under way", async () => {
     for (let round = 0; round < 3; round++) {
       // A client has the last byte a moment before its request is settled.
-      await sleep(100);
-      const open = Array.from({ length: 20 }, () => ask("killed", { model: "slow", stream: true }).catch(() => undefined));
-      await sleep(300);
+      await eventually("nothing is under way", async () => (await running("killed")) === 0);
+      const open = Array.from({ length: 20 }, () => ask("killed", { model: "held" }).catch(() => undefined));
+      await eventually("as many are under way as may be", async () => (await running("killed")) === 20);
       expect((await ask("killed")).status).toBe(429);
       for (const worker of gateway.workers()) process.kill(worker, "SIGKILL");
       await Promise.all(open);

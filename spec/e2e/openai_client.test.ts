@@ -215,7 +215,7 @@ describe("the official openai client", () => {
     expect(await mock.requests({ tag: "revoked" })).toHaveLength(1);
   });
 
-  it("leaves a stream, and the upstream is closed within a second", async () => {
+  it("leaves a stream, and the upstream is closed", async () => {
     const before = await mock.counts();
     const { data: stream, request_id: id } = await client.chat.completions
       .create({ model: "slow", messages: HELLO, stream: true })
@@ -225,21 +225,21 @@ describe("the official openai client", () => {
       chunks += chunk.choices.length;
       if (chunks === 3) stream.controller.abort();
     }
-    await eventually("the upstream's abort", async () => (await mock.counts()).aborted === before.aborted + 1, 1000);
+    await eventually("the upstream's abort", async () => (await mock.counts()).aborted === before.aborted + 1);
     const line = await gateway.journalLine(id ?? "");
     expect(line).toMatchObject({ ending: "client_gone", status: 200, usage_from: "counted" });
     expect(line.output_tokens).toBeGreaterThan(0);
     expect(line.output_tokens).toBeLessThan(900);
   });
 
-  it("leaves before the header, and the upstream is closed within a second", async () => {
+  it("leaves before the header, and the upstream is closed", async () => {
     const before = await mock.counts();
     const leave = new AbortController();
     const answer = client.chat.completions.create({ model: "stalled", messages: HELLO }, { signal: leave.signal });
     await eventually("the upstream's request", async () => (await mock.counts()).open > before.open);
     leave.abort();
     await expect(answer).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
-    await eventually("the upstream's abort", async () => (await mock.counts()).aborted === before.aborted + 1, 1000);
+    await eventually("the upstream's abort", async () => (await mock.counts()).aborted === before.aborted + 1);
     const line = await eventually("a line in the journal", () => gateway.journal().find(({ model }) => model === "stalled"));
     expect(line).toMatchObject({ ending: "client_gone", output_tokens: 0 });
   });

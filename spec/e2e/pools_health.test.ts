@@ -8,10 +8,10 @@ import { type Gateway, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { bodyOf, type Mock, type MockPage, startMock } from "../support/mock.ts";
 import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
+import { startScriptedUpstream } from "../support/scripted_upstream.ts";
 
 const KEY = "sk-sluice-client-key-of-acme-0123456789";
-const HEALTH = { interval: "200ms", timeout: "300ms", healthy: 2, unhealthy: 2, slow_start: "0s" };
-const SLOW = 20000;
+const HEALTH = { interval: "200ms", timeout: "1s", healthy: 2, unhealthy: 2, slow_start: "0s" };
 
 let mocks: Mock[] = [];
 let gateway: Gateway | undefined;
@@ -98,13 +98,13 @@ function eventuallyStatus(index: number, wanted: Partial<Status>): Promise<true>
   return eventually(`endpoint ${index} is ${JSON.stringify(wanted)}`, async () => {
     const status = await statusOf(index);
     return Object.entries(wanted).every(([name, value]) => status[name as keyof Status] === value) ? true : undefined;
-  }, SLOW);
+  });
 }
 
 /** The page was asked for so many times more. */
 async function askedAgain(index: number, path: string, times: number): Promise<void> {
   const { asked } = await mocks[index]!.asked(path);
-  await eventually(`${times} more questions`, async () => ((await mocks[index]!.asked(path)).asked >= asked + times ? true : undefined), SLOW);
+  await eventually(`${times} more questions`, async () => ((await mocks[index]!.asked(path)).asked >= asked + times ? true : undefined));
 }
 
 /** All workers go by what is known: they look several times a second. */
@@ -112,7 +112,7 @@ async function allGetRequests(): Promise<void> {
   await eventually("both get requests", async () => {
     const got = await shareOf(1, 8);
     return got > 0 && got < 8 ? true : undefined;
-  }, SLOW);
+  });
 }
 
 function lines(text: string): number {
@@ -146,7 +146,7 @@ describe("an endpoint that is asked whether it is well", () => {
     await allGetRequests();
     await mocks[0]!.page("/health", page);
     await eventuallyStatus(0, { health: "unhealthy" });
-    await eventually("no worker sends it any", async () => ((await shareOf(0, 8)) === 0 ? true : undefined), SLOW);
+    await eventually("no worker sends it any", async () => ((await shareOf(0, 8)) === 0 ? true : undefined));
     expect(await shareOf(0, 30)).toBe(0);
     const before = await gateway!.metrics();
     expect(sumOf(before, "sluice_endpoint_up", { endpoint: mocks[0]!.url })).toBe(0);
@@ -187,7 +187,7 @@ describe("an endpoint that is asked whether it is well", () => {
   it("is refused for, if all are unwell", async () => {
     await begin({ pool: { health: HEALTH } });
     await Promise.all(mocks.map((mock) => mock.page("/health", { status: 503 })));
-    await eventually("a refusal", async () => ((await ask()).status === 503 ? true : undefined), SLOW);
+    await eventually("a refusal", async () => ((await ask()).status === 503 ? true : undefined));
     const answer = await ask();
     expect(errorOf(answer)).toMatchObject({ code: "no_healthy_endpoint" });
     expect(answer.headers["retry-after"]).toBeTruthy();
@@ -199,7 +199,7 @@ describe("an endpoint that is asked whether it is well", () => {
     await eventuallyStatus(0, { health: "unhealthy" });
     await mocks[0]!.page("/health", {});
     await eventuallyStatus(0, { health: "healthy", share: 0.1 });
-    await eventually("it gets some", async () => ((await shareOf(0, 10)) > 0 ? true : undefined), SLOW);
+    await eventually("it gets some", async () => ((await shareOf(0, 10)) > 0 ? true : undefined));
     // Of 400 requests 40 in the mean, give or take 6; without a slow start 200.
     let got = 0;
     for (let round = 0; round < 8; round++) got += await shareOf(0, 50);
@@ -230,7 +230,7 @@ describe("an endpoint that is asked whether it is well", () => {
       await secure[0].page("/metrics", { body: vllm(3, 0.5) });
       await begin({ endpoints, pool, env: { CA_FILE: join(directory, "trusted.pem") } });
       await eventuallyStatus(1, { health: "unhealthy" });
-      await eventually("figures", async () => ((await statusOf(0)).engine?.waiting === 3 ? true : undefined), SLOW);
+      await eventually("figures", async () => ((await statusOf(0)).engine?.waiting === 3 ? true : undefined));
       expect((await statusOf(0)).health).toBe("healthy");
       expect((await secure[0].asked("/health")).headers).toMatchObject({ host: new URL(secure[0].tlsUrl).host });
       // No question came over a connection with the wrong name.
@@ -250,7 +250,7 @@ describe("an endpoint that is asked whether it is well", () => {
       const [worker] = gateway!.workers();
       process.kill(worker!, "SIGKILL");
       await eventually("there are two workers again", async () => (gateway!.workers().length === 2 && !gateway!.workers().includes(worker!) ? true : undefined));
-      await eventually("an answer", async () => ((await ask().catch(() => undefined))?.status === 200 ? true : undefined), SLOW);
+      await eventually("an answer", async () => ((await ask().catch(() => undefined))?.status === 200 ? true : undefined));
       expect(await shareOf(0, 10)).toBe(0);
       await askedAgain(0, "/health", 3);
     }
@@ -268,8 +268,8 @@ describe("an endpoint that is asked whether it is well", () => {
       gateway!.reload();
       await sleep(200);
     }
-    await eventually("new workers only", async () => (gateway!.workers().every((pid) => !before.includes(pid)) && gateway!.workers().length === 2 ? true : undefined), SLOW);
-    await eventually("an answer", async () => ((await ask().catch(() => undefined))?.status === 200 ? true : undefined), SLOW);
+    await eventually("new workers only", async () => (gateway!.workers().every((pid) => !before.includes(pid)) && gateway!.workers().length === 2 ? true : undefined));
+    await eventually("an answer", async () => ((await ask().catch(() => undefined))?.status === 200 ? true : undefined));
     expect(await shareOf(0, 10)).toBe(0);
     await askedAgain(0, "/health", 1);
     const from = Date.now();
@@ -295,7 +295,7 @@ describe("an endpoint that is asked whether it is well", () => {
       const { asked } = await mocks[0]!.asked("/health");
       await sleep(1000);
       return (await mocks[0]!.asked("/health")).asked === asked ? true : undefined;
-    }, SLOW);
+    });
     expect((await statusOf(0)).health).toBeUndefined();
     gateway!.writeConfig(configuration({ pool: { health: { ...HEALTH, unhealthy: 100 } } }));
     await eventuallyStatus(0, { health: "healthy" });
@@ -308,8 +308,13 @@ describe("an endpoint whose metrics are read", () => {
   const LOAD = { balance: "least_load", scrape: SCRAPE };
 
   async function eventuallyWaiting(index: number, waiting: number): Promise<void> {
-    await eventually(`endpoint ${index} has ${waiting} waiting`, async () => ((await statusOf(index)).engine?.waiting === waiting ? true : undefined), SLOW);
-    await sleep(300);
+    await eventually(`endpoint ${index} has ${waiting} waiting`, async () => ((await statusOf(index)).engine?.waiting === waiting ? true : undefined));
+  }
+
+  /** Workers take up what was read several times a second. From when they have on, the endpoint gets no requests. */
+  async function getsNone(index: number, requests: number): Promise<void> {
+    await eventually("the workers go by it", async () => (await shareOf(index, requests)) === 0);
+    expect(await shareOf(index, requests)).toBe(0);
   }
 
   it("gets the requests when its queue is the shorter one, and else the other does", async () => {
@@ -318,7 +323,7 @@ describe("an endpoint whose metrics are read", () => {
       await metrics({ body: vllm(first, 0.5) }, { body: vllm(second, 0.25, 3) });
       await eventuallyWaiting(0, first);
       await eventuallyWaiting(1, second);
-      expect(await shareOf(first === 0 ? 1 : 0, 20)).toBe(0);
+      await getsNone(first === 0 ? 1 : 0, 20);
     }
     const { engine } = await statusOf(1);
     expect(engine).toMatchObject({ waiting: 0, running: 3, cache: 0.25, fresh: true });
@@ -332,7 +337,7 @@ describe("an endpoint whose metrics are read", () => {
     await metrics({ body: page(900) }, { body: page(0) });
     await eventuallyWaiting(0, 900);
     await eventuallyWaiting(1, 0);
-    expect(await shareOf(0, 20)).toBe(0);
+    await getsNone(0, 20);
     expect((await statusOf(0)).engine).toMatchObject({ waiting: 900, running: 2, cache: 0.5 });
   });
 
@@ -348,12 +353,12 @@ describe("an endpoint whose metrics are read", () => {
     await metrics({ body: vllm(500, 0.5) }, { body: vllm(0, 0.5) });
     await eventuallyWaiting(0, 500);
     await eventuallyWaiting(1, 0);
-    expect(await shareOf(0, 10)).toBe(0);
+    await getsNone(0, 10);
     await metrics(page);
-    await eventually("its figures are old", async () => ((await statusOf(0)).engine?.fresh === false ? true : undefined), SLOW);
+    await eventually("its figures are old", async () => ((await statusOf(0)).engine?.fresh === false ? true : undefined));
     await allGetRequests();
     expect((await statusOf(1)).engine).toMatchObject({ waiting: 0, fresh: true });
-    await eventually("a line in the log", () => (lines("does not show its metrics") === 1 ? true : undefined), SLOW);
+    await eventually("a line in the log", () => (lines("does not show its metrics") === 1 ? true : undefined));
   });
 });
 
@@ -375,7 +380,7 @@ describe("an endpoint that is warmed up", () => {
     expect(errorOf(answer)).toMatchObject({ code: "no_healthy_endpoint" });
     await mocks[0]!.behave("");
     await eventuallyStatus(0, { warm: true });
-    await eventually("an answer", async () => ((await ask()).status === 200 ? true : undefined), SLOW);
+    await eventually("an answer", async () => ((await ask()).status === 200 ? true : undefined));
     expect((await statusOf(1)).warm).toBe(false);
     expect(await shareOf(0, 10)).toBe(10);
     const request = (await mocks[0]!.requests()).find((each) => bodyOf(each).toString() === BODY)!;
@@ -389,16 +394,20 @@ describe("an endpoint that is warmed up", () => {
   });
 
   it("may take long, one request at a time, while others serve", async () => {
-    await mocks[0]!.behave("mock;delay=4000");
-    const before = await started(0);
-    await begin({ pool: { warmup: WARMUP }, files: { "warmup.json": BODY } });
+    const slow = await startScriptedUpstream();
+    servers.push({ close: (done) => { void slow.stop().then(done); } });
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const user = slow.prepare({ type: "application/json", pieces: [released, '{"id":"c","object":"chat.completion","choices":[]}'] });
+    const body = JSON.stringify({ ...(JSON.parse(BODY) as object), user });
+    await begin({ endpoints: [{ url: slow.url }, { url: mocks[1]!.url }], pool: { warmup: WARMUP }, files: { "warmup.json": body } });
     await eventuallyStatus(1, { warm: true });
-    await eventually("it has begun", async () => ((await started(0)) > before ? true : undefined), SLOW);
+    await slow.exchange(user);
     expect(await shareOf(1, 10)).toBe(10);
-    expect((await started(0)) - before).toBe(1);
-    await mocks[0]!.behave("");
+    expect((await statusOf(0)).warm).toBe(false);
+    release();
     await eventuallyStatus(0, { warm: true });
-    expect((await started(0)) - before).toBe(1);
+    expect(slow.exchanges).toHaveLength(1);
   });
 
   it("is warmed up again when it has been down", async () => {
@@ -426,7 +435,7 @@ describe("an endpoint that is warmed up", () => {
     await eventually("it is in force", async () => {
       expect((await ask()).status).toBe(200);
       return (await fetch(`${gateway!.adminUrl}/status`).then((answer) => answer.text())).includes('"warm":false') ? true : undefined;
-    }, SLOW);
+    });
     for (let round = 0; round < 10; round++) {
       expect(await shareOf(0, 5)).toBe(5);
       await sleep(100);
@@ -441,12 +450,12 @@ describe("an endpoint that is warmed up", () => {
     await mocks[0]!.behave("mock;stall=header");
     await begin({ pool: { warmup: { ...WARMUP, timeout: "3600s" } }, files: { "warmup.json": BODY }, workers: 1 });
     const open = async (): Promise<number> => (await mocks[0]!.counts()).open;
-    await eventually("it is being warmed up", async () => ((await open()) > 0 ? true : undefined), SLOW);
+    await eventually("it is being warmed up", async () => ((await open()) > 0 ? true : undefined));
     const before = gateway!.workers();
     // From now on it answers; but not what it has been asked already.
     await mocks[0]!.behave("");
     gateway!.reload();
-    await eventually("the old worker is gone", () => (gateway!.workers().every((pid) => !before.includes(pid)) ? true : undefined), SLOW);
+    await eventually("the old worker is gone", () => (gateway!.workers().every((pid) => !before.includes(pid)) ? true : undefined));
     await eventuallyStatus(0, { warm: true });
   });
 });
@@ -472,7 +481,7 @@ describe("a configuration", () => {
     const tried = (tag: string): Promise<true> => eventually(`it is tried with the ${tag}`, async () => {
       const requests = await mocks[0]!.requests({ last: 3 });
       return requests.some((request) => bodyOf(request).toString() === body(tag)) ? true : undefined;
-    }, SLOW);
+    });
     await tried("first");
     gateway!.writeFile("warmup.json", body("second"));
     await tried("second");

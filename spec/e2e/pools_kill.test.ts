@@ -67,7 +67,7 @@ async function inFlight(): Promise<number[]> {
 }
 
 describe("a pool whose workers are killed under load", () => {
-  it("never sends an endpoint more than it may have, and loses no place", { timeout: 90000 }, async () => {
+  it("never sends an endpoint more than it may have, and loses no place", async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     console.log(`seed ${seed}`);
     let state = seed;
@@ -101,7 +101,7 @@ describe("a pool whose workers are killed under load", () => {
     await eventually("nothing is under way", async () => {
       const measured = sumOf(await gateway.metrics(), "sluice_upstream_inflight");
       return (await inFlight()).every((count) => count === 0) && measured === 0;
-    }, 15000);
+    });
     const again = await Promise.all(Array.from({ length: MOST * mocks.length }, ask));
     expect(again.map((answer) => answer?.status)).toEqual(again.map(() => 200));
     const after = await Promise.all(mocks.map((mock) => mock.counts()));

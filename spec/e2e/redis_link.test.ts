@@ -16,8 +16,11 @@ import { type RedisProxy, startRedisProxy } from "../support/redis_proxy.ts";
 /** A request costs 10 tokens of input and 20 of output: 50,000 nano-dollars. */
 const PRICE = { input: 1, output: 2 };
 const COST = 50000;
-/** Generous: what a request may wait for Redis is far less in all of these tests. */
-const HANG_MS = 3000;
+/**
+ * Less than the name server or Redis take here to answer, six seconds and half a minute, and far more than a request that does not wait for
+ * them takes on the busiest of machines.
+ */
+const SOON_MS = 5000;
 /** What docs/redis_store.md says that a user of its own needs. */
 const COMMANDS = "evalsha script|load set select role time expire hget hmget hset hdel hincrby zadd zrem zcard zrangebyscore zremrangebyscore sadd scard sismember";
 
@@ -85,7 +88,7 @@ function ask(gateway: Gateway, tenant = "acme"): Promise<Answer> {
 async function askSoon(gateway: Gateway, tenant = "acme"): Promise<void> {
   const began = Date.now();
   expect((await ask(gateway, tenant)).status).toBe(200);
-  expect(Date.now() - began).toBeLessThan(HANG_MS);
+  expect(Date.now() - began).toBeLessThan(SOON_MS);
 }
 
 interface Status {
@@ -112,7 +115,7 @@ function budgetKey(server: Redis, tenant = "acme"): string {
 async function settled(server: Redis, requests: number, tenant = "acme"): Promise<void> {
   await eventually(`${requests} requests are settled`, () =>
     server.command("HGET", budgetKey(server, tenant) || "none", "spent") === String(requests * COST)
-    && server.command("ZCARD", `sluice:{${tenant}}:running`) === "0", 20000);
+    && server.command("ZCARD", `sluice:{${tenant}}:running`) === "0");
 }
 
 function said(gateway: Gateway, text: string): number {
@@ -126,7 +129,7 @@ async function askUntilLost(gateway: Gateway): Promise<number> {
     await askSoon(gateway);
     asked += 1;
     return !(await isUp(gateway));
-  }, 20000);
+  });
   return asked;
 }
 
@@ -137,8 +140,8 @@ describe("a Redis that can't settle", () => {
     const server = await redis({ settings: [`user gateway on >secret ~sluice:* -@all ${may} -sadd`] });
     const gateway = await begin({ store: { url: `redis://gateway:secret@127.0.0.1:${server.port}`, timeout_ms: 1000 } });
     for (let count = 0; count < 3; count++) await askSoon(gateway);
-    await eventually("Redis refuses", () => said(gateway, "can't run this command") > 0, 10000);
-    await eventually("they wait", async () => (await waiting(gateway)) === 3, 10000);
+    await eventually("Redis refuses", () => said(gateway, "can't run this command") > 0);
+    await eventually("they wait", async () => (await waiting(gateway)) === 3);
     expect(said(gateway, "can't settle")).toBe(0);
     server.command("ACL", "SETUSER", "gateway", "+sadd");
     await settled(server, 3);
@@ -155,10 +158,10 @@ describe("a Redis that can't settle", () => {
     for (let count = 0; count < 5; count++) await askSoon(gateway);
     for (let count = 0; count < 5; count++) await askSoon(gateway, "umbrella");
     await settled(server, 5, "umbrella");
-    await eventually("nothing waits", async () => (await waiting(gateway)) === 0, 10000);
+    await eventually("nothing waits", async () => (await waiting(gateway)) === 0);
     expect(said(gateway, "can't settle")).toBe(5);
     expect(said(gateway, "[alert]")).toBe(5);
-    await eventually("they are counted", async () => sumOf(await gateway.metrics(), "sluice_settlements_dropped_total") === 5, 10000);
+    await eventually("they are counted", async () => sumOf(await gateway.metrics(), "sluice_settlements_dropped_total") === 5);
     expect(said(gateway, "Redis is lost")).toBe(0);
   });
 });
@@ -176,21 +179,21 @@ describe("a Redis that is too slow for requests", () => {
     expect([said(gateway, "Redis is lost"), said(gateway, "Redis is back")]).toEqual([1, 0]);
     expect(await waiting(gateway)).toBeGreaterThan(0);
     proxy.way.lateMs = 0;
-    await eventually("Redis is back", () => isUp(gateway), 20000);
+    await eventually("Redis is back", () => isUp(gateway));
     await settled(server, asked);
   });
 
   it("by a byte at a time, costs a request no more than one that is silent", async () => {
     const server = await redis();
     const proxy = await proxyTo(server);
-    const gateway = await begin({ store: { url: `redis://127.0.0.1:${proxy.port}`, timeout_ms: 200 } });
+    const gateway = await begin({ store: { url: `redis://127.0.0.1:${proxy.port}`, timeout_ms: 1000 } });
     await askSoon(gateway);
     await settled(server, 1);
-    // An answer of some fifty bytes takes five seconds; no rest is as long as the timeout.
-    proxy.way.dripMs = 100;
+    // An answer of some fifty bytes takes half a minute; no rest is as long as the timeout.
+    proxy.way.dripMs = 600;
     const asked = await askUntilLost(gateway);
     proxy.way.dripMs = 0;
-    await eventually("Redis is back", () => isUp(gateway), 20000);
+    await eventually("Redis is back", () => isUp(gateway));
     await settled(server, asked + 1);
   });
 });
@@ -216,14 +219,14 @@ describe("answers that came before the connection broke", () => {
     await server.kill();
     let asked = await askUntilLost(gateway);
     for (; asked < 12; asked++) await askSoon(gateway);
-    await eventually("they wait", async () => (await waiting(gateway)) === asked, 10000);
+    await eventually("they wait", async () => (await waiting(gateway)) === asked);
     // No connection lives for longer than three answers.
     proxy.way.answers = 3;
     await server.up();
     await settled(server, asked);
-    await eventually("nothing waits", async () => (await waiting(gateway)) === 0, 10000);
+    await eventually("nothing waits", async () => (await waiting(gateway)) === 0);
     expect(proxy.cuts()).toBeGreaterThanOrEqual(Math.floor(asked / 3) - 1);
-    await eventually("the alert comes", () => alerts.length > 0, 10000);
+    await eventually("the alert comes", () => alerts.length > 0);
     expect(new Set(alerts)).toEqual(new Set(["acme"]));
     await new Promise((resolve) => hook.close(resolve));
   });
@@ -242,7 +245,7 @@ describe("a Redis that has a name", () => {
     expect(names.questions()).toBeGreaterThan(0);
 
     names.silent = false;
-    await eventually("Redis is found", () => isUp(gateway), 20000);
+    await eventually("Redis is found", () => isUp(gateway));
     await settled(server, asked);
 
     // What is known serves on, over the second that it was to be known for; also for workers that come later.

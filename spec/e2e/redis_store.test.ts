@@ -12,9 +12,6 @@ import { type Redis, startRedis } from "../support/redis.ts";
 /** US dollars for a million tokens: a token of output is 2,000 nano-dollars. */
 const PRICE = { input: 1, output: 2, cached_input: 0.5 };
 
-/** Generous: an admission waits for 50 milliseconds at most. */
-const HANG_MS = 1000;
-
 interface Limited {
   limits?: Record<string, number>;
   budget?: Record<string, unknown>;
@@ -24,6 +21,7 @@ interface Limited {
 const BEHAVIOURS: Record<string, string> = {
   chat: "mock;prompt=10;completion=20;cached=4",
   slow: "mock;tokens=10;interval=100;prompt=10;completion=20",
+  held: "mock;delay=600000",
   brisk: "mock;tokens=20;interval=10;prompt=10;completion=20",
   uncounted: "mock;tokens=50;usage=none",
   long: "mock;tokens=400;piece=4;interval=1",
@@ -78,9 +76,9 @@ function configuration(store: Record<string, unknown>, tenants: Record<string, L
       ...(budget && { budget }),
     })),
     models: Object.entries(BEHAVIOURS).map(([name, upstream_model]) => ({
-      name, pool: "mock", upstream_model, max_output_tokens: 100, price: PRICE,
+      name, pool: name === "stalls" ? "hasty" : "mock", upstream_model, max_output_tokens: 100, price: PRICE,
     })),
-    pools: [{ name: "mock", endpoints: [{ url: mock.url }], timeouts: { read: "1s" } }],
+    pools: [{ name: "mock", endpoints: [{ url: mock.url }] }, { name: "hasty", endpoints: [{ url: mock.url }], timeouts: { read: "1s" } }],
   });
 }
 
@@ -100,9 +98,27 @@ async function begin(server: Redis | undefined, { store, tenants, workers, direc
   return gateway;
 }
 
-function ask(gateway: Gateway, tenant = "acme", more: Record<string, unknown> = {}): Promise<Answer> {
+function ask(gateway: Gateway, tenant = "acme", more: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Answer> {
   const body = JSON.stringify({ model: "chat", messages: [{ role: "user", content: "Hello" }], ...more });
-  return send(gateway.port, { path: "/v1/chat/completions", body, key: keyOf(tenant) });
+  return send(gateway.port, { path: "/v1/chat/completions", body, key: keyOf(tenant), ...(signal && { signal }) });
+}
+
+/**
+ * Sends requests that are not answered, through gateways in turn, until some are refused because of those that hold what there is. Then
+ * their clients leave. Gives the refusals.
+ */
+async function hold(through: Gateway[], tenant: string, count: number, most: number, more: Record<string, unknown> = {}): Promise<Answer[]> {
+  const leaving = new AbortController();
+  const refused: Answer[] = [];
+  const asked = together(count, async (index) => {
+    const answer = await ask(through[index % through.length]!, tenant, { ...more, model: "held" }, leaving.signal).catch(() => undefined);
+    if (answer !== undefined) refused.push(answer);
+  });
+  await eventually(`${count - most} are refused`, () => refused.length >= count - most);
+  leaving.abort();
+  await asked;
+  expect(refused).toHaveLength(count - most);
+  return refused;
 }
 
 /** Does something `count` times at once. */
@@ -145,7 +161,7 @@ async function agree(of: Gateway[], tenant = "acme"): Promise<void> {
     const now = await standing(of[0]!, tenant);
     last = { now, charged: charged(of, tenant) };
     return now.running === 0 && now.reserved_nano_usd === 0 && now.spent_nano_usd === charged(of, tenant);
-  }, 15000).catch((error: unknown) => {
+  }).catch((error: unknown) => {
     throw new Error(`${String(error)}: ${JSON.stringify(last)}\n${of[0]!.errorLog().split("\n").slice(-20).join("\n")}`);
   });
 }
@@ -179,6 +195,7 @@ describe("limits that nodes share", () => {
   const TENANTS: Record<string, Limited> = {
     requests: { limits: { requests_per_minute: 100 } },
     tokens: { limits: { tokens_per_minute: 2000 } },
+    reserved: { limits: { tokens_per_minute: 2000 } },
     concurrent: { limits: { concurrent_requests: 5 } },
     both: { limits: { requests_per_minute: 1000, tokens_per_minute: 100000, concurrent_requests: 50 }, keyLimits: { requests_per_minute: 3 } },
     headers: { limits: { requests_per_minute: 10, tokens_per_minute: 100000 } },
@@ -205,18 +222,13 @@ describe("limits that nodes share", () => {
     const options = { tenants: TENANTS, store: { timeout_ms: 2000 } };
     const two = [await begin(server, options), await begin(server, options)];
     expect(passed(await together(200, (index) => ask(two[index % 2]!, "requests")))).toBe(100);
-    const streams = await together(100, (index) => ask(two[index % 2]!, "tokens", { model: "slow", stream: true, max_tokens: 100 }));
-    const lines = await Promise.all(streams.map((answer, index) => lineOf(two[index % 2]!, answer)));
-    const reserved = lines.reduce((sum, line) => sum + (line.reserved_tokens ?? 0), 0);
-    const each = lines.find((line) => line.reserved_tokens !== null)!.reserved_tokens!;
-    expect(reserved).toBeLessThanOrEqual(2000);
-    expect(passed(streams)).toBe(Math.floor(2000 / each));
-    expect(errorOf(streams.find(({ status: code }) => code === 429)!)).toMatchObject({ code: "tokens_exceeded" });
-    const atOnce = await together(20, (index) => ask(two[index % 2]!, "concurrent", { model: "slow", stream: true }));
-    expect(passed(atOnce)).toBe(5);
-    expect(errorOf(atOnce.find(({ status: code }) => code === 429)!)).toMatchObject({ code: "concurrency_exceeded" });
+    const first = await lineOf(two[0]!, await ask(two[0]!, "reserved", { max_tokens: 100 }));
+    const full = await hold(two, "tokens", 100, Math.floor(2000 / first.reserved_tokens!), { max_tokens: 100 });
+    expect(full.map((answer) => errorOf(answer).code)).toEqual(full.map(() => "tokens_exceeded"));
+    const crowded = await hold(two, "concurrent", 20, 5);
+    expect(crowded.map((answer) => errorOf(answer).code)).toEqual(crowded.map(() => "concurrency_exceeded"));
     await eventually("a place is free again", async () => (await ask(two[0]!, "concurrent")).status === 200);
-    // 30 tokens each were used, so that there is room for more.
+    // Nobody used more than a few tokens, so that there is room for more.
     await eventually("what was not used is given back", async () => (await ask(two[1]!, "tokens", { max_tokens: 100 })).status === 200);
   });
 
@@ -324,15 +336,14 @@ describe("a Redis that is lost under load", () => {
         const stop = load(() => gateway);
         await sleep(300);
         await loss.lose(server);
-        await eventually("the loss is noticed", async () => sumOf(await gateway.metrics(), "sluice_store_up") === 0, 10000);
-        const began = Date.now();
+        await eventually("the loss is noticed", async () => sumOf(await gateway.metrics(), "sluice_store_up") === 0);
+        // They are answered while Redis is away: who waited for it would wait for ever.
         const meanwhile = await together(10, () => ask(gateway));
-        expect(Date.now() - began).toBeLessThan(HANG_MS);
         expect(meanwhile.map((answer) => answer.status)).toEqual(meanwhile.map(() => (onLoss === "deny" ? 503 : 200)));
         if (onLoss === "deny") expect(errorOf(meanwhile[0]!)).toMatchObject({ code: "store_unavailable" });
         await sleep(300);
         await loss.back(server);
-        await eventually("Redis is used again", async () => (await status(gateway)).store.up, 10000);
+        await eventually("Redis is used again", async () => (await status(gateway)).store.up);
         await sleep(300);
         const answers = await stop();
         const codes = new Set(answers.map((answer) => answer.status));
@@ -358,7 +369,7 @@ describe("a Redis that is lost under load", () => {
     await eventually("the loss is noticed", async () => {
       await ask(gateway, "acme", { model: "nobody" });
       return !(await Promise.all([status(gateway), status(gateway)])).some(({ store }) => store.up) || undefined;
-    }, 10000);
+    });
     const answers = await together(30, () => ask(gateway));
     expect(passed(answers)).toBe(10);
     expect(errorOf(answers.find(({ status: code }) => code !== 200)!)).toMatchObject({ code: "rate_limit_exceeded" });
@@ -412,7 +423,7 @@ describe("a Redis that is lost under load", () => {
         }
       }
     });
-    for (let round = 1; round <= 30 || (told <= 20 && round <= 60); round++) {
+    for (let round = 1; round <= 30 || told <= 20; round++) {
       server.signal("SIGSTOP");
       await sleep(10 + Math.random() * 60);
       server.signal("SIGCONT");
@@ -421,9 +432,8 @@ describe("a Redis that is lost under load", () => {
     }
     going = false;
     await clients;
-    expect(told).toBeGreaterThan(20);
-    await eventually("all is settled", async () => (await status(gateway)).store.settlements_waiting === 0, 10000);
-    await eventually("nothing is under way", async () => (await status(gateway)).limits.every(({ running }) => running === 0), 10000);
+    await eventually("all is settled", async () => (await status(gateway)).store.settlements_waiting === 0);
+    await eventually("nothing is under way", async () => (await status(gateway)).limits.every(({ running }) => running === 0));
     const lines = gateway.journal();
     for (const name of names) {
       // When the window began, how many requests came in it, and how many in the one before.
@@ -504,7 +514,7 @@ describe("a gateway that is killed", () => {
     await sleep(300);
     process.kill(gateway.pid, "SIGQUIT");
     expect(passed(await streams)).toBe(5);
-    await eventually("it has ended", () => gateway.workers().length === 0, 10000);
+    await eventually("it has ended", () => gateway.workers().length === 0);
     await gateway.stop();
     gateways.delete(gateway);
     const key = server.command("KEYS", "sluice:{acme}:budget:*");
@@ -538,10 +548,10 @@ describe("a list of settlements that is full", () => {
     writeFileSync(conf, readFileSync(conf, "utf8").replace("lua_shared_dict sluice_settlements 16m", "lua_shared_dict sluice_settlements 64k"));
     const before = gateway.workers();
     gateway.reload();
-    await eventually("new workers are there", () => gateway.workers().length === 2 && !gateway.workers().some((worker) => before.includes(worker)), 10000);
+    await eventually("new workers are there", () => gateway.workers().length === 2 && !gateway.workers().some((worker) => before.includes(worker)));
     await server.kill();
     for (let round = 0; round < 10; round++) await together(60, () => ask(gateway));
-    await eventually("some found no room", async () => sumOf(await gateway.metrics(), "sluice_settlements_dropped_total") > 0, 10000);
+    await eventually("some found no room", async () => sumOf(await gateway.metrics(), "sluice_settlements_dropped_total") > 0);
     expect(gateway.errorLog()).toContain("sluice_settlements is full");
     await server.up();
     await agree([gateway]);
@@ -578,7 +588,7 @@ describe("the way to Redis", () => {
   it("is told by Sentinels, also when the master fails", async () => {
     const master = await redis();
     const replica = await redis({ settings: [`replicaof 127.0.0.1 ${master.port}`] });
-    await eventually("the replica follows", () => replica.command("INFO", "replication").includes("master_link_status:up"), 20000);
+    await eventually("the replica follows", () => replica.command("INFO", "replication").includes("master_link_status:up"));
     const sentinel = await redis({
       sentinel: true,
       settings: [
@@ -587,7 +597,7 @@ describe("the way to Redis", () => {
       ],
     });
     const [nobody = 0] = await freePorts(1);
-    await eventually("the Sentinel knows the replica", () => sentinel.command("SENTINEL", "REPLICAS", "main").includes(String(replica.port)), 20000);
+    await eventually("the Sentinel knows the replica", () => sentinel.command("SENTINEL", "REPLICAS", "main").includes(String(replica.port)));
     const gateway = await begin(undefined, {
       store: { sentinels: [`127.0.0.1:${nobody}`, `127.0.0.1:${sentinel.port}`], master: "main", on_loss: "allow" },
     });
@@ -596,13 +606,13 @@ describe("the way to Redis", () => {
     expect((await status(gateway)).store.up).toBe(true);
     await agreeOnMaster(gateway, master);
     await master.kill();
-    await eventually("the replica has become the master", () => replica.command("ROLE").startsWith("master"), 20000);
-    await eventually("it is used", async () => (await status(gateway)).store.up && Number(replica.command("ZCARD", "sluice:{acme}:running")) > 0, 20000);
+    await eventually("the replica has become the master", () => replica.command("ROLE").startsWith("master"));
+    await eventually("it is used", async () => (await status(gateway)).store.up && Number(replica.command("ZCARD", "sluice:{acme}:running")) > 0);
     const answers = await stop();
     expect(answers.filter((answer) => answer.status !== 200)).toEqual([]);
     await agree([gateway]);
     await stopAll();
-  }, 60000);
+  });
 });
 
 /** The master has been asked. */

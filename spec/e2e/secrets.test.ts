@@ -137,7 +137,7 @@ describe("a secret", () => {
     // A live swap and a reload that fail, with the secrets in the file.
     const good = JSON.parse(await configurationText()) as Record<string, unknown>;
     gateway.writeConfig(JSON.stringify({ ...good, surprise: CANARIES["the account's key"] }, undefined, 2));
-    await eventually("the rejection", async () => (await gateway.metrics()).get("sluice_config_last_reload_success") === 0, 10000);
+    await eventually("the rejection", async () => (await gateway.metrics()).get("sluice_config_last_reload_success") === 0);
     gateway.reload();
     await eventually("the journal", () => gateway.journal().length >= 15);
     const answers = await Promise.all(
@@ -145,7 +145,7 @@ describe("a secret", () => {
     );
     pages = answers.join("\n");
     written = gateway.everythingWritten();
-  }, 60000);
+  });
 
   async function configurationText(): Promise<string> {
     const { readFile } = await import("node:fs/promises");

@@ -80,7 +80,7 @@ describe("a stream that takes longer than it may", () => {
     expect(line.output_tokens).toBeGreaterThan(0);
     const metrics = await gateway!.metrics();
     expect(sumOf(metrics, "sluice_streams_truncated_total", { cause: "total_timeout" })).toBe(1);
-    await eventually("the upstream's connection is closed", async () => ((await mocks[0]!.counts()).open === 0 ? true : undefined), 10000);
+    await eventually("the upstream's connection is closed", async () => ((await mocks[0]!.counts()).open === 0 ? true : undefined));
   });
 
   it("is told apart from one that falls silent, also if its time is over meanwhile", async () => {

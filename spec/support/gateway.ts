@@ -151,7 +151,6 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
       const answer = await fetch(`${adminUrl}/healthz`).catch(() => undefined);
       return answer?.ok === true ? "ready" : undefined;
     },
-    20000,
   ).catch(() => "silent");
   const errorLog = (): string => textOf(join(runDir, "logs/error.log"));
   if (ready !== "ready") {
@@ -185,7 +184,7 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     workers: () => workersOf(server.pid),
     journal,
     journalLine: (id) =>
-      eventually(`the journal's line for ${id}`, () => journal().find((line) => line.id === id), 5000),
+      eventually(`the journal's line for ${id}`, () => journal().find((line) => line.id === id)),
     accessLog: () => textOf(join(runDir, "logs/access.log")),
     errorLog,
     everythingWritten: () =>

@@ -1,9 +1,10 @@
 /** A client that hides nothing: raw headers, raw bytes, and whether the answer was whole. */
 
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { type Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CLIENT_KEY } from "./configuration.ts";
+import { HANG_MS } from "./processes.ts";
 
 interface Answer {
   status: number;
@@ -26,9 +27,11 @@ interface Options {
   /** Called with each piece of the answer's body. */
   onData?: (data: Buffer) => void;
   signal?: AbortSignal;
+  /** Whose connections are used; a connection of its own without one. */
+  agent?: Agent;
 }
 
-/** Sends a request to `http://127.0.0.1:port` on a connection of its own. */
+/** Sends a request to `http://127.0.0.1:port`. */
 function send(port: number, options: Options = {}): Promise<Answer> {
   const body = Buffer.from(options.body ?? "");
   const headers: Record<string, string | string[]> = { "content-type": "application/json", ...options.headers };
@@ -45,7 +48,7 @@ function send(port: number, options: Options = {}): Promise<Answer> {
         method,
         path: options.path ?? "/v1/chat/completions",
         headers,
-        agent: false,
+        agent: options.agent ?? false,
         signal: options.signal,
       },
       (response) => {
@@ -102,7 +105,7 @@ function errorOf(answer: Answer): { message: string; type: string; param: string
 }
 
 /** Writes bytes as they are to a new connection and reads until it closes, or until `milliseconds` passed. */
-function sendBytes(port: number, bytes: string | Buffer, milliseconds = 5000): Promise<string> {
+function sendBytes(port: number, bytes: string | Buffer, milliseconds = HANG_MS): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");
     let received = "";
@@ -117,5 +120,23 @@ function sendBytes(port: number, bytes: string | Buffer, milliseconds = 5000): P
   });
 }
 
-export { errorOf, post, send, sendBytes };
+/** Sends a request, and closes the connection in the same moment. */
+function sendAndLeave(port: number, path: string, document: object, key: string = CLIENT_KEY): Promise<void> {
+  const body = JSON.stringify(document);
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.end(
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        () => socket.destroy(),
+      );
+    });
+    socket.on("error", reject);
+    socket.on("close", () => {
+      resolve();
+    });
+  });
+}
+
+export { errorOf, post, send, sendAndLeave, sendBytes };
 export type { Answer };

@@ -104,7 +104,6 @@ async function attempt(options: MockOptions, directory: string): Promise<Mock | 
       const answer = await fetch(`${url}/health`).catch(() => undefined);
       return answer?.ok === true ? "ready" : undefined;
     },
-    10000,
   ).catch(() => "silent");
   if (ready !== "ready") {
     await server.stop();

@@ -21,7 +21,7 @@ async function reloadNginx(gateway: Gateway): Promise<void> {
   await eventually("new workers are there, and no old ones", () => {
     const now = gateway.workers();
     return now.length === before.length && !now.some((worker) => before.includes(worker));
-  }, 20000);
+  });
 }
 
 /** Has the gateway ask this name server, in place of the machine's, and begin anew. */

@@ -66,7 +66,7 @@ async function startPostgresql(): Promise<Postgresql> {
     const settings = ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=16MB", "max_connections=20", "dynamic_shared_memory_type=mmap"];
     const args = ["-D", data, "-k", directory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
     server = start("setpriv", [...user, "--pdeathsig", "QUIT", `${programs()}postgres`, ...args], environment);
-    await eventually("the database answers, or has ended", () => isUp() || !server!.isRunning(), 20000);
+    await eventually("the database answers, or has ended", () => isUp() || !server!.isRunning());
     if (!server.isRunning()) throw new Error(`PostgreSQL did not start: ${server.output()}`);
   }
 

@@ -61,7 +61,7 @@ async function startRedis(options: RedisOptions = {}): Promise<Redis> {
 
   async function up(): Promise<void> {
     server = start("redis-server", [file, ...(options.sentinel ? ["--sentinel"] : [])], { PATH: process.env.PATH });
-    await eventually("Redis answers", () => !server!.isRunning() || answers(), 10000);
+    await eventually("Redis answers", () => !server!.isRunning() || answers());
     if (!server.isRunning()) throw new Error(`Redis did not start: ${server.output()}`);
   }
 

@@ -1,4 +1,5 @@
 local append_file = require("sluice.edge.append_file")
+local descriptors = require("spec.unit.descriptors")
 
 local append, check, close = append_file.append, append_file.check_append_file, append_file.close_append_file
 local open, take_lost = append_file.open_append_file, append_file.take_lost
@@ -159,13 +160,6 @@ describe("append file", function()
     end)
 
     it("leaves no descriptor open behind it", function()
-        local function descriptors()
-            -- This process closes its end of the pipe meanwhile.
-            local pipe = io.popen("sleep 0.2; ls /proc/$PPID/fd | wc -l")
-            local count = pipe:read("*n")
-            pipe:close()
-            return count
-        end
         local before = descriptors()
         local file = open(path)
         for second = 1, 50 do

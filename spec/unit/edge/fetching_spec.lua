@@ -1,23 +1,16 @@
 -- Gates and the fetching of keys in a real nginx, which also plays the issuer.
 
 local cjson = require("cjson.safe")
+local nginx = require("spec.unit.nginx")
 local support = require("spec.unit.auth.support")
-
-local NGINX = os.getenv("NGINX") or "nginx" -- which nginx must not see: it would take it for inherited sockets
-local MODULES = "/usr/lib/nginx/modules/"
 
 local CONFIGURATION = [[
 %s
 master_process off;
-daemon on;
-pid nginx.pid;
 error_log error.log;
 events { worker_connections 256; }
 http {
-    access_log off;
-    client_body_temp_path temporary; proxy_temp_path temporary; fastcgi_temp_path temporary;
-    uwsgi_temp_path temporary; scgi_temp_path temporary;
-    lua_package_path "%s;;";
+%s
     lua_shared_dict counts 1m;
     server {
         listen 127.0.0.1:%d;
@@ -91,45 +84,26 @@ local FETCHES = [[
     }))
 ]]
 
-local function run(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read("*a")
-    pipe:close()
-    return text
-end
-
 describe("in nginx", function()
-    local folder
+    local folder, process
 
     local function ask(path)
-        local text = run(("curl -s -m 20 --unix-socket %s/socket http://localhost%s"):format(folder, path))
-        return assert(cjson.decode(text), text .. run("cat " .. folder .. "/error.log"))
+        local text = nginx.ask(folder, path)
+        return assert(cjson.decode(text), text .. nginx.run("cat " .. folder .. "/error.log"))
     end
 
     setup(function()
-        folder = run("mktemp -d"):gsub("%s+$", "")
-        run(("chmod 755 %s; mkdir %s/temporary"):format(folder, folder))
-        local load = ""
-        if io.open(MODULES .. "ngx_http_lua_module.so") then
-            load = ("load_module %sndk_http_module.so; load_module %sngx_http_lua_module.so;"):format(MODULES, MODULES)
-        end
-        local path = package.path:gsub("%./", run("pwd"):gsub("%s+$", "") .. "/")
+        folder = nginx.folder()
         support.write(folder .. "/keys.json", support.key_set(support.jwk(support.key_pair("RSA"), { kid = "a" })))
         support.write(folder .. "/gates.lua", GATES)
-        local log
-        for attempt = 1, 5 do
-            local port = 20000 + (os.time() * 11 + attempt * 397 + tonumber(tostring({}):match("0x(%x+)"):sub(-4), 16)) % 30000
+        process = nginx.start(folder, function()
+            local port = nginx.free_ports(1)[1]
             support.write(folder .. "/fetches.lua", (FETCHES:gsub("ngx%.var%.server_port_of_keys", tostring(port))))
-            support.write(folder .. "/nginx.conf", CONFIGURATION:format(load, path, port, folder))
-            log = run(("env -u NGINX %s -p %s -c nginx.conf -e error.log 2>&1"):format(NGINX, folder))
-            if io.open(folder .. "/nginx.pid") then break end
-        end
-        assert(io.open(folder .. "/nginx.pid"), log)
+            support.write(folder .. "/nginx.conf", CONFIGURATION:format(nginx.head(), nginx.http_head(), port, folder))
+        end)
     end)
 
-    teardown(function()
-        run(("env -u NGINX %s -p %s -c nginx.conf -e error.log -s stop 2>&1; rm -rf %s"):format(NGINX, folder, folder))
-    end)
+    teardown(function() nginx.stop(folder, process) end)
 
     it("a gate holds everyone until it is opened, and nobody from then on", function()
         assert.same({ before = 0, after = 20, waited_at_open = false, late = true }, ask("/gates"))

@@ -1,4 +1,5 @@
 local followed_file = require("sluice.edge.followed_file")
+local descriptors = require("spec.unit.descriptors")
 
 local follow, look, positions_of = followed_file.follow_file, followed_file.look, followed_file.positions_of
 
@@ -331,10 +332,6 @@ describe("followed file", function()
     end)
 
     it("leaves no descriptor open", function()
-        local function descriptors()
-            collectgarbage()
-            return tonumber(output_of("ls /proc/$PPID/fd | wc -l"))
-        end
         local before = descriptors()
         local followed = follow(path, {}, false)
         for index = 1, 30 do

@@ -1,9 +1,7 @@
 -- The HTTP client against a real nginx, which is both the server and where the client runs.
 
 local cjson = require("cjson.safe")
-
-local NGINX = os.getenv("NGINX") or "nginx" -- which nginx must not see: it would take it for inherited sockets
-local MODULES = "/usr/lib/nginx/modules/"
+local nginx = require("spec.unit.nginx")
 
 -- What the server sends, byte for byte; a number is a rest in seconds.
 local ANSWERS = {
@@ -48,22 +46,19 @@ local ANSWERS = {
 }
 
 local CONFIGURATION = [[
-%smaster_process off;
-daemon on;
-pid nginx.pid;
+%s
+master_process off;
 error_log error.log;
 events { worker_connections 256; }
 http {
-    access_log off;
-    client_body_temp_path temporary; proxy_temp_path temporary; fastcgi_temp_path temporary;
-    uwsgi_temp_path temporary; scgi_temp_path temporary;
-    lua_package_path "%s;;";
+%s
     lua_ssl_trusted_certificate trusted.pem;
     lua_socket_log_errors off;
     ssl_certificate_key key.pem;
     keepalive_timeout 300ms;
     server {
         listen 127.0.0.1:%d;
+        listen unix:%s/socket;
         location /raw {
             content_by_lua_block {
                 local socket = ngx.req.socket(true)
@@ -87,25 +82,13 @@ http {
 }
 ]]
 
-local function run(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read("*a")
-    pipe:close()
-    return text
-end
-
 describe("the HTTP client", function()
-    local folder, port, results
+    local folder, process, port, secure, strange, results
 
-    local function write(name, text)
-        local file = assert(io.open(folder .. "/" .. name, "wb"))
-        file:write(text)
-        file:close()
-    end
+    local function write(name, text) nginx.write(folder .. "/" .. name, text) end
 
     setup(function()
-        folder = run("mktemp -d"):gsub("%s+$", "")
-        run(("chmod 755 %s; mkdir %s/temporary"):format(folder, folder))
+        folder = nginx.folder()
         local parts = {}
         for name, answer in pairs(ANSWERS) do
             local list = {}
@@ -115,24 +98,16 @@ describe("the HTTP client", function()
             parts[#parts + 1] = ("%s = { %s }"):format(name, table.concat(list, ", "))
         end
         write("answers.lua", "return {\n" .. table.concat(parts, ",\n") .. "\n}")
-        run(([[cd %s && exec 2>/dev/null
+        nginx.run(([[cd %s && exec 2>/dev/null
             name="-addext subjectAltName=DNS:id.example.test -days 2"
             openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out good.pem -subj /CN=id.example.test $name
             openssl req -x509 -key key.pem -out stranger.pem -subj /CN=other.example.test $name
             cp good.pem trusted.pem]]):format(folder))
-        local load = ""
-        if io.open(MODULES .. "ngx_http_lua_module.so") then
-            load = ("load_module %sndk_http_module.so;\nload_module %sngx_http_lua_module.so;\n"):format(MODULES, MODULES)
-        end
-        local path = package.path:gsub("%./", run("pwd"):gsub("%s+$", "") .. "/")
-        local log
-        for attempt = 1, 5 do
-            port = 20000 + (os.time() * 7 + attempt * 331 + tonumber(tostring({}):match("0x(%x+)"):sub(-4), 16)) % 30000
-            write("nginx.conf", CONFIGURATION:format(load, path, port, port + 1, port + 2))
-            log = run(("env -u NGINX %s -p %s -c nginx.conf -e error.log 2>&1"):format(NGINX, folder))
-            if io.open(folder .. "/nginx.pid") then break end
-        end
-        assert(io.open(folder .. "/nginx.pid"), log)
+        process = nginx.start(folder, function()
+            local ports = nginx.free_ports(3)
+            port, secure, strange = ports[1], ports[2], ports[3]
+            write("nginx.conf", CONFIGURATION:format(nginx.head(), nginx.http_head(), port, folder, secure, strange))
+        end)
 
         -- Every case runs inside nginx; what came of it comes back as JSON.
         write("run.lua", ([[
@@ -205,14 +180,12 @@ describe("the HTTP client", function()
             results.text_too_long = { http.get_text(base .. "/raw?case=length", 4, 500) }
             results.text_redirect = { http.get_text(base .. "/raw?case=redirect", 100, 500) }
             ngx.print(cjson.encode(results))
-        ]]):format(port, port + 1, port + 1, port + 1, port + 1, port + 2, port + 2, port + 2, port))
-        local text = run(("curl -s -m 30 http://127.0.0.1:%d/run"):format(port))
-        results = assert(cjson.decode(text), text .. run("cat " .. folder .. "/error.log"))
+        ]]):format(port, secure, secure, secure, secure, strange, strange, strange, port))
+        local text = nginx.ask(folder, "/run")
+        results = assert(cjson.decode(text), text .. nginx.run("cat " .. folder .. "/error.log"))
     end)
 
-    teardown(function()
-        run(("env -u NGINX %s -p %s -c nginx.conf -e error.log -s stop 2>&1; rm -rf %s"):format(NGINX, folder, folder))
-    end)
+    teardown(function() nginx.stop(folder, process) end)
 
     for name, body in pairs({
         length = "hello", close = "hello", old = "hello", chunks = "hello", bytes = "hello", interim = "hello", none = "", not_modified = "",

@@ -1,29 +1,16 @@
 -- The same as aggregate_spec.lua on what ships: a real shared dictionary, real workers, a worker that is killed.
 
-local ffi = require("ffi")
+local nginx = require("spec.unit.nginx")
 local parse = require("spec.unit.metrics.parse_exposition").parse
-
-pcall(ffi.cdef, "int usleep(unsigned int microseconds);")
-
-local MODULES = "/usr/lib/nginx/modules/"
 
 local CONFIGURATION = [[
 %s
-%s
-daemon off;
 worker_processes 2;
-pid %s/pid;
-error_log %s/error.log notice;
+error_log error.log notice;
 events { worker_connections 64; }
 http {
-    access_log off;
-    client_body_temp_path %s/body;
-    proxy_temp_path %s/proxy;
-    fastcgi_temp_path %s/fastcgi;
-    uwsgi_temp_path %s/uwsgi;
-    scgi_temp_path %s/scgi;
+%s
     lua_shared_dict metrics %s;
-    lua_package_path "%s";
     init_worker_by_lua_block {
         local aggregate = require("sluice.metrics.aggregate")
         local registry = require("sluice.metrics.registry").create()
@@ -63,64 +50,21 @@ http {
 }
 ]]
 
-local function output_of(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read("*a")
-    pipe:close()
-    return text
-end
-
-local function write_file(path, text)
-    local file = assert(io.open(path, "w"))
-    file:write(text)
-    file:close()
-end
-
-local function is_file(path)
-    local file = io.open(path)
-    if file then file:close() end
-    return file ~= nil
-end
-
 local function start(dictionary_size)
-    local folder = output_of("mktemp -d"):match("%S+")
-    local nginx = os.getenv("NGINX") or "nginx"
-    local modules = ""
-    if is_file(MODULES .. "ngx_http_lua_module.so") and nginx == "nginx" then
-        modules = ("load_module %sndk_http_module.so;\nload_module %sngx_http_lua_module.so;"):format(MODULES, MODULES)
-    end
-    -- As root, the workers stay root: they have to read the code where it was built.
-    local user = output_of("id -u"):match("%d+") == "0" and "user root;" or ""
-    local lua_path = package.path:gsub("[^;]+", function(path)
-        return path:sub(1, 1) == "/" and path or output_of("pwd"):match("[^\n]+") .. "/" .. path
-    end)
-    write_file(folder .. "/nginx.conf", CONFIGURATION:format(
-        modules, user, folder, folder, folder, folder, folder, folder, folder, dictionary_size, lua_path, folder))
-    -- nginx takes a variable of that name for sockets that it inherits.
-    local master = output_of(("env -u NGINX %s -p %s -c nginx.conf -e error.log >/dev/null 2>&1 & echo $!"):format(nginx, folder)):match("%d+")
-    local gateway = { folder = folder, master = master }
+    local gateway = { folder = nginx.folder() }
 
-    function gateway.get(path)
-        return output_of(("curl -sS --max-time 10 --unix-socket %s/socket 'http://localhost%s' 2>/dev/null"):format(folder, path))
-    end
+    function gateway.get(path) return nginx.ask(gateway.folder, path) end
 
     function gateway.values() return parse(gateway.get("/metrics")) end
 
-    function gateway.wait_for(what, condition)
-        for _ = 1, 500 do
-            if condition() then return end
-            ffi.C.usleep(20000)
-        end
-        error(what .. " did not happen:\n" .. output_of("cat " .. folder .. "/error.log"))
-    end
+    function gateway.wait_for(what, condition) nginx.wait_for(what, condition, gateway.folder) end
 
-    function gateway.stop()
-        os.execute(("kill -QUIT %s 2>/dev/null"):format(master))
-        gateway.wait_for("the end", function() return os.execute(("kill -0 %s 2>/dev/null"):format(master)) ~= 0 end)
-        os.execute("rm -rf " .. folder)
-    end
+    function gateway.stop() nginx.stop(gateway.folder, gateway.master) end
 
-    gateway.wait_for("the start", function() return is_file(folder .. "/pid") and gateway.get("/metrics") ~= "" end)
+    gateway.master = nginx.start(gateway.folder, function()
+        nginx.write(gateway.folder .. "/nginx.conf", CONFIGURATION:format(nginx.head(), nginx.http_head(), dictionary_size, gateway.folder))
+    end)
+    gateway.wait_for("the first answer", function() return gateway.get("/metrics") ~= "" end)
     return gateway
 end
 
@@ -189,6 +133,6 @@ describe("metrics of several workers", function()
         -- A worker that came too late for a place of its own, and its level, are dropped at each flush.
         local beyond = fillers + values["dropped_total"] - 5000
         assert.is_true(beyond >= 0 and beyond <= 8, beyond)
-        assert.equal("", output_of(("grep -E '\\[(error|alert|crit|emerg)\\]' %s/error.log"):format(gateway.folder)))
+        assert.equal("", nginx.run(("grep -E '\\[(error|alert|crit|emerg)\\]' %s/error.log"):format(gateway.folder)))
     end)
 end)

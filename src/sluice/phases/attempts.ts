@@ -137,6 +137,7 @@ function address_for(state: RequestState): LuaMultiReturn<[address: string | und
     return $multi(known, undefined);
   }
   const began = monotonic();
+  state.waited = true;
   const [address, reason] = find_address(names, host);
   state.overhead -= monotonic() - began;
   return $multi(address, reason);
@@ -166,11 +167,11 @@ function start_attempt(state: RequestState): Refusal | undefined {
         return state.failure ?? refusal;
       }
     } else {
+      const [address, reason] = address_for(state);
       if (state.waited && has_client_left()) {
         leave_client();
       }
       state.waited = false;
-      const [address, reason] = address_for(state);
       begin(state);
       if (address !== undefined) {
         state.address = address;
