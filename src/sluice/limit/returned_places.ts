@@ -14,20 +14,25 @@ import type { Counters } from "./counters";
 import type { MemoryStore } from "./memory_store";
 import type { Scope } from "./scope";
 
+interface OwnName {
+  process: number;
+  name: string;
+}
+
 /** What this worker's numbers are called, by scope: the configuration makes new ones, and the old go with theirs. */
-const own_names = setmetatable(new LuaTable<Scope, string>(), { __mode: "k" });
+const own_names = setmetatable(new LuaTable<Scope, OwnName>(), { __mode: "k" });
 
 function name_of(process: number, scope: Scope): string {
   return `returned:${process}:${scope.name}`;
 }
 
-function own_name(store: MemoryStore, scope: Scope): string {
-  let name = own_names.get(scope) as string | undefined;
-  if (name === undefined) {
-    name = name_of(store.process, scope);
-    own_names.set(scope, name);
+function own_name({ process }: MemoryStore, scope: Scope): string {
+  let own = own_names.get(scope) as OwnName | undefined;
+  if (own === undefined || own.process !== process) {
+    own = { process, name: name_of(process, scope) };
+    own_names.set(scope, own);
   }
-  return name;
+  return own.name;
 }
 
 /**
