@@ -130,6 +130,7 @@ function run_out_of_time(state: RequestState, answer: AnswerReader, before: stri
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
 function lose_upstream(state: RequestState, answer: AnswerReader): void {
   const silence = note_silence(state);
+  end_answer(state, true);
   if (answer.complete) {
     ngx.arg[2] = true;
     state.broken = undefined;

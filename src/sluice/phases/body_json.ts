@@ -41,6 +41,7 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
     }
   } else if (!last && upstream_ended()) {
     state.truncated = note_silence(state) ?? "connection_lost";
+    end_answer(state, true);
     whole = true;
   }
   if (!whole && is_over_time(state, state.last_bytes, 0)) {
