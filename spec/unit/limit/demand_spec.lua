@@ -4,7 +4,7 @@ local refusal = require("sluice.limit.refusal")
 local reservation = require("sluice.limit.reservation")
 
 local function asked(reading, most, at)
-    local made = reservation.take_reservation({ budget = {} }, nil, nil, 0)
+    local made = reservation.take_reservation({ budget = {}, concurrent = 0 }, nil, nil, 0)
     demand.set_demand(made, reading, most, at)
     return made
 end

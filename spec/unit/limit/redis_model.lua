@@ -66,6 +66,10 @@ function redis_model.new()
         value_of(key)[member] = nil
         tidy(key)
     end
+    function commands.ZSCORE(key, member)
+        local score = value_of(key)[member]
+        return score and ("%.17g"):format(score) or false
+    end
     function commands.ZCARD(key) return #sorted_keys(value_of(key)) end
     function commands.ZRANGEBYSCORE(key, low, high)
         assert(low == "-inf")

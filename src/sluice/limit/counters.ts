@@ -222,7 +222,8 @@ function has_room(counters: Counters, process: number): boolean {
 
 /**
  * Whether a request of so many tokens, that costs at least and at most so much, may begin now. The counters must have been brought
- * up. Says into `verdict` why not, and what money is left in any case.
+ * up. `returned`: how many of those under way have given their places back. Says into `verdict` why not, and what money is left in any
+ * case.
  */
 function check(
   counters: Counters,
@@ -232,6 +233,7 @@ function check(
   tokens: number,
   least_nano_usd: number,
   most_nano_usd: number,
+  returned: number,
   verdict: Verdict,
 ): boolean {
   verdict.reason = Reason.None;
@@ -261,7 +263,7 @@ function check(
       }
     }
   }
-  if (verdict.reason === Reason.None && scope.concurrent > 0 && running(counters) >= scope.concurrent) {
+  if (verdict.reason === Reason.None && scope.concurrent > 0 && running(counters) - returned >= scope.concurrent) {
     verdict.reason = Reason.Concurrency;
     verdict.wait = 1;
     verdict.limit = scope.concurrent;

@@ -14,6 +14,7 @@ import { most_free } from "./allowance";
 import { set_money } from "./demand";
 import { give_back, reserve_more, reserved, running } from "./leases";
 import { lock, unlock } from "./lock";
+import { forget_places, return_place, returned_places, settle_place } from "./returned_places";
 import { first_scope } from "./reservation";
 import { note_standings } from "./standing";
 import type { SharedStore } from "../metrics/aggregate";
@@ -77,7 +78,9 @@ function keep_counters(store: MemoryStore, counters: Counters, scope: Scope): bo
 /** Checks one scope. Returns whether the request may begin as far as it goes. */
 function check_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, now: number): boolean {
   open_counters(store, counters, scope, now);
-  return check(counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, verdict);
+  const returned = scope.concurrent > 0 && running(counters) >= scope.concurrent ? returned_places(store, scope, counters) : 0;
+  return check(
+    counters, scope, now, store.process, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, returned, verdict);
 }
 
 /** Gives the request what is left of its allowance, as far as it may need it; `take_all` takes it from there. */
@@ -181,6 +184,12 @@ function extend(store: MemoryStore, reservation: Reservation, nano_usd: number, 
   return granted;
 }
 
+/** A request's answer has ended: gives its places among the concurrent requests back, before it is settled. Only once. Takes no lock. */
+function return_places(store: MemoryStore, reservation: Reservation): void {
+  reservation.key_returned = return_place(store, reservation.key);
+  reservation.tenant_returned = return_place(store, reservation.tenant);
+}
+
 /** Why the last request was refused. Overwritten by the next. */
 function last_verdict(): Verdict {
   return verdict;
@@ -254,9 +263,15 @@ function settle(store: MemoryStore, reservation: Reservation, now: number, file:
   }
   if (key !== undefined) {
     settle_scope(store, reservation, key, key_counters, 0, 0, now, file, offset);
+    if (reservation.key_returned) {
+      settle_place(store, key);
+    }
   }
   if (tenant !== undefined) {
     due = settle_scope(store, reservation, tenant, tenant_counters, reservation.nano_usd, reservation.cost_nano_usd, now, file, offset);
+    if (reservation.tenant_returned) {
+      settle_place(store, tenant);
+    }
   }
   unlock(store, first_scope(reservation).owner);
   return due;
@@ -269,6 +284,7 @@ function sweep(store: MemoryStore, scope: Scope, now: number): void {
   }
   if (store.dictionary.get(scope.name) !== undefined) {
     open_counters(store, tenant_counters, scope, now);
+    forget_places(store, scope, tenant_counters);
     forget_dead(tenant_counters, now, store.is_alive);
     keep_counters(store, tenant_counters, scope);
   }
@@ -288,16 +304,20 @@ function memory_limits(store: MemoryStore): LimitStore {
     kind: "memory",
     admit: (reservation, now) => admit(store, reservation, now),
     last_verdict,
+    return_places: (reservation) => {
+      return_places(store, reservation);
+    },
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
     begin_settlement: (reservation) => begin_settlement(store, reservation),
     settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),
     spent_of: (scope, now) => look_at(store, scope, now).spent,
     look_at: (scope, now) => {
       const counters = look_at(store, scope, now);
-      return { running: running(counters), reserved: reserved(counters), spent: counters.spent };
+      const returned = scope.concurrent > 0 ? returned_places(store, scope, counters) : 0;
+      return { running: running(counters) - returned, reserved: reserved(counters), spent: counters.spent };
     },
   };
 }
 
-export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, look_at, memory_limits, note_position, open_scope, put_counters, settle, sweep };
+export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, look_at, memory_limits, note_position, open_scope, put_counters, return_places, settle, sweep };
 export type { MemoryStore };

@@ -14,17 +14,19 @@ interface RedisScript {
 
 /**
  * Admits a request, or takes nothing. Arguments: tokens; the most and the least money, in nano-dollars; seconds of a lease;
- * the tenant's specification and the key's, empty if they have no limits; what is free of the model, as `free_specification` has it; the
- * request's id.
+ * the tenant's specification and the key's, empty if they have no limits; what is free of the model, as `free_specification` has it;
+ * which of the tenant's requests have ended, as `ended_requests` has them; the request's id.
  *
  * Returns `1` (admitted), `2` (refused by the tenant) or `3` (by the key), the time's seconds, the money reserved, what the tenant
- * has spent and reserved, how many requests the tenant and the key have under way, what the request was given of what is free, how much
- * of that was used before, each window's start, current and previous count, and the time's microseconds; or `settled`, if the request has been settled already. A request that holds a lease is admitted as it was before.
+ * has spent and reserved, how many requests the tenant and the key have under way (without those that have ended, if the limit would be
+ * reached with them), what the request was given of what is free, how much of that was used before, each window's start, current and
+ * previous count, and the time's microseconds; or `settled`, if the request has been settled already. A request that holds a lease is
+ * admitted as it was before.
  */
 const ADMIT: RedisScript = {
   name: "admit",
   text: `${COMMON}
-local TOKENS, MOST, LEAST, LEASE, TENANT_SPECIFICATION, KEY_SPECIFICATION, FREE, ID = unpack(ARGUMENTS)
+local TOKENS, MOST, LEAST, LEASE, TENANT_SPECIFICATION, KEY_SPECIFICATION, FREE, ENDED, ID = unpack(ARGUMENTS)
 TOKENS, MOST, LEAST = tonumber(TOKENS), tonumber(MOST), tonumber(LEAST)
 
 if call("SISMEMBER", SETTLED, ID) == 1 then
@@ -33,10 +35,31 @@ end
 local tenant = read_scope(TENANT, TENANT_SPECIFICATION)
 local key = read_scope(KEY, KEY_SPECIFICATION)
 end_expired(tenant)
+
+-- How many of the requests that have ended are still among those under way. None, if the user may not look: then each has its place
+-- until it is settled.
+local function ended_of(under_way)
+  local count = 0
+  for id in string.gmatch(ENDED, "%d+:(%S+)") do
+    if type(redis.pcall("ZSCORE", under_way, id)) == "string" then
+      count = count + 1
+    end
+  end
+  return count
+end
+
 local running, key_running = call("ZCARD", RUNNING), 0
+local places, key_places = running, 0
+if tenant.concurrent > 0 and running >= tenant.concurrent then
+  places = running - ended_of(RUNNING)
+end
 if key.concurrent > 0 then
   call("ZREMRANGEBYSCORE", KEY_RUNNING, "-inf", time[1])
   key_running = call("ZCARD", KEY_RUNNING)
+  key_places = key_running
+  if key_running >= key.concurrent then
+    key_places = key_running - ended_of(KEY_RUNNING)
+  end
 end
 local spent, reserved, left = 0, tenant.reserved, math.huge
 if tenant.budget >= 0 then
@@ -61,7 +84,7 @@ if field then
 end
 
 -- Whether the request may begin as far as a scope goes.
-local function may_begin(scope, under_way)
+local function may_begin(scope, taken)
   for _, window in ipairs(scope) do
     local share = math.min(1, math.max(0, 1 - (now - window.start) / window.length))
     local amount = window.requests and 1 or TOKENS
@@ -69,15 +92,15 @@ local function may_begin(scope, under_way)
       return false
     end
   end
-  return scope.concurrent == 0 or under_way < scope.concurrent
+  return scope.concurrent == 0 or taken < scope.concurrent
 end
 
 local verdict, grant = 1, MOST
 if lease then
   grant = lease_money
-elseif (MOST > 0 and (left <= 0 or left < LEAST)) or not may_begin(tenant, running) then
+elseif (MOST > 0 and (left <= 0 or left < LEAST)) or not may_begin(tenant, places) then
   verdict = 2
-elseif not may_begin(key, key_running) then
+elseif not may_begin(key, key_places) then
   verdict = 3
 else
   grant = math.max(0, math.min(MOST, left))
@@ -116,7 +139,7 @@ if tenant.changed then
   write_scope(tenant)
 end
 
-local parts = { verdict, time[1], whole(grant), whole(spent), whole(reserved), whole(running), whole(key_running), whole(free), whole(free_used) }
+local parts = { verdict, time[1], whole(grant), whole(spent), whole(reserved), whole(places), whole(key_places), whole(free), whole(free_used) }
 for _, scope in ipairs({ tenant, key }) do
   for _, window in ipairs(scope) do
     parts[#parts + 1] = whole(window.start)

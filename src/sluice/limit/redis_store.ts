@@ -6,13 +6,20 @@
  * What happens meanwhile is the operator's choice: this node's share of the limits, everything, or nothing. In the first two cases
  * the requests are settled in Redis when it is back.
  *
+ * Until a request is settled, Redis has it under way. So an admission says which requests of its tenant have ended on this node
+ * (`ended_requests.ts`).
+ *
  * An admission that brought no answer may still reach Redis, even after its request has ended: its settlement says so, and the
  * script then refuses to admit what is settled.
  */
 
 import { Reason, check, new_counters } from "./counters";
-import { admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, settle as settle_here } from "./memory_store";
+import {
+  admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, return_places as return_here,
+  settle as settle_here,
+} from "./memory_store";
 import { lock, unlock } from "./lock";
+import { ended_requests, note_ended } from "./ended_requests";
 import { end_extension, grant_more } from "./extension";
 import { set_money } from "./demand";
 import { add_heard, heard, note_heard } from "./heard";
@@ -153,7 +160,8 @@ function fill_counters(counters: Counters, scope: Scope, numbers: number[], at: 
 /** Why a scope refuses: worked out from the same numbers by the same rules. */
 function explain(reservation: Reservation, scope: Scope, counters: Counters, now: number): Scope {
   note_standings(reservation, scope, counters, now);
-  if (check(counters, scope, now, 0, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, verdict)) {
+  // Redis has left out those that have ended.
+  if (check(counters, scope, now, 0, reservation.tokens, reservation.least_nano_usd, reservation.most_nano_usd, 0, verdict)) {
     // A matter of the last digit: the client may try again at once.
     verdict.reason = Reason.Concurrency;
     verdict.wait = 1;
@@ -216,7 +224,8 @@ function take_decision(store: RedisStore, reservation: Reservation, numbers: num
 function admit(store: RedisStore, reservation: Reservation, now: number): Scope | undefined {
   const { key, tenant } = reservation;
   const paid = milliseconds_of(now);
-  const parts = redis_keys(first_scope(reservation).owner, tenant, key, milliseconds_of(reservation.arrived), paid);
+  const { owner } = first_scope(reservation);
+  const parts = redis_keys(owner, tenant, key, milliseconds_of(reservation.arrived), paid);
   parts.push(string.format("%.0f", reservation.tokens));
   parts.push(string.format("%.0f", reservation.most_nano_usd));
   parts.push(string.format("%.0f", reservation.least_nano_usd));
@@ -224,6 +233,7 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
   parts.push(specification(tenant));
   parts.push(specification(key));
   parts.push(free_specification(reservation, paid));
+  parts.push(reservation.holds_place ? ended_requests(store.memory, owner) : "");
   parts.push(reservation.id);
   // Should the client leave while Redis is asked, this is all that the log phase gets to know.
   reservation.asked = true;
@@ -237,6 +247,17 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
   const refusing = take_decision(store, reservation, numbers, paid);
   reservation.asked = refusing === undefined;
   return refusing;
+}
+
+/** A request's answer has ended: its places are free for this node's requests, in Redis and in this node's share. */
+function return_places(store: RedisStore, reservation: Reservation, now: number): void {
+  const { asked, id, share: own } = reservation;
+  if (own !== undefined) {
+    return_here(store.memory, own);
+  }
+  if (asked) {
+    note_ended(store.memory, first_scope(reservation).owner, id, now);
+  }
 }
 
 /** Makes ready for settling. The line that is written next goes to a file that is none older than what is in the list. */
@@ -324,6 +345,9 @@ function redis_limits(store: RedisStore): LimitStore {
     admit: (reservation, now) => admit(store, reservation, now),
     last_verdict: () => verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    return_places: (reservation, now) => {
+      return_places(store, reservation, now);
+    },
     begin_settlement: () => begin_settlement(store),
     settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),
     spent_of: (scope, now) => heard(store.memory.dictionary, scope, milliseconds_of(now))[0],

@@ -39,6 +39,11 @@ interface Reservation {
   used_tokens: number;
   cost_nano_usd: number;
   free_used: number;
+  /** It has a place among the concurrent requests of its tenant or its key, and has not given it back. */
+  holds_place: boolean;
+  /** It has given its place back in the tenant's counters, or the key's, which is to be undone there when it is settled. */
+  tenant_returned: boolean;
+  key_returned: boolean;
   requests_standing: Standing;
   tokens_standing: Standing;
   /** Another node may hold it: the store has been asked, whatever became of that; and it is known to have admitted it. */
@@ -72,6 +77,9 @@ function new_reservation(): Reservation {
     used_tokens: 0,
     cost_nano_usd: 0,
     free_used: 0,
+    holds_place: false,
+    tenant_returned: false,
+    key_returned: false,
     requests_standing: { limit: -1, remaining: 0, reset: 0 },
     tokens_standing: { limit: -1, remaining: 0, reset: 0 },
     asked: false,
@@ -84,6 +92,11 @@ function new_reservation(): Reservation {
 
 const idle: Reservation[] = [];
 const MOST_IDLE = 256;
+
+/** Whether there may be so many requests at a time only. */
+function is_bounded(scope: Scope | undefined): boolean {
+  return scope !== undefined && scope.concurrent > 0;
+}
 
 /** A reservation for a request of that tenant, with that key and that allowance. Give it back with `return_reservation` when it is settled. */
 function take_reservation(tenant: Scope | undefined, key: Scope | undefined, allowance: Scope | undefined, arrived: number): Reservation {
@@ -105,6 +118,9 @@ function take_reservation(tenant: Scope | undefined, key: Scope | undefined, all
   reservation.used_tokens = 0;
   reservation.cost_nano_usd = 0;
   reservation.free_used = 0;
+  reservation.holds_place = is_bounded(tenant) || is_bounded(key);
+  reservation.tenant_returned = false;
+  reservation.key_returned = false;
   reservation.requests_standing.limit = -1;
   reservation.tokens_standing.limit = -1;
   reservation.asked = false;

@@ -1,8 +1,8 @@
 /**
  * What the phases need of a store, be it this node's own memory or a Redis that several nodes share.
  *
- * A request's life: `admit`; when it has ended it is written into its reservation what it has used; `begin_settlement`, then its line
- * is written to the journal, then `settle`.
+ * A request's life: `admit`; `return_places`, when its answer has ended; when it has ended itself it is written into its reservation what
+ * it has used; `begin_settlement`, then its line is written to the journal, then `settle`.
  */
 
 import type { Verdict } from "./counters";
@@ -32,6 +32,11 @@ interface LimitStore {
    */
   extend(reservation: Reservation, nano_usd: number, now: number): number;
   last_verdict(): Verdict;
+  /**
+   * Gives a request's places among the concurrent requests back, of its tenant and its key, for this node's clients at least. To be
+   * called once, or not at all: then they are given back by `settle`. Never waits. `now` is in seconds since 1970.
+   */
+  return_places(reservation: Reservation, now: number): void;
   /** What is written to the journal from here to `settle` belongs to the same change. Returns whether `settle` may be called. */
   begin_settlement(reservation: Reservation): boolean;
   /**

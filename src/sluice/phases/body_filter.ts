@@ -13,6 +13,7 @@ import { break_guarded, end_guarded, read_guarded } from "../guard/stream";
 import { counted_output, drop_held, end_stream, has_text, read_stream } from "../wire/answer";
 import { closing_events } from "../wire/closing";
 import { error_events } from "../wire/ending";
+import { end_answer, note_bytes, note_passed } from "./answer_end";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_over_time, note_silence } from "./deadline";
 import { extend_reservation } from "./limits";
@@ -129,6 +130,7 @@ function run_out_of_time(state: RequestState, answer: AnswerReader, before: stri
 /** The upstream's connection broke: reset, closed early, or silent for too long. */
 function lose_upstream(state: RequestState, answer: AnswerReader): void {
   const silence = note_silence(state);
+  end_answer(state, true);
   if (answer.complete) {
     ngx.arg[2] = true;
     state.broken = undefined;
@@ -254,11 +256,15 @@ function filter_body(this: void): void {
   }
   const mode = state.mode;
   if (mode === Mode.Pass) {
+    if (state.holding) {
+      note_passed(state, ngx.arg[1] ?? "", ngx.arg[2]);
+    }
     return;
   }
   if (mode === Mode.Replace) {
     if (!state.ended) {
       state.ended = true;
+      end_answer(state, false);
       send_replacement(state);
     } else {
       ngx.arg[1] = undefined;
@@ -270,14 +276,19 @@ function filter_body(this: void): void {
     return;
   }
   const answer = state.answer!;
+  const chunk = ngx.arg[1] ?? "";
+  const last = ngx.arg[2];
   if (state.guarded_stream !== undefined) {
-    filter_guarded_stream(state, answer, state.guarded_stream, ngx.arg[1] ?? "", ngx.arg[2]);
+    filter_guarded_stream(state, answer, state.guarded_stream, chunk, last);
   } else if (state.guarded_body !== undefined) {
-    filter_guarded_json(state, state.guarded_body, ngx.arg[1] ?? "", ngx.arg[2]);
+    filter_guarded_json(state, state.guarded_body, chunk, last);
   } else if (mode === Mode.Stream) {
-    filter_stream(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);
+    filter_stream(state, answer, chunk, last);
   } else {
-    filter_json(state, answer, ngx.arg[1] ?? "", ngx.arg[2]);
+    filter_json(state, answer, chunk, last);
+  }
+  if (state.holding) {
+    note_bytes(state, chunk.length, last);
   }
 }
 

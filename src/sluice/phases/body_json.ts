@@ -6,6 +6,7 @@ import { end_guarded_body, read_guarded_body } from "../guard/body";
 import { end_body, read_body } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { end_answer } from "./answer_end";
 import { is_over_time, note_over_time, note_silence } from "./deadline";
 import type { GuardedBody } from "../guard/body";
 import type { AnswerReader } from "../wire/answer";
@@ -40,6 +41,7 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
     }
   } else if (!last && upstream_ended()) {
     state.truncated = note_silence(state) ?? "connection_lost";
+    end_answer(state, true);
     whole = true;
   }
   if (!whole && is_over_time(state, state.last_bytes, 0)) {
@@ -63,6 +65,7 @@ function filter_json(state: RequestState, answer: AnswerReader, chunk: string, l
     }
   } else if (!last && upstream_ended()) {
     note_silence(state);
+    end_answer(state, true);
   }
   if (last) {
     end_body(answer);

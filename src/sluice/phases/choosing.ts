@@ -122,15 +122,21 @@ function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refus
   return undefined;
 }
 
-/** The endpoint is free again, and whoever waits for it may have it. */
-function free_endpoint(state: RequestState, live: LivePool): void {
-  state.taken = false;
+/** The endpoint has sent its whole answer, and may have another request. What the attempt says of it is noted later. */
+function leave_early(state: RequestState, live: LivePool): void {
   if (state.counted) {
+    state.counted = false;
     leave_endpoint(live, state.endpoint!);
     if (live.queue.size > 0) {
       offer_place(live);
     }
   }
+}
+
+/** The endpoint is free again, and whoever waits for it may have it. */
+function free_endpoint(state: RequestState, live: LivePool): void {
+  state.taken = false;
+  leave_early(state, live);
 }
 
 /** Nothing has come of the endpoint and the account: their probe and trial are others' to make. */
@@ -139,4 +145,4 @@ function drop_tickets(state: RequestState, live: LivePool): void {
   drop_trial(live.accounts, state.account_index, state.account_ticket);
 }
 
-export { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now };
+export { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, leave_early, live_pool, refuse_for_now };

@@ -15,6 +15,7 @@ import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { expect_answer } from "./answer_end";
 import { begin_answer_of } from "./attempts";
 import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
@@ -161,6 +162,7 @@ function filter_header(this: void): void {
     headers.set("x-sluice-attempts", state.attempts);
   }
   if (state.refusal === undefined) {
+    expect_answer(state, status);
     const refusal =
       is_astray || (status >= 400 && !upstream_answered())
         ? refuse_nginx_error(status)

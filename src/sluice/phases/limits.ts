@@ -71,6 +71,15 @@ function write_standings(reservation: Reservation): void {
   write_standing(reservation.tokens_standing, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }
 
+/** The request's answer ends now, or a refusal in its place: gives its places among the concurrent requests back, if it has any left. */
+function return_places(state: RequestState): void {
+  const { reservation } = state;
+  if (reservation !== undefined && reservation.holds_place) {
+    reservation.holds_place = false;
+    gateway().store!.return_places(reservation, realtime());
+  }
+}
+
 /**
  * Writes the request's line into the journal and settles what it had reserved. Returns a bit for each alert of the tenant's budget that
  * is due.
@@ -189,4 +198,4 @@ function limits_status(rest: (this: void) => void): string {
   return `[${parts.join(",")}]`;
 }
 
-export { budget_metrics, extend_reservation, limits_status, reserve, spent_by, store_status, sweep_limits, write_and_settle, write_standings };
+export { budget_metrics, extend_reservation, limits_status, reserve, return_places, spent_by, store_status, sweep_limits, write_and_settle, write_standings };

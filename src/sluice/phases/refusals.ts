@@ -3,6 +3,7 @@
 import { send_body, write_refusal_headers } from "../edge/response";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
+import { return_places } from "./limits";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -45,6 +46,7 @@ function refuse_nginx_error(status: number): Refusal {
 function send_refusal(state: RequestState | undefined, refusal: Refusal): void {
   if (state !== undefined) {
     state.refusal = refusal;
+    return_places(state);
   }
   const body = refusal_body(refusal, state?.api !== undefined ? state.api.name : undefined);
   write_refusal_headers(refusal, body.length, "POST");

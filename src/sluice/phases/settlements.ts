@@ -1,9 +1,10 @@
 /** Takes what waits to be settled to the Redis that several nodes share, behind the clients' backs. */
 
-import { monotonic } from "../edge/clock";
+import { monotonic, realtime } from "../edge/clock";
 import { run_scripts } from "../edge/redis";
 import { is_final } from "../edge/redis_error";
 import { begin_drain, end_drain, keep_draining } from "../limit/drainer";
+import { forget_ended } from "../limit/ended_requests";
 import { note_heard } from "../limit/heard";
 import { lock, unlock } from "../limit/lock";
 import { SETTLE } from "../limit/redis_scripts";
@@ -42,12 +43,30 @@ function scopes_by_name(): LuaTable<string, Scope> {
   return by_name.names;
 }
 
+/** The first so many of these are settled: Redis needs no longer be told that they have ended. */
+function forget_settled(shared: Shared, settlements: Settlement[], count: number): void {
+  const { lease_seconds, memory } = shared.store;
+  const by_owner = new LuaTable<string, LuaSet<string>>();
+  for (const index of $range(0, count - 1)) {
+    const { id, owner } = settlements[index]!;
+    let ids = by_owner.get(owner) as LuaSet<string> | undefined;
+    if (ids === undefined) {
+      ids = new LuaSet();
+      by_owner.set(owner, ids);
+    }
+    ids.add(id);
+  }
+  for (const [owner, ids] of by_owner) {
+    forget_ended(memory, owner, ids, realtime() - lease_seconds);
+  }
+}
+
 /**
  * Takes settlements to Redis. Returns how many of the first are done with: also those that were answered before Redis failed.
  *
  * That it has answered here, where it has seconds, does not say that it is fast enough for requests; that it has not does say something.
  */
-function settle_all(shared: Shared, settlements: Settlement[]): number {
+function run_settlements(shared: Shared, settlements: Settlement[]): number {
   const scopes = scopes_by_name();
   const lists: string[][] = [];
   for (const settlement of settlements) {
@@ -81,6 +100,13 @@ function settle_all(shared: Shared, settlements: Settlement[]): number {
   if (done < settlements.length) {
     failed(shared, reason);
   }
+  return done;
+}
+
+/** The same, and says that Redis knows of them. */
+function settle_all(shared: Shared, settlements: Settlement[]): number {
+  const done = run_settlements(shared, settlements);
+  forget_settled(shared, settlements, done);
   return done;
 }
 

@@ -101,6 +101,9 @@ interface RequestState {
   /** What the tenant's guard found in the prompt. */
   prompt_verdict: PromptVerdict | undefined;
 
+  /** It holds something that is given back with the answer's last byte (see answer_end.ts); and how many bytes of that are to come. */
+  holding: boolean;
+  to_come: number;
   mode: Mode;
   answer: AnswerReader | undefined;
   /** The answer, if it is guarded, by its mode; and what was found in it. */
@@ -161,6 +164,8 @@ function new_state(): RequestState {
     reservation: undefined,
     output_allowance: math.huge,
     prompt_verdict: undefined,
+    holding: false,
+    to_come: math.huge,
     mode: Mode.Pass,
     answer: undefined,
     guarded_stream: undefined,
@@ -206,6 +211,8 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
     state.conversation.marks = 0;
   }
   state.output_allowance = math.huge;
+  state.holding = false;
+  state.to_come = math.huge;
   state.mode = Mode.Pass;
   state.ended = false;
   state.last_bytes = began;
