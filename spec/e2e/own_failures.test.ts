@@ -133,7 +133,8 @@ describe("an answer's header", () => {
     for (let count = 1; count <= FAILURES * 2 + 1; count++) {
       const answer = await post(gateway.port, CHAT, { model, stream, messages: HELLO, user });
       expect(answer.status).toBe(502);
-      expect(errorOf(answer)).toMatchObject({ type: "upstream_error", code: "upstream_failed", message: expect.stringContaining("32 KB") });
+      expect(errorOf(answer)).toMatchObject({ type: "upstream_error", code: "upstream_failed" });
+      expect(errorOf(answer).message).toContain("32 KB");
       expect(answer.headers["x-sluice-attempts"]).toBe("1");
       expect(answer.headers["x-should-retry"]).toBe("false");
       expect(asked() - before).toBe(count);

@@ -8,6 +8,7 @@
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
+import { remove_own_headers } from "../edge/own_headers";
 import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
 import { passing_request_id, upstream_answered } from "../edge/upstream";
@@ -162,6 +163,7 @@ function filter_header(this: void): void {
     ngx.exit(ngx.ERROR);
     return;
   }
+  remove_own_headers();
   hide_account(state);
   if (state.reservation !== undefined) {
     write_standings(state.reservation);
