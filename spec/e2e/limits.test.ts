@@ -6,6 +6,7 @@ import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually } from "../support/processes.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../support/scripted_upstream.ts";
 
 const CHAT = "/v1/chat/completions";
 
@@ -15,6 +16,7 @@ const PRICE = { input: 1, output: 2, cached_input: 0.5 };
 interface Limited {
   limits?: Record<string, number>;
   budget?: Record<string, unknown>;
+  guard?: string;
   keyLimits?: Record<string, number>;
 }
 
@@ -30,6 +32,8 @@ const TENANTS: Record<string, Limited> = {
   huge: { limits: { tokens_per_minute: 50 } },
   spent: { budget: { usd: 0.00002, period: "day" } },
   cut: { budget: { usd: 0.00004, period: "day" } },
+  burst: { budget: { usd: 0.00004, period: "day" } },
+  guarded: { budget: { usd: 0.00004, period: "day" }, guard: "watchful" },
   endings: { limits: { concurrent_requests: 100, tokens_per_minute: 10000000 }, budget: { usd: 1000, period: "month" } },
   killed: { limits: { concurrent_requests: 20, requests_per_minute: 100000 }, budget: { usd: 1000, period: "month" } },
   alerted: { budget: { usd: 0.0002, period: "week", alert_at: [0.5, 1] } },
@@ -54,21 +58,31 @@ const BEHAVIOURS: Record<string, string> = {
 
 function configurationFor(upstream: string): string {
   return JSON.stringify({
-    tenants: Object.entries(TENANTS).map(([id, { limits, budget, keyLimits }]) => ({
+    tenants: Object.entries(TENANTS).map(([id, { limits, budget, guard, keyLimits }]) => ({
       id,
       api_keys: [{ id: "web", secret: keyOf(id), ...(keyLimits && { limits: keyLimits }) }],
       ...(limits && { limits }),
       ...(budget && { budget }),
+      ...(guard && { guard }),
     })),
-    models: Object.entries(BEHAVIOURS).map(([name, upstream_model]) => ({
-      name, pool: name === "stalls" ? "hasty" : "mock", upstream_model, max_output_tokens: 100, price: PRICE,
-    })),
-    pools: [{ name: "mock", endpoints: [{ url: upstream }] }, { name: "hasty", endpoints: [{ url: upstream }], timeouts: { read: "1s" } }],
+    guards: [{ name: "watchful", on: ["completion"], patterns: { email: "flag" } }],
+    models: [
+      ...Object.entries(BEHAVIOURS).map(([name, upstream_model]) => ({
+        name, pool: name === "stalls" ? "hasty" : "mock", upstream_model, max_output_tokens: 100, price: PRICE,
+      })),
+      { name: "burst", pool: "scripted", price: PRICE },
+    ],
+    pools: [
+      { name: "mock", endpoints: [{ url: upstream }] },
+      { name: "hasty", endpoints: [{ url: upstream }], timeouts: { read: "1s" } },
+      { name: "scripted", endpoints: [{ url: scripted.url }] },
+    ],
     alerts: { webhook: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/alerts` },
   });
 }
 
 let mock: Mock;
+let scripted: ScriptedUpstream;
 let gateway: Gateway;
 
 /** What the webhook was told; it takes nothing at first. */
@@ -84,7 +98,7 @@ const webhook = createServer((request, response) => {
 });
 
 beforeAll(async () => {
-  mock = await startMock();
+  [mock, scripted] = await Promise.all([startMock(), startScriptedUpstream()]);
   await new Promise<void>((resolve) => webhook.listen(0, "127.0.0.1", resolve));
   gateway = await startGateway({ config: configurationFor(mock.url), workers: 2 });
 });
@@ -92,6 +106,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway?.stop();
   await mock?.stop();
+  await scripted?.stop();
   webhook.close();
 });
 
@@ -246,6 +261,17 @@ describe("a budget", () => {
     expect(line.cost_nano_usd).toBeLessThan(40000 + 10 * 2000);
     await eventually("the upstream is closed", async () => (await mock.counts()).open === 0);
     expect(errorOf(await ask("cut"))).toMatchObject({ code: "budget_exceeded" });
+  });
+
+  it.each(["burst", "guarded"])("cuts a stream that comes in one piece of 30 KB soon after it is used up, for the tenant %s", async (tenant) => {
+    const event = `data: ${JSON.stringify({ id: "c", choices: [{ index: 0, delta: { content: " token" }, padding: "p".repeat(60) }] })}\n\n`;
+    const user = scripted.prepare({ pieces: [event.repeat(Math.floor(30_000 / event.length))], end: "open" });
+    const answer = await ask(tenant, { model: "burst", stream: true, user });
+    const line = await lineOf(answer);
+    expect(line).toMatchObject({ status: 200, ending: "budget_cut" });
+    // A token an event, of which 4 KB may be too many.
+    expect(line.cost_nano_usd).toBeGreaterThan(40000);
+    expect(line.cost_nano_usd).toBeLessThan(40000 + (4096 / event.length + 2) * 2000);
   });
 });
 

@@ -77,6 +77,7 @@ interface Gateway {
   /** The journal's line for a request, as soon as it is there. */
   journalLine(id: string): Promise<JournalLine>;
   accessLog(): string;
+  accessLogBytes(): Buffer;
   errorLog(): string;
   /** Everything that was written below the run directory, as one text, and what was printed. */
   everythingWritten(): string;
@@ -186,6 +187,7 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     journalLine: (id) =>
       eventually(`the journal's line for ${id}`, () => journal().find((line) => line.id === id)),
     accessLog: () => textOf(join(runDir, "logs/access.log")),
+    accessLogBytes: () => (existsSync(join(runDir, "logs/access.log")) ? readFileSync(join(runDir, "logs/access.log")) : Buffer.alloc(0)),
     errorLog,
     everythingWritten: () =>
       filesBelow(runDir)

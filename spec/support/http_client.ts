@@ -49,6 +49,8 @@ function send(port: number, options: Options = {}): Promise<Answer> {
         path: options.path ?? "/v1/chat/completions",
         headers,
         agent: options.agent ?? false,
+        // More than Node's own bound: headers of an upstream may be long.
+        maxHeaderSize: 65536,
         signal: options.signal,
       },
       (response) => {

@@ -231,3 +231,42 @@ describe("a principal", function()
 end)
 
 teardown(support.clean)
+
+describe("an issuer that is held to its tenants", function()
+    local LOCAL = {
+        jwt = {
+            { issuer = "joe", audience = "sluice", algorithms = { "HS256" }, secret = SECRET, tenants = { "acme" } },
+            { issuer = "jim", audience = "sluice", algorithms = { "HS256" }, secret = SECRET, tenants = { "other", "acme" } },
+            { issuer = "any", audience = "sluice", algorithms = { "HS256" }, secret = SECRET },
+        },
+    }
+
+    it("may name those and no other", function()
+        local directory = build(LOCAL, TENANTS)
+        for name, fits in pairs({
+            ["joe acme"] = true, ["joe other"] = false, ["jim acme"] = true, ["jim other"] = true, ["any acme"] = true, ["any other"] = true,
+            ["joe nobody"] = false, ["joe "] = false, ["joe ACME"] = false,
+        }) do
+            local iss, tenant = name:match("^(%S+) (.*)$")
+            local principal, refusal = identify(directory, token({ iss = iss, tenant = tenant }), NOW)
+            if fits then
+                assert.equal(tenant, principal.tenant.id, name)
+            else
+                assert_refused("invalid_token", INVALID, principal, refusal)
+            end
+        end
+    end)
+
+    it("does not learn whether another tenant exists", function()
+        local directory = build(LOCAL, TENANTS)
+        local _, existing = identify(directory, token({ tenant = "other" }), NOW)
+        local _, missing = identify(directory, token({ tenant = "nobody" }), NOW)
+        assert.same(missing, existing)
+    end)
+
+    it("is held to them again when its token comes a second time", function()
+        local directory = build(LOCAL, TENANTS)
+        local wrong = token({ tenant = "other" })
+        for _ = 1, 3 do assert.is_nil((identify(directory, wrong, NOW))) end
+    end)
+end)

@@ -7,7 +7,8 @@ local NOW = 1800000000
 local SECRET = ("0123456789abcdef"):rep(4)
 
 local KINDS = {
-    RS256 = "RSA", RS384 = "RSA", RS512 = "RSA", ES256 = "P-256", ES384 = "P-384", ES512 = "P-521", EdDSA = "Ed25519",
+    RS256 = "RSA", RS384 = "RSA", RS512 = "RSA",
+    PS256 = "RSA", PS384 = "RSA", PS512 = "RSA", ES256 = "P-256", ES384 = "P-384", ES512 = "P-521", EdDSA = "Ed25519",
 }
 
 -- An issuer with the keys of those algorithms, or with the secret.
@@ -70,7 +71,9 @@ local NOT_YET = "The token is not valid yet."
 local EXPIRED = "The token has expired."
 
 describe("a token's signature", function()
-    for _, algorithm in ipairs({ "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA" }) do
+    for _, algorithm in ipairs({
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    }) do
         describe("with " .. algorithm, function()
             local sign = sign_with(algorithm)
             local token = support.token({ alg = algorithm, typ = "JWT" }, claims(), sign)
@@ -183,6 +186,85 @@ describe("a token's signature", function()
         local as_ann = support.token({ alg = "HS256" }, claims({ iss = "ann" }), sign_with("HS256"))
         assert.equal("ann", verify(as_ann, issuers).issuer.name)
     end)
+end)
+
+describe("a token signed with RSASSA-PSS", function()
+    local pair = support.key_pair("RSA")
+    local function token(alg, sign) return support.token({ alg = alg }, claims(), sign) end
+
+    it("is refused where only PKCS #1 v1.5 is listed, and the other way round", function()
+        local pss = token("PS256", function(message) return pair.sign(message, "PS256") end)
+        local pkcs = token("RS256", function(message) return pair.sign(message, "RS256") end)
+        assert_refused(WRONG_ALGORITHM, verify(pss, { joe = issuer("joe", "RS256", "RS384", "RS512") }))
+        assert_refused(WRONG_ALGORITHM, verify(pkcs, { joe = issuer("joe", "PS256", "PS384", "PS512") }))
+        assert.truthy((verify(pss, { joe = issuer("joe", "RS256", "PS256") })))
+        assert.truthy((verify(pkcs, { joe = issuer("joe", "RS256", "PS256") })))
+    end)
+
+    it("is refused with the other padding under its name", function()
+        local both = { joe = issuer("joe", "RS256", "PS256") }
+        assert_refused(WRONG_SIGNATURE, verify(token("PS256", function(message) return pair.sign(message, "RS256") end), both))
+        assert_refused(WRONG_SIGNATURE, verify(token("RS256", function(message) return pair.sign(message, "PS256") end), both))
+    end)
+
+    for name, options in pairs({
+        ["a salt of no length"] = "-sigopt rsa_pss_saltlen:0",
+        ["a salt one byte too short"] = "-sigopt rsa_pss_saltlen:31",
+        ["a salt one byte too long"] = "-sigopt rsa_pss_saltlen:33",
+        ["the longest salt"] = "-sigopt rsa_pss_saltlen:max",
+        ["MGF1 of another hash"] = "-sigopt rsa_pss_saltlen:digest -sigopt rsa_mgf1_md:sha512",
+    }) do
+        it("is refused with " .. name, function()
+            local signature
+            local made = token("PS256", function(message)
+                signature = pair.sign_pss(message, "sha256", options)
+                return signature
+            end)
+            assert.equal(256, #signature)
+            assert_refused(WRONG_SIGNATURE, verify(made, { joe = issuer("joe", "PS256") }))
+        end)
+    end
+
+    it("needs a key whose alg is the same, if it has one", function()
+        for alg, fits in pairs({ PS256 = true, RS256 = false, PS384 = false }) do
+            local restricted = issuer("joe", "PS256", "RS256", "PS384")
+            local keys = jwks.read_key_set(support.key_set(support.jwk(pair, { alg = alg })), support.reader)
+            restricted.keys = jwks.fixed_keys(keys)
+            local verified, fault = verify(token("PS256", function(message) return pair.sign(message, "PS256") end), { joe = restricted })
+            assert.equal(fits, verified ~= nil, alg)
+            if not fits then assert.equal(NO_KEY, fault.message) end
+        end
+    end)
+end)
+
+describe("a token's typ", function()
+    local function verified(types, typ)
+        local strict = issuer("joe", "HS256")
+        strict.types = types and {}
+        for _, name in ipairs(types or {}) do strict.types[jwt.media_type(name)] = true end
+        local header = { alg = "HS256", typ = typ }
+        return verify(support.token(header, claims(), support.hmac_signer(SECRET, "sha256")), { joe = strict })
+    end
+
+    for _, case in ipairs({
+        { { "JWT" }, "JWT" }, { { "JWT" }, "jwt" }, { { "jwt" }, "JWT" }, { { "JWT" }, "application/jwt" }, { { "application/JWT" }, "JWT" },
+        { { "at+jwt" }, "at+jwt" }, { { "at+jwt" }, "AT+JWT" }, { { "at+jwt" }, "application/at+jwt" }, { { "JWT", "at+jwt" }, "at+jwt" },
+        { { "JWT" }, nil }, { nil, "anything" }, { nil, 17 }, { nil, nil },
+    }) do
+        it(("of %s is accepted where %s is wanted"):format(tostring(case[2]), table.concat(case[1] or { "none" }, " or ")), function()
+            assert.truthy((verified(case[1], case[2])))
+        end)
+    end
+
+    for _, case in ipairs({
+        { { "at+jwt" }, "JWT" }, { { "at+jwt" }, nil }, { { "JWT" }, "at+jwt" }, { { "JWT", "at+jwt" }, "logout+jwt" }, { { "JWT" }, "" },
+        { { "JWT" }, "JWT " }, { { "JWT" }, "text/jwt" }, { { "JWT" }, "application/application/jwt" }, { { "JWT" }, 17 }, { { "JWT" }, true },
+        { { "JWT" }, { "JWT" } }, { { "at+jwt" }, "at+jwt;a=b" },
+    }) do
+        it(("of %s is refused where %s is wanted"):format(tostring(case[2]), table.concat(case[1], " or ")), function()
+            assert_refused("The token is of a type that is not accepted from its issuer.", verified(case[1], case[2]))
+        end)
+    end
 end)
 
 describe("a token's form", function()

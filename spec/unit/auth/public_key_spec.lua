@@ -14,8 +14,8 @@ describe("a public key", function()
             local hash = algorithm == "EdDSA" and "sha512" or "sha" .. algorithm:sub(3)
             assert.is_true(key.check(hash, "message", pair.sign("message", algorithm)))
             assert.is_false(key.check(hash, "massage", pair.sign("message", algorithm)))
-            for name in pairs({ RS256 = 1, RS512 = 1, ES256 = 1, ES384 = 1, ES512 = 1, EdDSA = 1, HS256 = 1 }) do
-                local fits = name == algorithm or (kind == "RSA" and name == "RS512")
+            for name in pairs({ RS256 = 1, RS512 = 1, PS256 = 1, ES256 = 1, ES384 = 1, ES512 = 1, EdDSA = 1, HS256 = 1 }) do
+                local fits = name == algorithm or (kind == "RSA" and (name == "RS512" or name == "PS256"))
                 assert.equal(fits, public_key.key_fits(key, public_key.ALGORITHMS[name]), name)
             end
         end)

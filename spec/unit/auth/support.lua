@@ -77,8 +77,27 @@ end
 local function rsa()
     local key = pkey.new({ type = "RSA", bits = 2048 })
     local key_pair = { kind = "RSA", pem = key:toPEM("public") }
+    local path
+    -- RSASSA-PSS by the openssl command. `options` are its own, in place of those of RFC 7518.
+    function key_pair.sign_pss(message, hash, options)
+        if not path then
+            path = os.tmpname()
+            support.write(path, key:toPEM("private"))
+        end
+        support.write(path .. ".message", message)
+        local given = options or "-sigopt rsa_pss_saltlen:digest"
+        return support.run(("openssl dgst -%s -sigopt rsa_padding_mode:pss %s -sign %s %s.message"):format(hash, given, path, path))
+    end
     function key_pair.sign(message, algorithm)
-        return key:sign(digest.new(HASHES[algorithm:sub(3)]):update(message))
+        local hash = HASHES[algorithm:sub(3)]
+        if algorithm:sub(1, 2) == "PS" then return key_pair.sign_pss(message, hash) end
+        return key:sign(digest.new(hash):update(message))
+    end
+    function key_pair.remove()
+        if path then
+            os.remove(path)
+            os.remove(path .. ".message")
+        end
     end
     return key_pair
 end

@@ -14,6 +14,9 @@ local KEYS = {
     RS256 = "genrsa -out private.pem 2048",
     RS384 = "genrsa -out private.pem 2048",
     RS512 = "genrsa -out private.pem 2048",
+    PS256 = "genrsa -out private.pem 2048",
+    PS384 = "genrsa -out private.pem 2048",
+    PS512 = "genrsa -out private.pem 2048",
     ES256 = "ecparam -name prime256v1 -genkey -noout -out private.pem",
     ES384 = "ecparam -name secp384r1 -genkey -noout -out private.pem",
     ES512 = "ecparam -name secp521r1 -genkey -noout -out private.pem",
@@ -80,6 +83,14 @@ describe("A minted token", function()
         local principal, refusal = identified(token, issuer, 610)
         assert.is_nil(principal)
         assert.equals("token_expired", refusal.code)
+    end)
+
+    it("is of the type that it was told", function()
+        local issuer = { algorithms = { "HS256" }, secret = SECRET, typ = { "at+jwt" } }
+        local _, plain = mint("--algorithm HS256 --secret-env SECRET", "SECRET=" .. SECRET)
+        local _, typed = mint("--algorithm HS256 --secret-env SECRET --typ at+jwt", "SECRET=" .. SECRET)
+        assert.is_nil((identified(plain:gsub("\n$", ""), issuer)))
+        assert.is_not_nil((identified(typed:gsub("\n$", ""), issuer)))
     end)
 
     it("may name its tenant by another claim", function()

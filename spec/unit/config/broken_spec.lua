@@ -158,7 +158,20 @@ local BROKEN = {
         "pools[0].keys[0].secret: expected a credential of 1 to 4096 printable ASCII characters without spaces, " ..
         "found another value (line 3)" },
 
+    { "an issuer whose tokens may be of no type",
+        reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, typ: []}]}\n" }),
+        "auth.jwt[0].typ: expected a list of at least 1, found an empty list (line 4)" },
+    { "an issuer that may name nobody",
+        reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, tenants: []}]}\n" }),
+        "auth.jwt[0].tenants: expected a list of at least 1, found an empty list (line 4)" },
+    { "a default with a reference",
+        reading.text({ pools = "pools: [{name: gpu, endpoints: [{url: \"http://a\"}], keys: [{id: a, secret: \"${A:-${B}}\"}]}]\n" }),
+        "pools[0].keys[0].secret: expected a default without a reference of its own (line 3)" },
+
     -- Across members.
+    { "an issuer that may name a tenant that isn't there",
+        reading.text({ more = "auth: {jwt: [{issuer: a, audience: b, algorithms: [RS256], jwks_file: d, tenants: [acme, acmee]}]}\n" }),
+        "auth.jwt[0].tenants[1]: expected the name of a tenant, found \"acmee\"; did you mean acme? (line 4)" },
     { "two tenants of one name", reading.text({ tenants = "tenants:\n  - id: acme\n  - id: acme\n" }),
         "tenants[1].id: expected another id, found the one of tenants[0] (line 3)" },
     { "two models of one name", reading.text({ models = "models:\n  - {name: a, pool: gpu}\n  - {name: a, pool: gpu}\n" }),

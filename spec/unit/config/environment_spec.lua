@@ -28,7 +28,8 @@ describe("A reference to the environment", function()
         end)
     end
 
-    for _, text in ipairs({ "${MISSING}", "${", "${}", "${9}", "${NAME", "${NAME-x}", "${NAME:x}", "${ NAME}", "${:-x}" }) do
+    for _, text in ipairs({ "${MISSING}", "${", "${}", "${9}", "${NAME", "${NAME-x}", "${NAME:x}", "${ NAME}", "${:-x}",
+        "${NAME:-${_9}}", "${MISSING:-${NAME}}", "${MISSING:-a ${NAME} b}", "${MISSING:-${}", "${MISSING:-$${NAME}}", "${${NAME}}" }) do
         it(("%q is refused"):format(text), function()
             local value, reason = substitute(text, VALUES)
             assert.is_nil(value)

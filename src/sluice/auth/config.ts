@@ -15,6 +15,8 @@ interface IssuerConfiguration {
   public_key_file?: string;
   secret?: string;
   tenant_claim?: string;
+  tenants?: string[];
+  typ?: string[];
   leeway_seconds?: number;
 }
 
@@ -74,7 +76,7 @@ const ISSUER_SCHEMA: Schema = {
       items: {
         description: "A name from RFC 7518 or RFC 8037.",
         type: "string",
-        enum: ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"],
+        enum: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"],
       },
     },
     jwks_file: { description: "A file with the issuer's JSON Web Key Set.", type: "string", format: "path" },
@@ -94,6 +96,18 @@ const ISSUER_SCHEMA: Schema = {
       type: "string",
       minLength: 1,
       default: "tenant",
+    },
+    tenants: {
+      description: "The tenants that its tokens may name: ids of `tenants`; any, if left out.",
+      type: "array",
+      minItems: 1,
+      items: { description: "A tenant's id.", type: "string", format: "identifier" },
+    },
+    typ: {
+      description: "What the `typ` header of its tokens may be, such as JWT or at+jwt; anything, if left out. A token without one counts as JWT.",
+      type: "array",
+      minItems: 1,
+      items: { description: "A media type, with or without application/ before it.", type: "string", minLength: 1, maxLength: 128 },
     },
     leeway_seconds: {
       description: "How far the issuer's clock may be off.",

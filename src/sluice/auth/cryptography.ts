@@ -18,6 +18,8 @@ interface Cryptography {
   hmac(digest: DigestName, secret: string, message: string): string;
   /** The check of an RSA or EC public key in DER (RFC 5280); EC signatures are in DER. */
   signature_check(der: string): LuaMultiReturn<[check: SignatureCheck | undefined, reason: string | undefined]>;
+  /** That of an RSA public key in DER, for RSASSA-PSS with MGF1 of the same digest and a salt of its length (RFC 7518, section 3.5). */
+  pss_check(der: string): LuaMultiReturn<[check: SignatureCheck | undefined, reason: string | undefined]>;
   /** The check of an Edwards curve's raw public key (RFC 8037). */
   edwards_check(
     curve: "Ed25519" | "Ed448",

@@ -118,8 +118,10 @@ function identify_token(
     return $multi(undefined, unauthenticated("invalid_token", message, CHALLENGE_INVALID));
   }
   const tenant = directory.tenants.get(verified.tenant);
-  if (tenant === undefined) {
-    return $multi(undefined, unauthenticated("invalid_token", "The token names no tenant known here.", CHALLENGE_INVALID));
+  const { tenants } = verified.issuer;
+  // One answer to both: an issuer must not find out which other tenants there are.
+  if (tenant === undefined || (tenants !== undefined && !tenants.has(verified.tenant))) {
+    return $multi(undefined, unauthenticated("invalid_token", "The token names no tenant that its issuer may name here.", CHALLENGE_INVALID));
   }
   const principal: Principal = { tenant, key: token_key(directory, verified), scope: undefined };
   remember_token(directory.tokens, name, { principal, valid_until: verified.valid_until, keys: verified.issuer.keys });

@@ -10,14 +10,17 @@
  * Keys that a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are never looked at. A token with `crit` is
  * refused, as no extension is understood here; so is one with an unencoded payload (RFC 7797).
  *
- * What is said about a refused token never repeats any of it. `typ` and nested tokens are not looked at.
+ * `typ` is held against the issuer's list, if it has one: so an ID token can't pass for an access token (RFC 8725, section
+ * 3.11; RFC 9068, section 4). Nested tokens are not looked at.
+ *
+ * What is said about a refused token never repeats any of it.
  */
 
 import { decode_base64url } from "./base64url";
 import type { Cryptography } from "./cryptography";
 import { find_keys } from "./jwks";
 import type { KeyReader, KeySource } from "./jwks";
-import { ALGORITHMS } from "./public_key";
+import { ALGORITHMS, check_with } from "./public_key";
 import type { Algorithm } from "./public_key";
 
 const find = string.find;
@@ -34,6 +37,10 @@ interface Issuer {
   secret: string | undefined;
   keys: KeySource;
   tenant_claim: string;
+  /** The tenants that its tokens may name; undefined: any. */
+  tenants: LuaTable<string, boolean> | undefined;
+  /** What the `typ` of its tokens may be, as `media_type` has it; undefined: anything. */
+  types: LuaTable<string, boolean> | undefined;
   /** How far its clock may be off, in seconds. */
   leeway: number;
 }
@@ -65,6 +72,7 @@ const MALFORMED = fault("The token is not a well-formed JSON Web Token.");
 const UNKNOWN_ISSUER = fault("The token's issuer is not accepted here.");
 const UNSUPPORTED = fault("The token uses an extension that is not supported.");
 const WRONG_ALGORITHM = fault("The token's algorithm is not accepted from its issuer.");
+const WRONG_TYPE = fault("The token is of a type that is not accepted from its issuer.");
 const NO_KEY = fault("No key of the token's issuer fits the token.");
 const WRONG_SIGNATURE = fault("The token's signature is wrong.");
 const WRONG_CLAIMS = fault("A claim of the token is missing or of the wrong type.");
@@ -89,6 +97,21 @@ function read_part(part: string, reader: KeyReader): Members | undefined {
   }
   const [value] = reader.decode(text);
   return typeof value === "object" ? (value as Members) : undefined;
+}
+
+/**
+ * What a `typ` means, so that two can be compared: a media type in small letters, `application/` put before one
+ * without a slash (RFC 7515, section 4.1.9). No `typ` means `JWT`, which a token need not say of itself (RFC 7519, section 5.1).
+ */
+function media_type(typ: string | undefined): string {
+  const name = string.lower(typ ?? "JWT");
+  const [slash] = find(name, "/", 1, true);
+  return slash === undefined ? `application/${name}` : name;
+}
+
+/** Whether a token's `typ` is one that its issuer's tokens may have. */
+function type_fits(typ: unknown, types: LuaTable<string, boolean> | undefined): boolean {
+  return types === undefined || ((typ === undefined || typeof typ === "string") && types.has(media_type(typ)));
 }
 
 /** Whether `aud` (RFC 7519, section 4.1.3) names one of the issuer's audiences; undefined: of a wrong type. */
@@ -128,7 +151,7 @@ function check_signature(
   }
   const keys = find_keys(issuer.keys, kid, algorithm, now);
   for (const key of keys) {
-    if (key.check(algorithm.digest, signed, signature)) {
+    if (check_with(key, algorithm, signed, signature)) {
       return undefined;
     }
   }
@@ -221,6 +244,9 @@ function verify_token(
   if (algorithm === undefined) {
     return $multi(undefined, WRONG_ALGORITHM);
   }
+  if (!type_fits(header.get("typ"), issuer.types)) {
+    return $multi(undefined, WRONG_TYPE);
+  }
 
   const signed = sub(token, 1, second - 1);
   const wrong = check_signature(issuer, algorithm, kid, signed, signature, reader.cryptography, now);
@@ -235,5 +261,5 @@ function fewest_secret_bytes(algorithm: Algorithm): number {
   return (tonumber(sub(algorithm.digest, 4)) ?? 512) / 8;
 }
 
-export { ALGORITHMS, fewest_secret_bytes, looks_like_token, verify_token };
+export { ALGORITHMS, fewest_secret_bytes, looks_like_token, media_type, verify_token };
 export type { Issuer, TokenFault, VerifiedToken };

@@ -3,12 +3,14 @@
  * any arithmetic is done, and the function that checks a signature in the form of RFC 7518 and RFC 8037.
  *
  * Weak keys are refused here, when they are loaded: RSA below 2048 bits, RSA whose exponent is 1 or even (a
- * signature would be its own message, or none could be checked), points that lie on no curve. RSA above 8192
- * bits is refused as well, since each check would cost the worker milliseconds.
+ * signature would be its own message, or none could be checked), RSA of a generator that is broken (roca.ts),
+ * points that lie on no curve. RSA above 8192 bits is refused as well, since each check would cost the worker
+ * milliseconds.
  */
 
 import { decode_base64url } from "./base64url";
 import type { Cryptography, DigestName, SignatureCheck } from "./cryptography";
+import { is_of_weak_generator } from "./roca";
 import { Tag, der_bit_string, der_integer, der_value, from_hexadecimal, read_der, without_leading_zeros } from "./der";
 
 const byte = string.byte;
@@ -24,6 +26,8 @@ interface Algorithm {
   digest: DigestName;
   /** The curve that an EC algorithm is bound to. */
   curve: string | undefined;
+  /** Of RSA: signed with RSASSA-PSS (RFC 7518, section 3.5), not with PKCS #1 v1.5. */
+  is_pss: boolean;
 }
 
 interface PublicKey {
@@ -34,7 +38,10 @@ interface PublicKey {
   algorithm: string | undefined;
   /** The name that tokens call it by. */
   kid: string | undefined;
+  /** For RSA that of PKCS #1 v1.5. */
   check: SignatureCheck;
+  /** RSA only: that of RSASSA-PSS. */
+  check_pss: SignatureCheck | undefined;
 }
 
 interface Curve {
@@ -49,12 +56,13 @@ interface Curve {
 const ALGORITHMS: LuaTable<string, Algorithm | undefined> = new LuaTable();
 for (const size of ["256", "384", "512"]) {
   const digest = `sha${size}` as DigestName;
-  ALGORITHMS.set(`HS${size}`, { name: `HS${size}`, kind: "HMAC", digest, curve: undefined });
-  ALGORITHMS.set(`RS${size}`, { name: `RS${size}`, kind: "RSA", digest, curve: undefined });
+  ALGORITHMS.set(`HS${size}`, { name: `HS${size}`, kind: "HMAC", digest, curve: undefined, is_pss: false });
+  ALGORITHMS.set(`RS${size}`, { name: `RS${size}`, kind: "RSA", digest, curve: undefined, is_pss: false });
+  ALGORITHMS.set(`PS${size}`, { name: `PS${size}`, kind: "RSA", digest, curve: undefined, is_pss: true });
   const curve = size === "512" ? "P-521" : `P-${size}`;
-  ALGORITHMS.set(`ES${size}`, { name: `ES${size}`, kind: "EC", digest, curve });
+  ALGORITHMS.set(`ES${size}`, { name: `ES${size}`, kind: "EC", digest, curve, is_pss: false });
 }
-ALGORITHMS.set("EdDSA", { name: "EdDSA", kind: "Edwards", digest: "sha512", curve: undefined });
+ALGORITHMS.set("EdDSA", { name: "EdDSA", kind: "Edwards", digest: "sha512", curve: undefined, is_pss: false });
 
 /** The object identifiers of RFC 3279, RFC 5480 and RFC 8410, in DER. */
 const RSA_IDENTIFIER = from_hexadecimal("06092a864886f70d010101");
@@ -128,14 +136,17 @@ function rsa_key(modulus: string, exponent: string, cryptography: Cryptography):
   if (even || power === char(1) || power.length > MOST_EXPONENT_BYTES) {
     return $multi(undefined, "expected an RSA exponent that is odd, at least 3 and below 2^64, and an odd modulus");
   }
+  if (is_of_weak_generator(number)) {
+    return $multi(undefined, "expected an RSA key of a sound generator, found one that is broken (CVE-2017-15361): make a new key");
+  }
   const numbers = der_value(Tag.Sequence, der_integer(number) + der_integer(power));
-  const [check, reason] = cryptography.signature_check(
-    public_key_info(RSA_IDENTIFIER + der_value(Tag.Null, ""), numbers),
-  );
-  if (check === undefined) {
+  const info = public_key_info(RSA_IDENTIFIER + der_value(Tag.Null, ""), numbers);
+  const [check, reason] = cryptography.signature_check(info);
+  const [check_pss] = cryptography.pss_check(info);
+  if (check === undefined || check_pss === undefined) {
     return $multi(undefined, `expected an RSA key: ${reason}`);
   }
-  return $multi({ kind: "RSA", curve: undefined, algorithm: undefined, kid: undefined, check }, undefined);
+  return $multi({ kind: "RSA", curve: undefined, algorithm: undefined, kid: undefined, check, check_pss }, undefined);
 }
 
 /**
@@ -168,7 +179,7 @@ function point_key(curve: Curve, point: string, cryptography: Cryptography): Key
     const der = der_signature(signature, curve);
     return der !== undefined && check(digest, message, der);
   };
-  return $multi({ kind: "EC", curve: curve.name, algorithm: undefined, kid: undefined, check: check_raw }, undefined);
+  return $multi({ kind: "EC", curve: curve.name, algorithm: undefined, kid: undefined, check: check_raw, check_pss: undefined }, undefined);
 }
 
 /** Makes an EC key of its coordinates, each as long as the curve's. The curve must be known. */
@@ -193,7 +204,7 @@ function edwards_key(curve: "Ed25519" | "Ed448", raw: string, cryptography: Cryp
   const signature_bytes = curve === "Ed25519" ? 64 : 114;
   const check_sized: SignatureCheck = (digest, message, signature) =>
     signature.length === signature_bytes && check(digest, message, signature);
-  return $multi({ kind: "Edwards", curve, algorithm: undefined, kid: undefined, check: check_sized }, undefined);
+  return $multi({ kind: "Edwards", curve, algorithm: undefined, kid: undefined, check: check_sized, check_pss: undefined }, undefined);
 }
 
 /** Reads SubjectPublicKeyInfo. */
@@ -244,6 +255,12 @@ function read_public_key(pem: string, cryptography: Cryptography): KeyResult {
   return read_key_info(der, cryptography);
 }
 
+/** Checks a signature of an algorithm that the key fits (see `key_fits`). */
+function check_with(key: PublicKey, algorithm: Algorithm, message: string, signature: string): boolean {
+  const check = algorithm.is_pss ? key.check_pss : key.check;
+  return check !== undefined && check(algorithm.digest, message, signature);
+}
+
 /** Whether a key may check signatures of an algorithm: its kind, its curve and its owner's wish. */
 function key_fits(key: PublicKey, algorithm: Algorithm): boolean {
   if (key.kind !== algorithm.kind || (algorithm.curve !== undefined && key.curve !== algorithm.curve)) {
@@ -253,5 +270,5 @@ function key_fits(key: PublicKey, algorithm: Algorithm): boolean {
   return wish === undefined || wish === algorithm.name || (algorithm.kind === "Edwards" && wish === key.curve);
 }
 
-export { ALGORITHMS, curve_named, ec_key, edwards_key, key_fits, read_public_key, rsa_key };
+export { ALGORITHMS, check_with, curve_named, ec_key, edwards_key, key_fits, read_public_key, rsa_key };
 export type { Algorithm, KeyKind, PublicKey };

@@ -73,8 +73,9 @@ function make_parser(): ArgumentParser {
   mint.option("--subject", "The sub claim.").argname("SUBJECT");
   mint.option("--expires", "How long the token is good for.").argname("DURATION").default("1h");
   mint.option("--algorithm", "The signature algorithm.").choices(ALGORITHM_NAMES).count("1");
+  mint.option("--typ", "The typ in the header.").argname("TYPE").default("JWT");
   mint.option("--key-id", "The kid in the header.").argname("ID").target("key_id");
-  mint.option("--key-file", "A private key in PEM, for RS, ES and EdDSA.").argname("FILE").target("key_file");
+  mint.option("--key-file", "A private key in PEM, for RS, PS, ES and EdDSA.").argname("FILE").target("key_file");
   mint.option("--secret-env", "The environment variable that holds the secret, for HS.").argname("NAME").target("secret_env");
   return parser;
 }
@@ -106,6 +107,7 @@ function run(result: ArgumentResult): Status {
       subject: text(result, "subject"),
       expires: text(result, "expires") ?? "",
       algorithm: text(result, "algorithm") ?? "",
+      typ: text(result, "typ") ?? "JWT",
       key_id: text(result, "key_id"),
       key_file: text(result, "key_file"),
       secret_env: text(result, "secret_env"),

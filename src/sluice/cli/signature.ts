@@ -2,7 +2,7 @@ import * as ffi from "ffi";
 import { Tag, read_der } from "../auth/der";
 
 /**
- * Signs for `sluice token mint`: RSA (PKCS #1 v1.5), ECDSA and EdDSA with a private key in PEM, through libcrypto.
+ * Signs for `sluice token mint`: RSA (PKCS #1 v1.5 and PSS), ECDSA and EdDSA with a private key in PEM, through libcrypto.
  * The gateway itself never signs anything.
  */
 
@@ -15,6 +15,8 @@ interface AsymmetricAlgorithm {
   key_text: string;
   /** `undefined`: the algorithm hashes by itself. */
   digest: string | undefined;
+  /** For RSA: with RSASSA-PSS. */
+  is_pss?: boolean;
   /** For ECDSA: the length of r and of s, in bytes, and the curve's, in bits. */
   half_bytes?: number;
   bits?: number;
@@ -27,6 +29,7 @@ const ED25519 = 1087;
 const ASYMMETRIC = new LuaTable<string, AsymmetricAlgorithm | undefined>();
 for (const size of ["256", "384", "512"]) {
   ASYMMETRIC.set(`RS${size}`, { kind: RSA, key_text: "an RSA key", digest: `sha${size}` });
+  ASYMMETRIC.set(`PS${size}`, { kind: RSA, key_text: "an RSA key", digest: `sha${size}`, is_pss: true });
 }
 ASYMMETRIC.set("ES256", { kind: EC, key_text: "an EC key on P-256", digest: "sha256", half_bytes: 32, bits: 256 });
 ASYMMETRIC.set("ES384", { kind: EC, key_text: "an EC key on P-384", digest: "sha384", half_bytes: 48, bits: 384 });
@@ -46,7 +49,8 @@ ffi.cdef(`
   const void *sluice_digest_named(const char *name) __asm__("EVP_get_digestbyname");
   void *sluice_new_signing(void) __asm__("EVP_MD_CTX_new");
   void sluice_free_signing(void *signing) __asm__("EVP_MD_CTX_free");
-  int sluice_begin_signing(void *signing, void *method, const void *digest, void *engine, void *key)
+  int sluice_set_signing(void *parameters, const char *name, const char *value) __asm__("EVP_PKEY_CTX_ctrl_str");
+  int sluice_begin_signing(void *signing, void **parameters, const void *digest, void *engine, void *key)
     __asm__("EVP_DigestSignInit");
   int sluice_sign(void *signing, uint8_t *signature, size_t *length, const void *message, size_t message_length)
     __asm__("EVP_DigestSign");
@@ -65,7 +69,8 @@ interface SigningLibrary {
   sluice_digest_named(name: string): CData | undefined;
   sluice_new_signing(): CData;
   sluice_free_signing(signing: CData): void;
-  sluice_begin_signing(signing: CData, method: undefined, digest: CData | undefined, engine: undefined, key: CData): number;
+  sluice_begin_signing(signing: CData, parameters: CData, digest: CData | undefined, engine: undefined, key: CData): number;
+  sluice_set_signing(parameters: unknown, name: string, value: string): number;
   sluice_sign(
     signing: CData,
     signature: unknown,
@@ -115,8 +120,12 @@ function sign_with(library: SigningLibrary, algorithm: AsymmetricAlgorithm, key:
   const signing = library.sluice_new_signing();
   const signature = ffi.new("uint8_t[2048]");
   const length = ffi.new<{ [index: number]: number }>("size_t[1]", [2048]);
+  const parameters = ffi.new<CData & { [index: number]: unknown }>("void *[1]");
   const signed =
-    library.sluice_begin_signing(signing, undefined, digest, undefined, key) === 1 &&
+    library.sluice_begin_signing(signing, parameters, digest, undefined, key) === 1 &&
+    (algorithm.is_pss !== true ||
+      (library.sluice_set_signing(parameters[0], "rsa_padding_mode", "pss") === 1 &&
+        library.sluice_set_signing(parameters[0], "rsa_pss_saltlen", "digest") === 1)) &&
     library.sluice_sign(signing, signature, length, message, message.length) === 1;
   library.sluice_free_signing(signing);
   if (!signed) {

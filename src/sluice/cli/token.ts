@@ -20,6 +20,7 @@ interface TokenRequest {
   /** A duration. */
   expires: string;
   algorithm: string;
+  typ: string;
   key_id: string | undefined;
   key_file: string | undefined;
   secret_env: string | undefined;
@@ -39,7 +40,7 @@ HMAC_DIGESTS.set("HS384", "sha384");
 HMAC_DIGESTS.set("HS512", "sha512");
 
 /** The algorithms that tokens can be made with. */
-const ALGORITHM_NAMES = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"];
+const ALGORITHM_NAMES = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
 function json_part(members: LuaTable<string, unknown>): string {
   const [text] = encode(members);
@@ -85,7 +86,7 @@ function mint(
   }
   const header = new LuaTable<string, unknown>();
   header.set("alg", request.algorithm);
-  header.set("typ", "JWT");
+  header.set("typ", request.typ);
   header.set("kid", request.key_id);
   const now = math.floor(tools.now);
   const claims = new LuaTable<string, unknown>();

@@ -144,13 +144,27 @@ function check_store(store: StoreConfiguration | undefined, report: Report): voi
   }
 }
 
+/** Checks that the tenants exist whom an issuer's tokens may name. */
+function check_issuers(configuration: Configuration, tenants: LuaTable<string, number>, report: Report): void {
+  let index = 0;
+  for (const issuer of configuration.auth?.jwt ?? []) {
+    const named = issuer.tenants ?? [];
+    for (const at of $range(0, named.length - 1)) {
+      check_reference(named[at], tenants, `auth.jwt[${index}].tenants[${at}]`, "tenant", report);
+    }
+    index = index + 1;
+  }
+}
+
 /** Checks how the sections fit together, and fills in defaults that depend on other members. */
 function check_across(configuration: Configuration, report: Report): void {
   check_store(configuration.store, report);
-  unique(configuration.tenants, "tenants", "id", (tenant) => tenant.id, report);
+  const tenants = unique(configuration.tenants, "tenants", "id", (tenant) => tenant.id, report);
   const models = unique(configuration.models, "models", "name", (model) => model.name, report);
   const pools = unique(configuration.pools, "pools", "name", (pool) => pool.name, report);
   const guards = unique(configuration.guards, "guards", "name", (guard) => guard.name, report);
+
+  check_issuers(configuration, tenants, report);
 
   let index = 0;
   for (const tenant of configuration.tenants ?? []) {

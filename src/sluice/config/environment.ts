@@ -5,7 +5,7 @@ import type { Node, Scalar } from "./node";
 
 /**
  * Puts environment variables into a configuration: `${NAME}`, and `${NAME:-default}` for one that is unset or
- * empty, as a shell has it. `$${` stands for `${`.
+ * empty, as a shell has it; the default is plain text, with no reference in it. `$${` stands for `${`.
  *
  * It works on the tree, after YAML has been read, so that a value can hold anything and still is one
  * value. Names of members aren't touched.
@@ -76,6 +76,10 @@ function substitute(
       const [has_default, default_end] = find(after ?? "", ":-", 1, true);
       if (name === undefined || after === undefined || (after !== "" && has_default !== 1)) {
         return $multi(undefined, "expected ${NAME} or ${NAME:-default}; write $${ for the characters themselves");
+      }
+      const [nested] = find(after, "${", 1, true);
+      if (nested !== undefined) {
+        return $multi(undefined, "expected a default without a reference of its own");
       }
       const value = environment(name);
       if (has_default !== undefined) {

@@ -2,7 +2,7 @@
  * Cryptography, as the rooms see it: hashes, signatures and random bytes.
  *
  * Two ways lead to the same libcrypto. What runs for every request (SHA-256 of a credential) and what
- * luaossl has no call for (EdDSA, RFC 8032) goes through FFI, with buffers made once; HMAC, RSA and ECDSA go
+ * luaossl has no call for (EdDSA, RFC 8032, and RSASSA-PSS, RFC 8017) goes through FFI, with buffers made once; HMAC, RSA with PKCS #1 v1.5 and ECDSA go
  * through luaossl, since a token is verified once and then remembered.
  *
  * In nginx the library is already in the process and its names are found there; under plain LuaJIT (the
@@ -29,8 +29,11 @@ ffi.cdef(`
   void sluice_free_key(void *key) __asm__("EVP_PKEY_free");
   void *sluice_new_verification(void) __asm__("EVP_MD_CTX_new");
   void sluice_free_verification(void *verification) __asm__("EVP_MD_CTX_free");
-  int sluice_begin_verification(void *verification, void *method, void *hash, void *engine, void *key)
+  int sluice_begin_verification(void *verification, void **parameters, const void *hash, void *engine, void *key)
     __asm__("EVP_DigestVerifyInit");
+  const void *sluice_hash_named(const char *name) __asm__("EVP_get_digestbyname");
+  void *sluice_read_public_key(void **key, const uint8_t **der, long length) __asm__("d2i_PUBKEY");
+  int sluice_set_parameter(void *parameters, const char *name, const char *value) __asm__("EVP_PKEY_CTX_ctrl_str");
   int sluice_verify(void *verification, const void *signature, size_t signature_length, const void *message,
     size_t message_length) __asm__("EVP_DigestVerify");
   void sluice_clear_errors(void) __asm__("ERR_clear_error");
@@ -49,8 +52,8 @@ interface Library {
   sluice_free_verification(verification: CData): void;
   sluice_begin_verification(
     verification: CData,
-    method: undefined,
-    hash: undefined,
+    parameters: CData | undefined,
+    hash: CData | undefined,
     engine: undefined,
     key: CData,
   ): number;
@@ -61,6 +64,9 @@ interface Library {
     message: string,
     message_length: number,
   ): number;
+  sluice_hash_named(name: string): CData | undefined;
+  sluice_read_public_key(key: undefined, der: CData, length: number): CData | undefined;
+  sluice_set_parameter(parameters: unknown, name: string, value: string): number;
   sluice_clear_errors(): void;
 }
 
@@ -138,6 +144,53 @@ function signature_check(der: string): LuaMultiReturn<[check: SignatureCheck | u
   return $multi(verify, undefined);
 }
 
+/** One verification. `configure` may set what OpenSSL calls the key's parameters. */
+function verify_once(
+  key: CData,
+  hash: CData | undefined,
+  configure: ((this: void, parameters: unknown) => boolean) | undefined,
+  message: string,
+  signature: string,
+): boolean {
+  const verification = library.sluice_new_verification();
+  if (verification === undefined) {
+    return false;
+  }
+  const parameters = configure !== undefined ? ffi.new<CData & { [index: number]: unknown }>("void *[1]") : undefined;
+  const right =
+    library.sluice_begin_verification(verification, parameters, hash, undefined, key) === 1 &&
+    (configure === undefined || configure(parameters![0])) &&
+    library.sluice_verify(verification, signature, signature.length, message, message.length) === 1;
+  library.sluice_free_verification(verification);
+  if (!right) {
+    library.sluice_clear_errors();
+  }
+  return right;
+}
+
+/** RSASSA-PSS as RFC 7518 has it. MGF1 takes the signature's digest unless told otherwise. */
+function use_pss(this: void, parameters: unknown): boolean {
+  return (
+    library.sluice_set_parameter(parameters, "rsa_padding_mode", "pss") === 1 &&
+    library.sluice_set_parameter(parameters, "rsa_pss_saltlen", "digest") === 1
+  );
+}
+
+/** The check of an RSA public key (as in `signature_check`) for RSASSA-PSS: MGF1 of the same digest, and a salt of its length, no other. */
+function pss_check(der: string): LuaMultiReturn<[check: SignatureCheck | undefined, reason: string | undefined]> {
+  const made = library.sluice_read_public_key(undefined, ffi.new<CData>("const uint8_t *[1]", [der]), der.length);
+  if (made === undefined) {
+    library.sluice_clear_errors();
+    return $multi(undefined, "OpenSSL can't read it");
+  }
+  const key = ffi.gc(made, library.sluice_free_key);
+  const verify = (digest: DigestName, message: string, signature: string): boolean => {
+    const hash = library.sluice_hash_named(digest);
+    return hash !== undefined && verify_once(key, hash, use_pss, message, signature);
+  };
+  return $multi(verify, undefined);
+}
+
 const ED25519 = 1087;
 const ED448 = 1088;
 
@@ -155,20 +208,7 @@ function edwards_check(
     return $multi(undefined, "OpenSSL can't read it");
   }
   const key = ffi.gc(made, library.sluice_free_key);
-  const verify = (_: DigestName, message: string, signature: string): boolean => {
-    const verification = library.sluice_new_verification();
-    if (verification === undefined) {
-      return false;
-    }
-    const right =
-      library.sluice_begin_verification(verification, undefined, undefined, undefined, key) === 1 &&
-      library.sluice_verify(verification, signature, signature.length, message, message.length) === 1;
-    library.sluice_free_verification(verification);
-    if (!right) {
-      library.sluice_clear_errors();
-    }
-    return right;
-  };
+  const verify = (_: DigestName, message: string, signature: string): boolean => verify_once(key, undefined, undefined, message, signature);
   return $multi(verify, undefined);
 }
 
@@ -194,4 +234,4 @@ function random_bytes(count: number): string {
   }
 }
 
-export { edwards_check, equal, hmac, random_bytes, sha256, sha256_hex, signature_check };
+export { edwards_check, equal, hmac, pss_check, random_bytes, sha256, sha256_hex, signature_check };

@@ -6,6 +6,8 @@
  * there is no IPv4 one.
  */
 
+import { forget_system_error } from "./own_trouble";
+
 const match = string.match;
 
 interface Resolution {
@@ -131,6 +133,7 @@ function resolve_name(
   if (servers.length === 0) {
     return $multi(undefined, 0, "/etc/resolv.conf names no server");
   }
+  forget_system_error();
   const [resolver, reason] = library.new({ nameservers: servers, retrans: 2, timeout: 1500 });
   if (resolver === undefined) {
     return $multi(undefined, 0, reason);

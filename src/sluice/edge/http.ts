@@ -15,6 +15,7 @@
  */
 
 import { resolve_name } from "./dns";
+import { forget_system_error } from "./own_trouble";
 import { failed, read_response, remaining } from "./http_response";
 import type { HttpResponse, Outcome, Reader } from "./http_response";
 
@@ -193,6 +194,7 @@ function connect(
   if (host === undefined) {
     return $multi(undefined, unknown, false);
   }
+  forget_system_error();
   const [connected, reason] = socket.connect(host, address.port, { pool: fresh ? `${kind}:fresh` : kind });
   if (connected === undefined) {
     return $multi(undefined, reason, false);

@@ -13,12 +13,20 @@ const tohex = bits.tohex;
 /** Larger bodies are handled in pieces of this size, and other requests served between two of them. */
 const SLICE_BYTES = 262144;
 
+/** The shortest sleep, in seconds: nginx counts in milliseconds. */
+const LEAST_SECONDS = 0.001;
+
 /**
- * Lets the worker serve others. A sleep of no time would not do: without a patch that only OpenResty's nginx has, its
- * timer comes back before any socket is looked at.
+ * Waits, in seconds, at least one millisecond; others go on meanwhile. A sleep of less would be one of no time: without a patch that only
+ * OpenResty's nginx has, that comes back before any socket is looked at, and writes a warning. If the client leaves, it does not come back.
  */
+function sleep(seconds: number): void {
+  ngx.sleep(math.max(LEAST_SECONDS, seconds));
+}
+
+/** Lets the worker serve others. */
 function rest(this: void): void {
-  ngx.sleep(0.001);
+  sleep(LEAST_SECONDS);
 }
 
 /** A body that nginx has read. One of the two is there, unless it is empty. */
@@ -145,11 +153,6 @@ function each_slice<Taker>(
     }
     rest();
   }
-}
-
-/** Waits, in seconds; others go on meanwhile. If the client leaves, it does not come back. */
-function sleep(seconds: number): void {
-  ngx.sleep(seconds);
 }
 
 /** The MD5 of a text, in hexadecimal digits: to tell texts apart, not to protect them. */

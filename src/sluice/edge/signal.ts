@@ -1,6 +1,7 @@
 /** A signal for one request that waits: it goes on when it is given, or when its time is over. */
 
 import * as semaphores from "ngx.semaphore";
+import { sleep } from "./request";
 
 /** What a request waits for. */
 type Signal = semaphores.Semaphore | undefined;
@@ -11,12 +12,15 @@ function new_signal(): Signal {
   return semaphore;
 }
 
-/** Waits for the signal, at most so many seconds, in a phase that may sleep. One given before counts. */
+/** nginx counts in milliseconds, and a wait of less comes back at once. */
+const LEAST_SECONDS = 0.001;
+
+/** Waits for the signal, at most so many seconds and at least one millisecond, in a phase that may sleep. One given before counts. */
 function wait_for(signal: Signal, seconds: number): void {
   if (signal !== undefined) {
-    signal.wait(math.max(0, seconds));
+    signal.wait(math.max(LEAST_SECONDS, seconds));
   } else {
-    ngx.sleep(math.max(0, seconds));
+    sleep(seconds);
   }
 }
 

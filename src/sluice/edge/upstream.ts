@@ -2,6 +2,9 @@
 
 import * as balancer from "ngx.balancer";
 
+/** How large the header of an answer may be: `proxy_buffer_size` in server.conf. */
+const HEADER_BYTES = 32768;
+
 /**
  * Sets the variables that server.conf builds the upstream request from: `http://<upstream block>/<path>`, and the headers'
  * values. Only in the access phase. `again`: it is not the request's first attempt.
@@ -64,6 +67,11 @@ function upstream_connected(): boolean {
   return time !== undefined && time !== "-";
 }
 
+/** How many bytes came from the upstream in the last attempt. */
+function upstream_bytes(): number {
+  return tonumber(last_of(ngx.var.get("upstream_bytes_received"))) ?? 0;
+}
+
 /** What the last attempt's answer says of when to come back: `Retry-After` and `retry-after-ms`. */
 function upstream_retry_after(): LuaMultiReturn<[after: string | undefined, milliseconds: string | undefined]> {
   return $multi(ngx.var.get("upstream_http_retry_after"), ngx.var.get("upstream_http_retry_after_ms"));
@@ -101,6 +109,6 @@ function upstream_ended(): boolean {
 }
 
 export {
-  connect_to, direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered,
-  upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
+  HEADER_BYTES, connect_to, direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered,
+  upstream_bytes, upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
 };

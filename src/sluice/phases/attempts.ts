@@ -6,6 +6,7 @@
 
 import { monotonic, realtime } from "../edge/clock";
 import { has_client_left, leave_client } from "../edge/client";
+import { lacks_means, system_error } from "../edge/own_trouble";
 import { header } from "../edge/request";
 import {
   direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered, upstream_retry_after,
@@ -25,9 +26,10 @@ import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
 import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
+import { may_fall_back, may_retry, own_failure, refuse_own } from "./own_failure";
 import { note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed } from "./outcomes";
 import { refuse_nginx_error, send_refusal } from "./refusals";
-import { kept_state } from "./state";
+import { Own, kept_state } from "./state";
 import { pause, stop_waiting } from "./waiting";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
@@ -40,6 +42,8 @@ const sub = string.sub;
 
 /** A request may be told of every fallback and every attempt that there is nobody to ask. */
 const MOST_ROUNDS = 64;
+/** For the metric of attempts: the gateway could not take, or not wait for, the endpoint's answer. */
+const NOT_TAKEN = 499;
 
 /** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
 function trace_context(state: RequestState): string {
@@ -55,14 +59,22 @@ function begin(state: RequestState): void {
   state.attempts += 1;
   state.attempt_began = monotonic();
   state.under_way = true;
+  state.own = Own.No;
   state.timeout = undefined;
 }
 
-/** The attempt under way has ended: the endpoint and its counts are free. `status`: the upstream's, 0 without an answer. */
+/**
+ * The attempt under way has ended: the endpoint and its counts are free. `status`: the upstream's, 0 without an answer. An attempt that
+ * never left the gateway is not counted as one of the endpoint's.
+ */
 function leave(state: RequestState, live: LivePool, status: number): void {
+  const { own } = state;
   state.under_way = false;
   free_endpoint(state, live);
-  count_attempt(endpoint_meter(gateway().meters, state.model!.pool.name, state.endpoint!.name), status);
+  if (own !== Own.Connections && own !== Own.Ports) {
+    const counted = status === 0 && own !== Own.No ? NOT_TAKEN : status;
+    count_attempt(endpoint_meter(gateway().meters, state.model!.pool.name, state.endpoint!.name), counted);
+  }
 }
 
 /** Tells nginx where the attempt goes. */
@@ -84,17 +96,17 @@ function give_model_up(state: RequestState, outcome: Outcome, status: number, wa
   if (outcome !== Outcome.Status && status === 504) {
     state.timeout = which_timeout(state, monotonic());
   }
-  const refusal = refuse_failed(outcome, status, wait);
-  if (is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
+  const refusal = refuse_own(state.own) ?? refuse_failed(outcome, status, wait);
+  if (may_fall_back(state.own) && is_retryable(state.model!.pool.retry, outcome, status) && next_model(state)) {
     state.failure = refusal;
     return undefined;
   }
   return refusal;
 }
 
-/** What an attempt says of its endpoint: nothing, if the request's own time ran out before there was an answer. */
+/** What an attempt says of its endpoint: nothing, if it failed of something of ours. */
 function note_outcome(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
-  if (outcome !== Outcome.Status && is_over_time(state, monotonic(), 0)) {
+  if (state.own !== Own.No) {
     drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
   } else {
     note_endpoint(state, live, outcome, status);
@@ -115,7 +127,7 @@ function fail(state: RequestState, live: LivePool, outcome: Outcome, status: num
   const [next, milliseconds] = next_attempt(
     state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
     has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
-  if (next === Next.Nowhere || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
+  if (next === Next.Nowhere || !may_retry(state.own) || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
     return give_model_up(state, outcome, status, wait);
   }
   if (next === Next.Account) {
@@ -180,6 +192,7 @@ function start_attempt(state: RequestState): Refusal | undefined {
       }
       ngx.log(ngx.ERR, "pool ", pool.name, ": ", reason);
       state.address = "";
+      state.own = lacks_means(reason!) ? Own.Connections : Own.No;
       refusal = fail(state, live!, Outcome.Connect, 0, -1);
       if (refusal !== undefined) {
         return refusal;
@@ -212,7 +225,7 @@ function go_on(state: RequestState): void {
 
 /** Refuses a request after an attempt. */
 function give_up(state: RequestState, refusal: Refusal): void {
-  if (refusal.status === 502 || refusal.status === 504) {
+  if (state.own !== Own.Header && (refusal.status === 502 || refusal.status === 504)) {
     state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
   }
   send_refusal(state, refusal);
@@ -233,6 +246,7 @@ function stop_trying(state: RequestState, status: number): Refusal {
 
 /** access_by_lua of @again: an attempt has failed, or nginx itself has refused the request. */
 function again(this: void): void {
+  const error = system_error();
   const began = monotonic();
   const status = error_status();
   const state = kept_state(passing_request_id());
@@ -248,6 +262,7 @@ function again(this: void): void {
   }
   forget_challenge();
   ngx.ctx = state;
+  state.own = own_failure(state, status, error);
   const refusal = is_nginx_refusal(status) ? stop_trying(state, status) : try_again(state, status);
   state.overhead += monotonic() - began;
   if (refusal !== undefined) {

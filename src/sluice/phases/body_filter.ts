@@ -24,6 +24,10 @@ import type { Closing, ClosingReason } from "../wire/closing";
 import type { RequestState } from "./state";
 
 const find = string.find;
+const sub = string.sub;
+
+/** Where a budget may end a stream, its chunks, of up to 32 KB, are read in pieces of this size: so much may go out beyond the budget. */
+const PIECE_BYTES = 4096;
 
 /** What the client has had of a stream, which its ending has to fit to. */
 type ClientView = Pick<Closing, "first_event" | "choices" | "open_block" | "sequence">;
@@ -147,6 +151,24 @@ function lose_upstream(state: RequestState, answer: AnswerReader): void {
   break_off(state, answer, before, silence ?? "connection_lost", message);
 }
 
+/** Whether a chunk is to be read in pieces, since the budget may end within it. */
+function may_end_within(state: RequestState, chunk: string): boolean {
+  return chunk.length > PIECE_BYTES && state.output_allowance !== math.huge;
+}
+
+/** Reads a chunk piece by piece, up to the one with which the budget is used up. Returns what goes out of it. */
+function read_in_pieces(state: RequestState, answer: AnswerReader, stream: GuardedStream | undefined, chunk: string, now: number): string {
+  const parts: string[] = [];
+  for (const from of $range(1, chunk.length, PIECE_BYTES)) {
+    const piece = sub(chunk, from, from + PIECE_BYTES - 1);
+    parts.push(stream !== undefined ? read_guarded(stream, piece, now) : (read_stream(answer, piece) ?? piece));
+    if (answer.oversized || (stream !== undefined && (stream.blocked || stream.unreadable)) || is_spent(state, answer)) {
+      break;
+    }
+  }
+  return parts.join("");
+}
+
 function filter_stream(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
   if (chunk === "" && !last) {
     if (upstream_ended()) {
@@ -154,7 +176,7 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
     }
     return;
   }
-  let out = chunk === "" ? "" : read_stream(answer, chunk);
+  let out = chunk === "" ? "" : may_end_within(state, chunk) ? read_in_pieces(state, answer, undefined, chunk, 0) : read_stream(answer, chunk);
   if (answer.oversized) {
     break_off(state, answer, out ?? chunk, "oversized_event", "The model server sent an event that is too long.");
     return;
@@ -198,7 +220,7 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
     return;
   }
   const now = monotonic();
-  let out = chunk === "" ? "" : read_guarded(stream, chunk, now);
+  let out = chunk === "" ? "" : may_end_within(state, chunk) ? read_in_pieces(state, answer, stream, chunk, now) : read_guarded(stream, chunk, now);
   state.last_bytes = chunk === "" ? state.last_bytes : now;
   if (last && !stream.blocked && !stream.unreadable && !answer.oversized) {
     out += end_guarded(stream, now);

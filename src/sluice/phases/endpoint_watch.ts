@@ -7,6 +7,7 @@
  */
 
 import { monotonic } from "../edge/clock";
+import { lacks_means } from "../edge/own_trouble";
 import { read_figures } from "../pool/engine_metrics";
 import { add_place, list_endpoints, read_place, write_figures, write_place } from "../pool/knowledge";
 import { Hold, try_lock, unlock } from "../pool/lock";
@@ -105,7 +106,8 @@ function changed(watched: Watched, reason: string | undefined): void {
 function check(this: void, watched: Watched): void {
   const reason = ask_health(watched, () => counts(watched));
   end_job(watched.check, reason);
-  if (counts(watched) && watched.watching.health !== undefined
+  const says_nothing = reason !== undefined && lacks_means(reason);
+  if (counts(watched) && watched.watching.health !== undefined && !says_nothing
     && note_answer(watched.standing, watched.watching.rules, reason === undefined, monotonic())) {
     changed(watched, reason);
   }

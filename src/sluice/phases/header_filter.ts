@@ -8,6 +8,8 @@
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
+import { remove_own_headers } from "../edge/own_headers";
+import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
 import { passing_request_id, upstream_answered } from "../edge/upstream";
 import { guard_body } from "../guard/body";
@@ -19,8 +21,9 @@ import { expect_answer } from "./answer_end";
 import { begin_answer_of } from "./attempts";
 import { which_timeout } from "./deadline";
 import { write_standings } from "./limits";
+import { own_failure, refuse_own } from "./own_failure";
 import { refuse_nginx_error } from "./refusals";
-import { Mode, OWN_PAGE, current_state, kept_state } from "./state";
+import { Mode, OWN_PAGE, Own, current_state, kept_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -116,6 +119,15 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
   return undefined;
 }
 
+/** The refusal in place of an error page of nginx's own: the last attempt has failed without an answer, or nginx gives up. */
+function refuse_unanswered(state: RequestState, status: number, is_astray: boolean): Refusal {
+  if (!is_astray && state.under_way) {
+    // Nothing that has run since the attempt failed calls the system.
+    state.own = own_failure(state, status, system_error());
+  }
+  return refuse_own(state.own) ?? refuse_nginx_error(status);
+}
+
 /** header_filter_by_lua */
 function filter_header(this: void): void {
   const began = monotonic();
@@ -152,6 +164,7 @@ function filter_header(this: void): void {
     ngx.exit(ngx.ERROR);
     return;
   }
+  remove_own_headers();
   hide_account(state);
   if (state.reservation !== undefined) {
     write_standings(state.reservation);
@@ -165,7 +178,7 @@ function filter_header(this: void): void {
     expect_answer(state, status);
     const refusal =
       is_astray || (status >= 400 && !upstream_answered())
-        ? refuse_nginx_error(status)
+        ? refuse_unanswered(state, status, is_astray)
         : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
     if (refusal !== undefined) {
       if (ngx.req.http_version() === 0.9) {
@@ -174,7 +187,7 @@ function filter_header(this: void): void {
       state.refusal = refusal;
       state.mode = Mode.Replace;
       state.replacement = replace_answer(refusal, state);
-      if (refusal.status === 502 || refusal.status === 504) {
+      if (state.own !== Own.Header && (refusal.status === 502 || refusal.status === 504)) {
         state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
         state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
       }

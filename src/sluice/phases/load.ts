@@ -4,7 +4,7 @@ import { problem_text } from "../config/problem";
 import { take } from "../config/snapshot";
 import { follow } from "../config/watch";
 import { monotonic } from "../edge/clock";
-import { edwards_check, equal, hmac, sha256, sha256_hex, signature_check } from "../edge/crypto";
+import { edwards_check, equal, hmac, pss_check, sha256, sha256_hex, signature_check } from "../edge/crypto";
 import { read_file, stamp } from "../edge/file";
 import { is_running, list_folder, lock_file, remove_file, unlock_file } from "../edge/folder";
 import { map_file, write_private } from "../edge/mapped_file";
@@ -57,7 +57,7 @@ function load_snapshot(options: LoadOptions): LuaMultiReturn<[snapshot: Snapshot
     now: monotonic,
     previous: options.previous !== undefined ? options.previous.directory : undefined,
     reader: {
-      cryptography: { sha256, equal, hmac, signature_check, edwards_check },
+      cryptography: { sha256, equal, hmac, signature_check, pss_check, edwards_check },
       strict_check: (text) => check(strict_walk, text),
       decode,
     },

@@ -37,6 +37,20 @@ const enum Mode {
   Replace = 3,
 }
 
+/** What of the gateway's own an attempt has failed of. */
+const enum Own {
+  /** Nothing: it is the endpoint's failure, or none. */
+  No = 0,
+  /** There was no connection, file descriptor or memory left. */
+  Connections = 1,
+  /** There was no local port left towards the endpoint's address. */
+  Ports = 2,
+  /** The answer's header did not fit into the buffer for it. */
+  Header = 3,
+  /** The request's own time was over. */
+  Time = 4,
+}
+
 type Cause = "upstream_lost" | "timed_out" | "blocked" | "budget_cut";
 
 interface RequestState {
@@ -68,6 +82,8 @@ interface RequestState {
   attempts: number;
   under_way: boolean;
   attempt_began: number;
+  /** What of the gateway's own the last attempt has failed of. */
+  own: Own;
   /** Whether the endpoint is taken, and whether it counts the request. */
   taken: boolean;
   /** How many of them were made with models before the present one; and the place of the next one in `fallbacks`. */
@@ -146,6 +162,7 @@ function new_state(): RequestState {
     attempts: 0,
     under_way: false,
     attempt_began: 0,
+    own: Own.No,
     taken: false,
     attempts_before: 0,
     fallbacks: undefined,
@@ -197,6 +214,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.address = "";
   state.attempts = 0;
   state.under_way = false;
+  state.own = Own.No;
   state.taken = false;
   state.waited = false;
   state.ticket = 0;
@@ -270,5 +288,5 @@ function current_state(): RequestState | undefined {
   return (state.id as string | undefined) !== undefined ? state : undefined;
 }
 
-export { Mode, OWN_PAGE, current_state, keep_state, kept_state, release_state, take_state };
+export { Mode, OWN_PAGE, Own, current_state, keep_state, kept_state, release_state, take_state };
 export type { Cause, RequestState };
