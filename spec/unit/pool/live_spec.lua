@@ -1,6 +1,7 @@
 local conversation_module = require("sluice.pool.conversation")
 local memory_module = require("sluice.pool.prefix_memory")
 local breaker = require("sluice.pool.breaker")
+local breaker_view = require("spec.unit.pool.breaker_view")
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
 local knowledge = require("sluice.pool.knowledge")
@@ -14,7 +15,7 @@ local function pool_of(endpoints, more)
         name = "gpu", api = "openai", endpoints = {}, keys = {},
         timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, headers = {},
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
-        breaker = { failures = 2, window = 10000, open = 15000 },
+        breaker = { failures = 2, window = 10000, open = 15000, share = 0.5 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, of in ipairs(endpoints) do
@@ -32,12 +33,26 @@ local function worker(pool, store, process)
     return live_module.make_live(pool, store, counted, { "" }, 0, 60)
 end
 
--- The host that takes a request which has tried these endpoints, and what else was found.
-local function pick(pool, live, now, ...)
+local ACME = { tenant = { id = "acme" }, key = "web" }
+local OTHER = { tenant = { id = "acme" }, key = "batch" }
+
+-- The host that takes a request of that caller which has tried these endpoints, and what else was found.
+local function pick_for(caller, pool, live, now, ...)
     local tried = { [0] = nil }
     for place = 1, select("#", ...) do tried[place] = (select(place, ...)) end
-    local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0)
+    local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0, caller)
     return found.endpoint and found.endpoint.host, found
+end
+
+-- The same for a request of the usual caller.
+local function pick(...)
+    return pick_for(ACME, ...)
+end
+
+-- The endpoint at that index fails a request of a caller. Returns whether its breaker opens.
+local function fail(live, index, now, caller, ticket)
+    local mark = require("sluice.pool.caller").mark_of(caller or ACME)
+    return breaker.note_failure(live.breakers[index], now, breaker_view.LOST, mark, true, ticket or 0)
 end
 
 describe("a pool in a worker that follows sessions", function()
@@ -46,7 +61,7 @@ describe("a pool in a worker that follows sessions", function()
         local conversation = conversation_module.new_conversation()
         conversation_module.look_up_session(conversation, memory, pool.name, pool.seed, "m", "acme", session)
         local tried = { (...) }
-        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, conversation)
+        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, ACME, conversation)
         return found.endpoint and found.endpoint.host
     end
 
@@ -71,7 +86,7 @@ describe("a pool in a worker that follows sessions", function()
             assert.are_not.equal(places[1], moved)
             assert.equal(moved, pick_in(two, live_two, memory, "s1", 0))
             -- One that fails gets none of them.
-            for _ = 1, 2 do breaker.note_failure(live_two.breakers[({ c = 1, b = 2, a = 3 })[moved]], 0, 0) end
+            for _ = 1, 2 do fail(live_two, ({ c = 1, b = 2, a = 3 })[moved], 0) end
             local again = pick_in(two, live_two, memory, "s1", 1)
             assert.are_not.equal(moved, again)
             assert.equal(again, pick_in(one, live_one, memory, "s1", 1))
@@ -105,8 +120,8 @@ describe("a pool in a worker", function()
                 assert.truthy(("ab"):find((pick(pool, live, 0, 2)), 1, true))
             end
             assert.truthy(pick(pool, live, 0, 0, 1, 2))
-            assert.is_false(live_module.has_other_endpoint(live, { 0, 1, 2 }, 3))
-            assert.is_true(live_module.has_other_endpoint(live, { 0, 2 }, 2))
+            assert.is_false(live_module.has_other_endpoint(live, { 0, 1, 2 }, 3, 0, ACME))
+            assert.is_true(live_module.has_other_endpoint(live, { 0, 2 }, 2, 0, ACME))
         end
     end)
 
@@ -130,7 +145,7 @@ describe("a pool in a worker", function()
     it("passes over an endpoint whose breaker is open, and lets one request of all workers probe it", function()
         local pool, store = pool_of({ { host = "a" }, { host = "b" } }), dictionary(1000)
         local one, two = worker(pool, store, 1), worker(pool, store, 2)
-        for _ = 1, 2 do breaker.note_failure(one.breakers[1], 100, 0) end
+        for _ = 1, 2 do fail(one, 1, 100) end
         for _ = 1, 10 do
             assert.equal("b", (pick(pool, one, 100)))
             assert.equal("b", (pick(pool, two, 114)))
@@ -141,7 +156,7 @@ describe("a pool in a worker", function()
             if host == "a" then
                 probes = probes + 1
                 assert.is_true(found.ticket ~= 0)
-                breaker.note_success(one.breakers[1], found.ticket)
+                breaker.settle_ticket(one.breakers[1], 116, true, found.ticket)
                 break
             end
         end
@@ -155,7 +170,7 @@ describe("a pool in a worker", function()
         local pool = pool_of({ { host = "a" }, { host = "b" } })
         local live = worker(pool, dictionary(1000))
         for index = 1, 2 do
-            for _ = 1, 2 do breaker.note_failure(live.breakers[index], 100, 0) end
+            for _ = 1, 2 do fail(live, index, 100) end
         end
         local host, found = pick(pool, live, 101)
         assert.is_nil(host)
@@ -165,7 +180,7 @@ describe("a pool in a worker", function()
     it("has no breaker for an endpoint that is alone", function()
         local pool = pool_of({ { host = "a" } })
         local live = worker(pool, dictionary(1000))
-        for _ = 1, 50 do breaker.note_failure(live.breakers[1], 100, 0) end
+        for _ = 1, 50 do fail(live, 1, 100) end
         assert.equal("a", (pick(pool, live, 101)))
     end)
 
@@ -191,13 +206,13 @@ describe("a pool in a worker", function()
                 assert.equal("b", (pick(pool, one, 100.2)))
                 assert.equal("b", (pick(pool, two, 100.2, 1)))
             end
-            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1))
+            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 100.2, ACME))
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
             local host, found = pick(pool, one, 100.5)
             assert.is_nil(host)
             assert.is_false(found.saturated)
             -- The breaker of one that is well again still holds.
-            for _ = 1, 2 do breaker.note_failure(one.breakers[1], 101, 0) end
+            for _ = 1, 2 do fail(one, 1, 101) end
             knowledge.write_place(store, "gpu", pool.endpoints[1].key, 0)
             assert.is_nil((pick(pool, one, 102)))
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, 0)

@@ -148,7 +148,7 @@ function settle_ticket(breaker: Breaker, now: number, served: boolean, ticket: n
     leave_guest(breaker, ticket);
     return served && close(breaker, now, -ticket);
   }
-  return ticket !== NO_TICKET && opening(breaker) === ticket && close(breaker, now, ticket);
+  return ticket !== NO_TICKET && close(breaker, now, ticket);
 }
 
 /** An attempt has ended without a failure. `served`: else it has only been answered. One operation of the dictionary, mostly. */
@@ -160,8 +160,8 @@ function note_end({ configuration, ended }: Breaker, now: number, served: boolea
 
 /** The endpoint was asked whether it is well. That is the trial if the breaker is half open. */
 function note_check(breaker: Breaker, now: number, good: boolean): void {
-  const until = opening(breaker);
-  if (until === undefined || now < until || breaker.configuration.failures === 0) {
+  const until = breaker.configuration.failures === 0 ? undefined : opening(breaker);
+  if (until === undefined || now < until) {
     return;
   }
   if (good) {
