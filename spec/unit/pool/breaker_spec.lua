@@ -454,7 +454,7 @@ describe("the breaker of an endpoint", function()
         assert.equal(YES, off.may_try(100))
         assert.equal(0, off.take_trial(200))
         assert.equal("closed", (off.state(100)))
-        assert.is_true(off.may_enter(100, 1))
+        assert.is_false(off.may_enter(100, 2))
         assert.equal(0, shared.calls)
     end)
 

@@ -166,6 +166,107 @@ describe("a pool in a worker", function()
         assert.same({ a = true, b = true }, seen)
     end)
 
+    describe("whose breakers are open", function()
+        local pool, store, one, two
+        local THIRD, FOURTH = { tenant = { id = "beta" }, key = "web" }, { tenant = { id = "beta" }, key = "batch" }
+
+        before_each(function()
+            pool, store = pool_of({ { host = "a" }, { host = "b" } }), dictionary(1000)
+            one, two = worker(pool, store, 1), worker(pool, store, 2)
+        end)
+
+        local function open(index, now, caller)
+            fail(one, index, now, caller)
+            assert.is_true(fail(one, index, now, caller))
+        end
+
+        it("lets callers try that have met no failure there, one at a time each", function()
+            open(1, 100)
+            open(2, 100)
+            local seen = {}
+            for _, caller in ipairs({ OTHER, THIRD }) do
+                local host, found = pick_for(caller, pool, caller == OTHER and one or two, 101)
+                assert.is_true(found.ticket < 0)
+                seen[host] = found.ticket
+            end
+            assert.is_true(seen.a ~= nil and seen.b ~= nil)
+            local host, found = pick_for(FOURTH, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.awaited)
+            assert.is_false(found.saturated)
+            host, found = pick_for(ACME, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_false(found.awaited)
+            -- One has been served: all are let in there, also by workers that had the endpoint out of their picks.
+            assert.is_true(breaker.settle_ticket(one.breakers[1], 101.1, true, seen.a))
+            assert.equal("a", (pick_for(FOURTH, pool, two, 101.11)))
+            assert.equal("a", (pick_for(ACME, pool, one, 101.3)))
+        end)
+
+        it("asks for none of them while another endpoint works", function()
+            open(1, 100)
+            for _ = 1, 20 do assert.equal("b", (pick_for(OTHER, pool, one, 101))) end
+        end)
+
+        it("rather lets one of them be tried than one that has failed the request", function()
+            open(1, 100)
+            assert.is_true(live_module.has_other_endpoint(one, { 1 }, 1, 101, OTHER))
+            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 101, ACME))
+            assert.equal("b", (pick_for(ACME, pool, one, 101, 1)))
+            local host, found = pick_for(OTHER, pool, one, 101, 1)
+            assert.equal("a", host)
+            assert.is_true(found.ticket < 0)
+            -- While that one is there, others go where they have been.
+            assert.equal("b", (pick_for(THIRD, pool, one, 101, 1)))
+        end)
+
+        it("rather lets requests wait for a place than try them", function()
+            pool = pool_of({ { host = "a" }, { host = "b", most = 1 } })
+            one = worker(pool, store, 1)
+            open(1, 100)
+            assert.equal("b", (pick_for(OTHER, pool, one, 101)))
+            local host, found = pick_for(OTHER, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.saturated)
+        end)
+
+        it("keeps to their limits", function()
+            pool = pool_of({ { host = "a", most = 1 }, { host = "b" } })
+            one = worker(pool, store, 1)
+            open(1, 100)
+            open(2, 100)
+            assert.is_nil((pick(pool, one, 100)))
+            assert.is_true(flights.take(two.flights, pool.endpoints[1].key, 1))
+            assert.equal("b", (pick_for(OTHER, pool, one, 101)))
+            local host, found = pick_for(THIRD, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.awaited)
+            flights.give(two.flights, pool.endpoints[1].key)
+            assert.equal("a", (pick_for(THIRD, pool, one, 101)))
+        end)
+
+        it("leaves the next trial to other callers, in this pick and not in others'", function()
+            open(1, 100)
+            open(2, 100, THIRD)
+            -- It has the first trial of each.
+            for _ = 1, 2 do
+                local host, found = pick_for(ACME, pool, one, 115.5)
+                assert.is_true(found.ticket > 0)
+                assert.is_true(fail(one, host == "a" and 1 or 2, 115.5, ACME, found.ticket))
+            end
+            local host, found
+            for turn = 1, 20 do
+                host, found = pick_for(ACME, pool, one, 131 + turn / 100)
+                assert.is_nil(host)
+                assert.is_false(found.saturated or found.awaited)
+            end
+            host, found = pick_for(THIRD, pool, one, 131.3)
+            assert.truthy(host)
+            assert.is_true(found.ticket > 0)
+            assert.truthy((pick_for(ACME, pool, one, 146)))
+        end)
+    end)
+
     it("tells a pool whose endpoints all fail from one that is full", function()
         local pool = pool_of({ { host = "a" }, { host = "b" } })
         local live = worker(pool, dictionary(1000))
@@ -218,6 +319,22 @@ describe("a pool in a worker", function()
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, 0)
             for _ = 1, 10 do assert.equal("b", (pick(pool, one, 103))) end
         end
+    end)
+
+    it("has its endpoints' trials in their health checks, and lets nobody try one that isn't well", function()
+        local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { health = HEALTH }), dictionary(1000)
+        local live = worker(pool, store)
+        for index = 1, 2 do
+            for _ = 1, 2 do fail(live, index, 100) end
+        end
+        for now = 101, 129 do assert.is_nil((pick(pool, live, now))) end
+        breaker.note_check(live.breakers[2], 129, true)
+        assert.equal("b", (pick(pool, live, 129.3)))
+        knowledge.write_place(store, "gpu", pool.endpoints[1].key, standing.DOWN)
+        knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
+        local host, found = pick_for(OTHER, pool, live, 129.6)
+        assert.is_nil(host)
+        assert.is_false(found.awaited)
     end)
 
     it("gives an endpoint that has come back a small share at first, but all if there is nobody else", function()

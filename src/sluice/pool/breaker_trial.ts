@@ -83,10 +83,10 @@ function take_trial(breaker: Breaker, now: number): number {
   return until;
 }
 
-/** Whether a caller may be the next guest of an open endpoint, once no other is there. `mark`: the caller's. */
+/** Whether an endpoint's breaker is open and a caller may be the next guest, once no other is there. `mark`: the caller's. */
 function may_enter(breaker: Breaker, mark: number): boolean {
   if (breaker.configuration.failures === 0 || opening(breaker) === undefined) {
-    return true;
+    return false;
   }
   load_failures(breaker.failures);
   return !has_failure(breaker.failures, mark);

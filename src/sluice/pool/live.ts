@@ -222,9 +222,9 @@ function take_back(live: LivePool): void {
   }
 }
 
-/** Whether requests are kept away from an endpoint by its breaker alone. */
-function is_shut({ field, knowledge }: LivePool, index: number): boolean {
-  return field.usable[index] === 0 && (knowledge === undefined || knowledge.allowed[index] !== 0);
+/** Whether requests are kept away from an endpoint by its breaker at most, which the request with this stamp has not tried. */
+function may_be_shut({ field, knowledge }: LivePool, index: number, stamp: number): boolean {
+  return field.tried[index] !== stamp && (knowledge === undefined || knowledge.allowed[index] !== 0);
 }
 
 /**
@@ -236,7 +236,7 @@ function enter_shut(live: LivePool, pool: Pool, stamp: number, caller: Caller): 
   const mark = mark_of(caller);
   let index = math.floor(math.random() * field.count);
   for (const _ of $range(1, math.min(MOST_SHUT, field.count))) {
-    if (is_shut(live, index) && field.tried[index] !== stamp) {
+    if (field.usable[index] === 0 && may_be_shut(live, index, stamp)) {
       const [entry, ticket] = enter(breakers[index]!, mark);
       if (entry === Entry.Closed) {
         field.usable[index] = 1;
@@ -345,12 +345,10 @@ function has_other_endpoint(live: LivePool, tried: readonly number[], count: num
       return true;
     }
   }
-  if (live.unusable > 0) {
-    const mark = mark_of(caller);
-    for (const index of $range(0, math.min(MOST_SHUT, field.count) - 1)) {
-      if (is_shut(live, index) && field.tried[index] !== stamp && may_enter(breakers[index]!, mark)) {
-        return true;
-      }
+  const mark = mark_of(caller);
+  for (const index of $range(0, math.min(MOST_SHUT, field.count) - 1)) {
+    if (may_be_shut(live, index, stamp) && may_enter(breakers[index]!, mark)) {
+      return true;
     }
   }
   return false;
