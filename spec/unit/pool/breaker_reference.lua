@@ -14,7 +14,7 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
     local step = window / STEPS
     local patience = check_seconds > 0 and math.max(check_seconds, open_time) or 0
     local made = { until_time = nil }
-    -- All attempts that ended since it was closed, in order; and the failures that are remembered.
+    -- All attempts that ended, but failures only since it was closed, in order; and the failures that are remembered.
     local ended, met, saved = {}, {}, -math.huge
     local trial, guest, last_trial
 
@@ -80,7 +80,14 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
         return count
     end
 
-    local function close() made.until_time, trial, ended, met, last_trial = nil, nil, {}, {}, nil end
+    -- Failures until now are forgotten; what ended well is not.
+    local function close()
+        local well = {}
+        for _, each in ipairs(ended) do
+            if each.evidence < DOUBTFUL then well[#well + 1] = each end
+        end
+        made.until_time, trial, ended, met, last_trial = nil, nil, well, {}, nil
+    end
     local function open(now) made.until_time, trial = now + open_time, nil end
 
     function made.may_try(now)
@@ -143,10 +150,18 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
             open(now)
         end
     end
-    function made.finish(now, served, opening, is_guest)
-        table.insert(ended, { time = now, evidence = served and SERVED or ANSWERED })
+    local function settle(now, served, opening, is_guest)
         if is_guest then leave(opening, now) end
-        if opening ~= nil and opening == made.until_time and (served or not is_guest) then close() end
+        local closes = opening ~= nil and opening == made.until_time and (served or not is_guest)
+        if closes then close() end
+        return closes
+    end
+    function made.finish(now, served, opening, is_guest)
+        settle(now, served, opening, is_guest)
+        table.insert(ended, { time = now, evidence = served and SERVED or ANSWERED })
+    end
+    function made.begin(now, opening, is_guest)
+        if settle(now, true, opening, is_guest) then table.insert(ended, { time = now, evidence = SERVED }) end
     end
     function made.check(now, good)
         if made.until_time == nil or now < made.until_time then return end

@@ -57,6 +57,9 @@ describe("a breaker", function()
                     local served = math.random(4) > 1
                     worker.finish(now, one.ticket, not served)
                     expected.finish(now, served, one.opening, one.is_guest)
+                elseif what == 19 and one.ticket and math.random(2) == 1 then
+                    worker.begin(now, one.ticket)
+                    expected.begin(now, one.opening, one.is_guest)
                 elseif what == 19 and one.ticket then
                     shared.now = now
                     worker.drop(one.ticket)

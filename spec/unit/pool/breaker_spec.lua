@@ -339,6 +339,17 @@ describe("the breaker of an endpoint", function()
             assert.is_false(one.fail(102))
         end)
 
+        it("and, closed by an answer that has begun, takes it for a service at once", function()
+            local breaker = view({ failures = 5, window = 10, open = 5, share = 0.5 })
+            for _ = 1, 5 do breaker.fail(100, { evidence = DOUBTFUL, mark = 7 }) end
+            local _, ticket = breaker.enter(101, 2)
+            breaker.begin(101, ticket)
+            assert.equal(YES, breaker.may_try(101))
+            for _ = 1, 50 do assert.is_false(breaker.fail(102, { evidence = DOUBTFUL, mark = 7 })) end
+            breaker.begin(103, 0)
+            assert.equal(1, shared.entries["breaker:gpu http://a:served"])
+        end)
+
         it("and stays as it is when one of them is only answered, or fails", function()
             open_both(100)
             local _, ticket = two.enter(101, 2)

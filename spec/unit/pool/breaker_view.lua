@@ -35,9 +35,10 @@ function breaker_view.new(shared, configuration, name, trial_seconds, check_seco
     end
     --- An attempt has ended well: it has been served, unless `answered`.
     function view.finish(now, ticket, answered)
-        breaker_module.note_end(breaker, at(now), not answered)
-        return breaker_module.settle_ticket(breaker, now, not answered, ticket or 0)
+        return breaker_module.note_end(breaker, at(now), not answered, ticket or 0)
     end
+    --- A good answer to it has begun.
+    function view.begin(now, ticket) breaker_module.note_begun(breaker, at(now), ticket) end
     function view.check(now, good) return breaker_module.note_check(breaker, at(now), good) end
     function view.state(now) return state_module.state_of(breaker, at(now)) end
     return view

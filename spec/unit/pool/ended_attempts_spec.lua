@@ -67,11 +67,14 @@ describe("the count of attempts that ended within a window", function()
         assert.is_true(shared.calls <= 15, shared.calls)
     end)
 
-    it("begins anew when it is told to", function()
-        for _ = 1, 10 do count(one, "served", 100) end
-        ended_attempts.restart_ended(one, 101)
+    it("forgets failures when it is told to", function()
+        for _ = 1, 10 do
+            count(one, "served", 100)
+            count(one, "failed", 100)
+        end
+        ended_attempts.forget_failed(one, 101)
         count(two, "failed", 101)
-        assert.same({ 0, 0, 1, false }, { within(two, 102) })
+        assert.same({ 10, 0, 1, true }, { within(two, 102) })
     end)
 
     it("counts nothing in a dictionary without room, and goes on", function()

@@ -156,7 +156,7 @@ describe("a pool in a worker", function()
             if host == "a" then
                 probes = probes + 1
                 assert.is_true(found.ticket ~= 0)
-                breaker.settle_ticket(one.breakers[1], 116, true, found.ticket)
+                breaker.note_end(one.breakers[1], 116, true, found.ticket)
                 break
             end
         end
@@ -198,7 +198,7 @@ describe("a pool in a worker", function()
             assert.is_nil(host)
             assert.is_false(found.awaited)
             -- One has been served: all are let in there, also by workers that had the endpoint out of their picks.
-            assert.is_true(breaker.settle_ticket(one.breakers[1], 101.1, true, seen.a))
+            assert.is_true(breaker.note_end(one.breakers[1], 101.1, true, seen.a))
             assert.equal("a", (pick_for(FOURTH, pool, two, 101.11)))
             assert.equal("a", (pick_for(ACME, pool, one, 101.3)))
         end)

@@ -3,7 +3,7 @@
 import { monotonic } from "../edge/clock";
 import { upstream_answered, upstream_connected, upstream_is_json } from "../edge/upstream";
 import { drop_trial, note_accepted, note_limited, note_refused } from "../pool/account_states";
-import { note_end, note_failure, settle_ticket } from "../pool/breaker";
+import { note_begun as note_breaker_begun, note_end, note_failure } from "../pool/breaker";
 import { drop_ticket } from "../pool/breaker_trial";
 import { mark_of } from "../pool/caller";
 import { Evidence, NO_ERROR, evidence_of, is_failure } from "../pool/evidence";
@@ -61,7 +61,7 @@ function is_first_failure(state: RequestState): boolean {
 
 /** An answer of the endpoint has begun: which is enough for a request that was to try it. */
 function note_begun(state: RequestState, live: LivePool): void {
-  settle_ticket(live.breakers[state.endpoint!.index]!, monotonic(), true, state.ticket);
+  note_breaker_begun(live.breakers[state.endpoint!.index]!, monotonic(), state.ticket);
 }
 
 /** Tells the endpoint's breaker what an attempt that has ended says. */
@@ -71,9 +71,7 @@ function note_evidence(state: RequestState, live: LivePool, evidence: Evidence):
   if (evidence === Evidence.None) {
     drop_ticket(breaker, ticket);
   } else if (!is_failure(evidence)) {
-    const now = monotonic();
-    note_end(breaker, now, evidence === Evidence.Served);
-    settle_ticket(breaker, now, evidence === Evidence.Served, ticket);
+    note_end(breaker, monotonic(), evidence === Evidence.Served, ticket);
   } else if (note_failure(breaker, monotonic(), evidence, mark_of(state.principal!), is_first_failure(state), ticket)) {
     ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": endpoint ", state.endpoint!.name, " fails and gets no requests for a while");
   }

@@ -33,7 +33,7 @@
 
 import { NO_TICKET, opening, release_lock, take_lock } from "./breaker_state";
 import { leave_guest } from "./breaker_trial";
-import { count_ended, ended_well, ended_within, restart_ended } from "./ended_attempts";
+import { count_ended, ended_well, ended_within, forget_failed } from "./ended_attempts";
 import { Evidence } from "./evidence";
 import {
   add_failure, count_failures, count_run, doubtful_of, forget_failures, load_failures, remove_failures, save_failures, set_last_trial,
@@ -59,7 +59,7 @@ function close(breaker: Breaker, now: number, until: number): boolean {
   const closes = opening(breaker) === until;
   if (closes) {
     remove_failures(breaker.failures);
-    restart_ended(breaker.ended, now);
+    forget_failed(breaker.ended, now);
     dictionary.remove(breaker.state_key);
     dictionary.remove(breaker.trial_key);
   }
@@ -140,8 +140,8 @@ function note_failure(breaker: Breaker, now: number, evidence: Evidence, mark: n
 }
 
 /**
- * What a request has found that tried an open endpoint, without which this does nothing. `served`: else it has only been answered, which
- * is enough for a trial. Returns whether that closes the breaker.
+ * What a request has found that tried an open endpoint, without whose ticket this does nothing. `served`: else it has only been answered,
+ * which is enough for a trial. Returns whether that closes the breaker.
  */
 function settle_ticket(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
   if (ticket < 0) {
@@ -151,11 +151,28 @@ function settle_ticket(breaker: Breaker, now: number, served: boolean, ticket: n
   return ticket !== NO_TICKET && close(breaker, now, ticket);
 }
 
-/** An attempt has ended without a failure. `served`: else it has only been answered. One operation of the dictionary, mostly. */
-function note_end({ configuration, ended }: Breaker, now: number, served: boolean): void {
-  if (configuration.failures !== 0) {
-    count_ended(ended, served ? ended.served : ended.answered, now);
+/**
+ * A good answer to a request has begun. That is enough to close the breaker if it has a ticket, and then the endpoint has served
+ * somebody: else one caller's failures would count in full until the answer has ended.
+ */
+function note_begun(breaker: Breaker, now: number, ticket: number): void {
+  if (settle_ticket(breaker, now, true, ticket)) {
+    count_ended(breaker.ended, breaker.ended.served, now);
   }
+}
+
+/**
+ * An attempt has ended without a failure. `served`: else it has only been answered. `ticket`: from `take_trial` or `enter`, or 0. Without
+ * one it is one operation of the dictionary, mostly. Returns whether that closes the breaker.
+ */
+function note_end(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
+  const { configuration, ended } = breaker;
+  if (configuration.failures === 0) {
+    return false;
+  }
+  const closes = settle_ticket(breaker, now, served, ticket);
+  count_ended(ended, served ? ended.served : ended.answered, now);
+  return closes;
 }
 
 /** The endpoint was asked whether it is well. That is the trial if the breaker is half open. */
@@ -171,4 +188,4 @@ function note_check(breaker: Breaker, now: number, good: boolean): void {
   }
 }
 
-export { note_check, note_end, note_failure, settle_ticket };
+export { note_begun, note_check, note_end, note_failure };

@@ -58,6 +58,10 @@ function count_of(ended: EndedAttempts, key: string): number {
   return (ended.store.get(key) as number | undefined) ?? 0;
 }
 
+function write_past(ended: EndedAttempts): void {
+  ended.store.set(ended.past, ffi.string(past, BYTES), ended.lifetime);
+}
+
 /** Writes what the counters are at the beginning of the steps from `first` to `last`, and the string. */
 function write_rows(ended: EndedAttempts, first: number, last: number): void {
   const served = count_of(ended, ended.served);
@@ -70,7 +74,7 @@ function write_rows(ended: EndedAttempts, first: number, last: number): void {
     past[row + 2] = failed;
   }
   past[0] = last;
-  ended.store.set(ended.past, ffi.string(past, BYTES), ended.lifetime);
+  write_past(ended);
 }
 
 /** Reads the string, up to date. */
@@ -127,11 +131,15 @@ function ended_well(ended: EndedAttempts): number {
   return count_of(ended, ended.served) + count_of(ended, ended.answered);
 }
 
-/** Begins anew: what has ended until now is out of the window. */
-function restart_ended(ended: EndedAttempts, now: number): void {
-  const current = floor(now / ended.step);
-  write_rows(ended, current - STEPS, current);
+/** The failures until now are out of the window. */
+function forget_failed(ended: EndedAttempts, now: number): void {
+  const failed = count_of(ended, ended.failed);
+  read_past(ended, now);
+  for (const row of $range(1, NUMBERS - 3, 3)) {
+    past[row + 2] = failed;
+  }
+  write_past(ended);
 }
 
-export { count_ended, ended_well, ended_within, new_ended_attempts, restart_ended };
+export { count_ended, ended_well, ended_within, forget_failed, new_ended_attempts };
 export type { EndedAttempts };
