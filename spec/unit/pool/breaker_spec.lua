@@ -2,7 +2,7 @@ local breaker_view = require("spec.unit.pool.breaker_view")
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 
 local NO, YES, TRIAL = breaker_view.NO, breaker_view.YES, breaker_view.TRIAL
-local ANSWERED, DOUBTFUL, FAILED, LOST = breaker_view.ANSWERED, breaker_view.DOUBTFUL, breaker_view.FAILED, breaker_view.LOST
+local DOUBTFUL, FAILED, LOST = breaker_view.DOUBTFUL, breaker_view.FAILED, breaker_view.LOST
 local BUSY, CLOSED, GUEST = breaker_view.BUSY, breaker_view.CLOSED, breaker_view.GUEST
 local CONFIGURATION = { failures = 3, window = 10, open = 5, share = 0.5 }
 local TRIAL_SECONDS = 30

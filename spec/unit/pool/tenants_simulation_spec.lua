@@ -19,7 +19,8 @@ local function new_simulation(seed)
     local made = { now = 1000, lost = {}, served = {}, tries = {}, opened = {}, failures = { {}, {} } }
     local configuration = {
         name = "gpu", api = "openai", endpoints = {}, keys = {}, headers = {}, balance = "least_load", breaker = USUAL,
-        timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, retries = { attempts = ATTEMPTS, on = { "connect" }, backoff = 200 },
+        timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 },
+        retries = { attempts = ATTEMPTS, on = { "connect" }, backoff = 200 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, host in ipairs({ "a", "b" }) do
@@ -92,7 +93,8 @@ local function new_simulation(seed)
 
     --- A request of a caller of that kind: "hostile" or "honest".
     function made.ask(kind, tenant, key)
-        local request = { kind = kind, caller = { tenant = { id = tenant }, key = key or "web" }, live = lives[math.random(2)], tried = {}, failed_at = {} }
+        local caller = { tenant = { id = tenant }, key = key or "web" }
+        local request = { kind = kind, caller = caller, live = lives[math.random(2)], tried = {}, failed_at = {} }
         attempt(request, made.now)
     end
     --- One asks again and again, so many times a second, by chance.
@@ -177,7 +179,8 @@ describe("twenty honest tenants and one hostile one", function()
             for name, how in pairs({
                 refuses = { LOST, 0.001 }, resets = { LOST, 0.05 }, ["is silent"] = { LOST, 5 },
             }) do
-                it(("lose nothing but retries when an endpoint %s, which is left as soon as ever (seed %d, %.1f a second)"):format(name, seed, rate), function()
+                local what = "lose nothing but retries when an endpoint %s, which is left as soon as ever (seed %d, %.1f a second)"
+                it(what:format(name, seed, rate), function()
                     local simulation = new_simulation(seed)
                     local well = mistaken(DOUBTFUL)
                     simulation.behave = function(index, kind)
