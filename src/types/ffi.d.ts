@@ -10,6 +10,11 @@ declare interface Int32Buffer {
   [index: number]: number;
 }
 
+/** An array of double precision numbers. */
+declare interface DoubleBuffer {
+  [index: number]: number;
+}
+
 /** Any other C object. */
 declare interface CData {
   readonly __cdata: unique symbol;

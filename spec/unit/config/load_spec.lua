@@ -25,7 +25,7 @@ describe("A configuration that is right", function()
                     headers = {},
                     balance = "least_load",
                     retries = { attempts = 3, on = { "connect", "timeout", 429, 500, 502, 503, 504, 529 }, backoff = 200 },
-                    breaker = { failures = 5, window = 10000, open = 15000 },
+                    breaker = { failures = 5, window = 10000, open = 15000, share = 0.5 },
                     queue = { max_waiting = 100, timeout = 10000 },
                 },
             },

@@ -1,6 +1,7 @@
 local conversation_module = require("sluice.pool.conversation")
 local memory_module = require("sluice.pool.prefix_memory")
 local breaker = require("sluice.pool.breaker")
+local breaker_view = require("spec.unit.pool.breaker_view")
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
 local knowledge = require("sluice.pool.knowledge")
@@ -14,7 +15,7 @@ local function pool_of(endpoints, more)
         name = "gpu", api = "openai", endpoints = {}, keys = {},
         timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 }, headers = {},
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
-        breaker = { failures = 2, window = 10000, open = 15000 },
+        breaker = { failures = 2, window = 10000, open = 15000, share = 0.5 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, of in ipairs(endpoints) do
@@ -32,12 +33,26 @@ local function worker(pool, store, process)
     return live_module.make_live(pool, store, counted, { "" }, 0, 60)
 end
 
--- The host that takes a request which has tried these endpoints, and what else was found.
-local function pick(pool, live, now, ...)
+local ACME = { tenant = { id = "acme" }, key = "web" }
+local OTHER = { tenant = { id = "acme" }, key = "batch" }
+
+-- The host that takes a request of that caller which has tried these endpoints, and what else was found.
+local function pick_for(caller, pool, live, now, ...)
     local tried = { [0] = nil }
     for place = 1, select("#", ...) do tried[place] = (select(place, ...)) end
-    local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0)
+    local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0, caller)
     return found.endpoint and found.endpoint.host, found
+end
+
+-- The same for a request of the usual caller.
+local function pick(...)
+    return pick_for(ACME, ...)
+end
+
+-- The endpoint at that index fails a request of a caller. Returns whether its breaker opens.
+local function fail(live, index, now, caller, ticket)
+    local mark = require("sluice.pool.caller").mark_of(caller or ACME)
+    return breaker.note_failure(live.breakers[index], now, breaker_view.LOST, mark, true, ticket or 0)
 end
 
 describe("a pool in a worker that follows sessions", function()
@@ -46,7 +61,7 @@ describe("a pool in a worker that follows sessions", function()
         local conversation = conversation_module.new_conversation()
         conversation_module.look_up_session(conversation, memory, pool.name, pool.seed, "m", "acme", session)
         local tried = { (...) }
-        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, conversation)
+        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, ACME, conversation)
         return found.endpoint and found.endpoint.host
     end
 
@@ -71,7 +86,7 @@ describe("a pool in a worker that follows sessions", function()
             assert.are_not.equal(places[1], moved)
             assert.equal(moved, pick_in(two, live_two, memory, "s1", 0))
             -- One that fails gets none of them.
-            for _ = 1, 2 do breaker.note_failure(live_two.breakers[({ c = 1, b = 2, a = 3 })[moved]], 0, 0) end
+            for _ = 1, 2 do fail(live_two, ({ c = 1, b = 2, a = 3 })[moved], 0) end
             local again = pick_in(two, live_two, memory, "s1", 1)
             assert.are_not.equal(moved, again)
             assert.equal(again, pick_in(one, live_one, memory, "s1", 1))
@@ -105,8 +120,8 @@ describe("a pool in a worker", function()
                 assert.truthy(("ab"):find((pick(pool, live, 0, 2)), 1, true))
             end
             assert.truthy(pick(pool, live, 0, 0, 1, 2))
-            assert.is_false(live_module.has_other_endpoint(live, { 0, 1, 2 }, 3))
-            assert.is_true(live_module.has_other_endpoint(live, { 0, 2 }, 2))
+            assert.is_false(live_module.has_other_endpoint(live, { 0, 1, 2 }, 3, 0, ACME))
+            assert.is_true(live_module.has_other_endpoint(live, { 0, 2 }, 2, 0, ACME))
         end
     end)
 
@@ -130,7 +145,7 @@ describe("a pool in a worker", function()
     it("passes over an endpoint whose breaker is open, and lets one request of all workers probe it", function()
         local pool, store = pool_of({ { host = "a" }, { host = "b" } }), dictionary(1000)
         local one, two = worker(pool, store, 1), worker(pool, store, 2)
-        for _ = 1, 2 do breaker.note_failure(one.breakers[1], 100, 0) end
+        for _ = 1, 2 do fail(one, 1, 100) end
         for _ = 1, 10 do
             assert.equal("b", (pick(pool, one, 100)))
             assert.equal("b", (pick(pool, two, 114)))
@@ -141,7 +156,7 @@ describe("a pool in a worker", function()
             if host == "a" then
                 probes = probes + 1
                 assert.is_true(found.ticket ~= 0)
-                breaker.note_success(one.breakers[1], found.ticket)
+                breaker.note_end(one.breakers[1], 116, true, found.ticket)
                 break
             end
         end
@@ -151,11 +166,112 @@ describe("a pool in a worker", function()
         assert.same({ a = true, b = true }, seen)
     end)
 
+    describe("whose breakers are open", function()
+        local pool, store, one, two
+        local THIRD, FOURTH = { tenant = { id = "beta" }, key = "web" }, { tenant = { id = "beta" }, key = "batch" }
+
+        before_each(function()
+            pool, store = pool_of({ { host = "a" }, { host = "b" } }), dictionary(1000)
+            one, two = worker(pool, store, 1), worker(pool, store, 2)
+        end)
+
+        local function open(index, now, caller)
+            fail(one, index, now, caller)
+            assert.is_true(fail(one, index, now, caller))
+        end
+
+        it("lets callers try that have met no failure there, one at a time each", function()
+            open(1, 100)
+            open(2, 100)
+            local seen = {}
+            for _, caller in ipairs({ OTHER, THIRD }) do
+                local host, found = pick_for(caller, pool, caller == OTHER and one or two, 101)
+                assert.is_true(found.ticket < 0)
+                seen[host] = found.ticket
+            end
+            assert.is_true(seen.a ~= nil and seen.b ~= nil)
+            local host, found = pick_for(FOURTH, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.awaited)
+            assert.is_false(found.saturated)
+            host, found = pick_for(ACME, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_false(found.awaited)
+            -- One has been served: all are let in there, also by workers that had the endpoint out of their picks.
+            assert.is_true(breaker.note_end(one.breakers[1], 101.1, true, seen.a))
+            assert.equal("a", (pick_for(FOURTH, pool, two, 101.11)))
+            assert.equal("a", (pick_for(ACME, pool, one, 101.3)))
+        end)
+
+        it("asks for none of them while another endpoint works", function()
+            open(1, 100)
+            for _ = 1, 20 do assert.equal("b", (pick_for(OTHER, pool, one, 101))) end
+        end)
+
+        it("rather lets one of them be tried than one that has failed the request", function()
+            open(1, 100)
+            assert.is_true(live_module.has_other_endpoint(one, { 1 }, 1, 101, OTHER))
+            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 101, ACME))
+            assert.equal("b", (pick_for(ACME, pool, one, 101, 1)))
+            local host, found = pick_for(OTHER, pool, one, 101, 1)
+            assert.equal("a", host)
+            assert.is_true(found.ticket < 0)
+            -- While that one is there, others go where they have been.
+            assert.equal("b", (pick_for(THIRD, pool, one, 101, 1)))
+        end)
+
+        it("rather lets requests wait for a place than try them", function()
+            pool = pool_of({ { host = "a" }, { host = "b", most = 1 } })
+            one = worker(pool, store, 1)
+            open(1, 100)
+            assert.equal("b", (pick_for(OTHER, pool, one, 101)))
+            local host, found = pick_for(OTHER, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.saturated)
+        end)
+
+        it("keeps to their limits", function()
+            pool = pool_of({ { host = "a", most = 1 }, { host = "b" } })
+            one = worker(pool, store, 1)
+            open(1, 100)
+            open(2, 100)
+            assert.is_nil((pick(pool, one, 100)))
+            assert.is_true(flights.take(two.flights, pool.endpoints[1].key, 1))
+            assert.equal("b", (pick_for(OTHER, pool, one, 101)))
+            local host, found = pick_for(THIRD, pool, one, 101)
+            assert.is_nil(host)
+            assert.is_true(found.awaited)
+            flights.give(two.flights, pool.endpoints[1].key)
+            assert.equal("a", (pick_for(THIRD, pool, one, 101)))
+        end)
+
+        it("leaves the next trial to other callers, in this pick and not in others'", function()
+            open(1, 100)
+            open(2, 100, THIRD)
+            -- It has the first trial of each.
+            for _ = 1, 2 do
+                local host, found = pick_for(ACME, pool, one, 115.5)
+                assert.is_true(found.ticket > 0)
+                assert.is_true(fail(one, host == "a" and 1 or 2, 115.5, ACME, found.ticket))
+            end
+            local host, found
+            for turn = 1, 20 do
+                host, found = pick_for(ACME, pool, one, 131 + turn / 100)
+                assert.is_nil(host)
+                assert.is_false(found.saturated or found.awaited)
+            end
+            host, found = pick_for(THIRD, pool, one, 131.3)
+            assert.truthy(host)
+            assert.is_true(found.ticket > 0)
+            assert.truthy((pick_for(ACME, pool, one, 146)))
+        end)
+    end)
+
     it("tells a pool whose endpoints all fail from one that is full", function()
         local pool = pool_of({ { host = "a" }, { host = "b" } })
         local live = worker(pool, dictionary(1000))
         for index = 1, 2 do
-            for _ = 1, 2 do breaker.note_failure(live.breakers[index], 100, 0) end
+            for _ = 1, 2 do fail(live, index, 100) end
         end
         local host, found = pick(pool, live, 101)
         assert.is_nil(host)
@@ -165,7 +281,7 @@ describe("a pool in a worker", function()
     it("has no breaker for an endpoint that is alone", function()
         local pool = pool_of({ { host = "a" } })
         local live = worker(pool, dictionary(1000))
-        for _ = 1, 50 do breaker.note_failure(live.breakers[1], 100, 0) end
+        for _ = 1, 50 do fail(live, 1, 100) end
         assert.equal("a", (pick(pool, live, 101)))
     end)
 
@@ -191,18 +307,34 @@ describe("a pool in a worker", function()
                 assert.equal("b", (pick(pool, one, 100.2)))
                 assert.equal("b", (pick(pool, two, 100.2, 1)))
             end
-            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1))
+            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 100.2, ACME))
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
             local host, found = pick(pool, one, 100.5)
             assert.is_nil(host)
             assert.is_false(found.saturated)
             -- The breaker of one that is well again still holds.
-            for _ = 1, 2 do breaker.note_failure(one.breakers[1], 101, 0) end
+            for _ = 1, 2 do fail(one, 1, 101) end
             knowledge.write_place(store, "gpu", pool.endpoints[1].key, 0)
             assert.is_nil((pick(pool, one, 102)))
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, 0)
             for _ = 1, 10 do assert.equal("b", (pick(pool, one, 103))) end
         end
+    end)
+
+    it("has its endpoints' trials in their health checks, and lets nobody try one that isn't well", function()
+        local pool, store = pool_of({ { host = "a" }, { host = "b" } }, { health = HEALTH }), dictionary(1000)
+        local live = worker(pool, store)
+        for index = 1, 2 do
+            for _ = 1, 2 do fail(live, index, 100) end
+        end
+        for now = 101, 129 do assert.is_nil((pick(pool, live, now))) end
+        breaker.note_check(live.breakers[2], 129, true)
+        assert.equal("b", (pick(pool, live, 129.3)))
+        knowledge.write_place(store, "gpu", pool.endpoints[1].key, standing.DOWN)
+        knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
+        local host, found = pick_for(OTHER, pool, live, 129.6)
+        assert.is_nil(host)
+        assert.is_false(found.awaited)
     end)
 
     it("gives an endpoint that has come back a small share at first, but all if there is nobody else", function()

@@ -12,7 +12,7 @@ local function pool(more)
         name = "cloud", api = "azure", keys = { { id = "one", secret = "s1", weight = 1 } }, headers = {},
         endpoints = { { url = "u", scheme = "https", host = "me.openai.azure.com", port = 443, path = "/base", weight = 1 } },
         timeouts = { connect = 1, send = 1, read = 1, total = 1 }, balance = "round_robin",
-        retries = { attempts = 3, on = {}, backoff = 200 }, breaker = { failures = 5, window = 10000, open = 15000 },
+        retries = { attempts = 3, on = {}, backoff = 200 }, breaker = { failures = 5, window = 10000, open = 15000, share = 0.5 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for name, value in pairs(more or {}) do configuration[name] = value end

@@ -19,7 +19,7 @@ local function pool_of(name, urls, more)
         name = name, api = "openai", endpoints = {}, keys = {}, timeouts = { connect = 2000, send = 10000, read = 60500, total = 600000 },
         headers = {},
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
-        breaker = { failures = 5, window = 10000, open = 15000 },
+        breaker = { failures = 5, window = 10000, open = 15000, share = 0.5 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, url in ipairs(urls) do

@@ -12,7 +12,7 @@ local function pools(hosts, more)
         name = "gpu", api = "openai", endpoints = {}, keys = {}, headers = {},
         timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 },
         balance = "round_robin", retries = { attempts = 3, on = { "connect" }, backoff = 200 },
-        breaker = { failures = 2, window = 10000, open = 15000 },
+        breaker = { failures = 2, window = 10000, open = 15000, share = 0.5 },
         queue = { max_waiting = 100, timeout = 10000 },
     }
     for index, host in ipairs(hosts) do

@@ -77,6 +77,15 @@ function upstream_retry_after(): LuaMultiReturn<[after: string | undefined, mill
   return $multi(ngx.var.get("upstream_http_retry_after"), ngx.var.get("upstream_http_retry_after_ms"));
 }
 
+/**
+ * Whether the last attempt's answer has a body that is JSON, as its headers say (RFC 9110 8.3, RFC 6838 4.2.8): also of an answer that nginx
+ * has taken back, whose body is read by nobody.
+ */
+function upstream_is_json(): boolean {
+  const type = string.lower(ngx.var.get("upstream_http_content_type") ?? "");
+  return string.match(type, "^application/[%w.+-]*json%f[^%w.+-]")[0] !== undefined && ngx.var.get("upstream_http_content_length") !== "0";
+}
+
 /** In a location that error_page leads to: the status that did. */
 function error_status(): number {
   return ngx.status;
@@ -110,5 +119,5 @@ function upstream_ended(): boolean {
 
 export {
   HEADER_BYTES, connect_to, direct, direct_more, error_status, forget_challenge, forget_status, go_on_in, passing_request_id, upstream_answered,
-  upstream_bytes, upstream_connected, upstream_ended, upstream_retry_after, upstream_status,
+  upstream_bytes, upstream_connected, upstream_ended, upstream_is_json, upstream_retry_after, upstream_status,
 };

@@ -15,7 +15,7 @@ import {
 import { count_attempt, endpoint_meter } from "../metrics/meter";
 import { drop_trial } from "../pool/account_states";
 import { has_other_account } from "../pool/accounts";
-import { drop_probe } from "../pool/breaker";
+import { drop_ticket } from "../pool/breaker_trial";
 import { has_other_endpoint } from "../pool/live";
 import { USER_AGENT } from "../pool/headers";
 import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
@@ -27,7 +27,7 @@ import { has_next_model, most_attempts, next_model, own_attempts } from "./fallb
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
 import { may_fall_back, may_retry, own_failure, refuse_own } from "./own_failure";
-import { note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed } from "./outcomes";
+import { note_account, note_answer, note_begun, note_endpoint, outcome_of, refuse_failed } from "./outcomes";
 import { refuse_nginx_error, send_refusal } from "./refusals";
 import { Own, kept_state } from "./state";
 import { pause, stop_waiting } from "./waiting";
@@ -107,7 +107,7 @@ function give_model_up(state: RequestState, outcome: Outcome, status: number, wa
 /** What an attempt says of its endpoint: nothing, if it failed of something of ours. */
 function note_outcome(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
   if (state.own !== Own.No) {
-    drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
+    drop_ticket(live.breakers[state.endpoint!.index]!, state.ticket);
   } else {
     note_endpoint(state, live, outcome, status);
   }
@@ -126,7 +126,7 @@ function fail(state: RequestState, live: LivePool, outcome: Outcome, status: num
   state.account_ticket = 0;
   const [next, milliseconds] = next_attempt(
     state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
-    has_other_endpoint(live, state.tried, state.tried_count, now), wait, math.random());
+    has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!), wait, math.random());
   if (next === Next.Nowhere || !may_retry(state.own) || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
     return give_model_up(state, outcome, status, wait);
   }
@@ -277,13 +277,13 @@ function last(this: void): void {
   ngx.ctx = kept_state(passing_request_id()) ?? {};
 }
 
-/** In the header filter: a good answer has begun, which is what a probe was to find out. */
+/** In the header filter: a good answer has begun, which is what a request was to find out that tries an endpoint or an account. */
 function begin_answer_of(state: RequestState, status: number): void {
   if (status >= 400 || !state.under_way || (state.ticket === 0 && state.account_ticket === 0)) {
     return;
   }
   const live = live_pool(state.model!.pool)!;
-  note_served(state, live);
+  note_begun(state, live);
   note_account(state, live, status, -1);
   state.ticket = 0;
   state.account_ticket = 0;
@@ -293,10 +293,8 @@ function begin_answer_of(state: RequestState, status: number): void {
 function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
   if (!answered || status >= 500) {
     note_outcome(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
-  } else if (status < 300 && (ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total") || (state.answer !== undefined && state.answer.failed))) {
-    note_failed(state, live);
   } else {
-    note_served(state, live);
+    note_answer(state, live, status, ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total"));
   }
 }
 

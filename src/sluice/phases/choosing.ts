@@ -7,10 +7,11 @@ import { monotonic } from "../edge/clock";
 import { digest_text } from "../edge/request";
 import { drop_trial } from "../pool/account_states";
 import { longest_resting, mark_used, next_account } from "../pool/accounts";
-import { drop_probe } from "../pool/breaker";
+import { drop_ticket } from "../pool/breaker_trial";
 import { leave_endpoint, make_live, pick_endpoint } from "../pool/live";
 import { refuse } from "../wire/refusal";
 import { is_over_time } from "./deadline";
+import { has_next_model } from "./fallback";
 import { gateway } from "./gateway";
 import { is_crowded, offer_place, pause, wait_for_place } from "./waiting";
 import type { LivePool } from "../pool/live";
@@ -102,16 +103,21 @@ function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusa
   return undefined;
 }
 
-/** Chooses the endpoint, which counts the request from then on; waits in the pool's queue if all are full. */
+/**
+ * Chooses the endpoint, which counts the request from then on; waits in the pool's queue if all are full, or none works but one that another
+ * request is trying. For the latter only if there is no other model to go on to.
+ */
 function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
   const crowded = is_crowded(pool, live);
-  let found = crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.conversation);
-  if (found === undefined || found.saturated) {
+  let found = crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.principal!, state.conversation);
+  const awaited = found !== undefined && found.awaited && found.endpoint === undefined && !found.saturated;
+  if (found === undefined || found.saturated || (awaited && !has_next_model(state))) {
     found = wait_for_place(state, pool, live, crowded);
   }
   if (found === undefined || found.endpoint === undefined) {
     drop_trial(live.accounts, state.account_index, state.account_ticket);
-    return refuse_for_now(found === undefined || found.saturated ? "pool_saturated" : "no_healthy_endpoint", COME_BACK_MS);
+    const is_full = found === undefined ? !awaited : found.saturated;
+    return refuse_for_now(is_full ? "pool_saturated" : "no_healthy_endpoint", COME_BACK_MS);
   }
   state.endpoint = found.endpoint;
   state.ticket = found.ticket;
@@ -139,9 +145,9 @@ function free_endpoint(state: RequestState, live: LivePool): void {
   leave_early(state, live);
 }
 
-/** Nothing has come of the endpoint and the account: their probe and trial are others' to make. */
+/** Nothing has come of the endpoint and the account: their trials are others' to make. */
 function drop_tickets(state: RequestState, live: LivePool): void {
-  drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
+  drop_ticket(live.breakers[state.endpoint!.index]!, state.ticket);
   drop_trial(live.accounts, state.account_index, state.account_ticket);
 }
 

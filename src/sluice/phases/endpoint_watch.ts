@@ -8,11 +8,13 @@
 
 import { monotonic } from "../edge/clock";
 import { lacks_means } from "../edge/own_trouble";
+import { note_check } from "../pool/breaker";
 import { read_figures } from "../pool/engine_metrics";
 import { add_place, list_endpoints, read_place, write_figures, write_place } from "../pool/knowledge";
 import { Hold, try_lock, unlock } from "../pool/lock";
 import { ALWAYS, COLD, DOWN, note_answer, note_warm, settle } from "../pool/standing";
 import { begin_once, begin_regular, check_due, end_job, make_list, pause_warmth, scrape_due, warmth_due } from "../pool/watch_list";
+import { live_pool } from "./choosing";
 import { ask_figures, ask_health, ask_to_warm_up } from "./endpoint_questions";
 import { gateway } from "./gateway";
 import type { Pool } from "../pool/pools";
@@ -105,10 +107,17 @@ function changed(watched: Watched, reason: string | undefined): void {
 
 function check(this: void, watched: Watched): void {
   const reason = ask_health(watched, () => counts(watched));
+  const good = reason === undefined;
   end_job(watched.check, reason);
-  const says_nothing = reason !== undefined && lacks_means(reason);
-  if (counts(watched) && watched.watching.health !== undefined && !says_nothing
-    && note_answer(watched.standing, watched.watching.rules, reason === undefined, monotonic())) {
+  // A check that failed of something of ours says nothing of the endpoint.
+  if (!counts(watched) || watched.watching.health === undefined || (reason !== undefined && lacks_means(reason))) {
+    return;
+  }
+  const live = live_pool(watched.pool);
+  if (live !== undefined) {
+    note_check(live.breakers[watched.endpoint.index]!, monotonic(), good);
+  }
+  if (note_answer(watched.standing, watched.watching.rules, good, monotonic())) {
     changed(watched, reason);
   }
 }

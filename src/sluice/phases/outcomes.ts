@@ -1,9 +1,12 @@
 /** What an attempt has come to: what it says of its endpoint and its account, and what the client is told if it was the last. */
 
 import { monotonic } from "../edge/clock";
-import { upstream_answered, upstream_connected } from "../edge/upstream";
+import { upstream_answered, upstream_connected, upstream_is_json } from "../edge/upstream";
 import { drop_trial, note_accepted, note_limited, note_refused } from "../pool/account_states";
-import { drop_probe, note_failure, note_success } from "../pool/breaker";
+import { note_begun as note_breaker_begun, note_end, note_failure } from "../pool/breaker";
+import { drop_ticket } from "../pool/breaker_trial";
+import { mark_of } from "../pool/caller";
+import { Evidence, NO_ERROR, evidence_of, is_failure } from "../pool/evidence";
 import { Outcome } from "../pool/retry";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
@@ -11,9 +14,6 @@ import { leave_out } from "./known_names";
 import type { LivePool } from "../pool/live";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
-
-/** A status of nginx's own that says that it lacks memory or descriptors: nothing that an endpoint could help. */
-const OWN_TROUBLE = 500;
 
 /** How the attempt has ended that came here with this status. */
 function outcome_of(status: number): Outcome {
@@ -24,11 +24,6 @@ function outcome_of(status: number): Outcome {
     return Outcome.Connect;
   }
   return status === 504 ? Outcome.Timeout : Outcome.Broken;
-}
-
-/** Whether an attempt that failed says something of its endpoint. */
-function is_endpoints_fault(outcome: Outcome, status: number): boolean {
-  return outcome === Outcome.Status ? status >= 500 : outcome !== Outcome.Connect || status !== OWN_TROUBLE;
 }
 
 /** An answer says of the account: it is refused, limited, or served. `status`: 0 without an answer. `wait`: milliseconds that were asked for, or −1. */
@@ -50,30 +45,54 @@ function note_account(state: RequestState, live: LivePool, status: number, wait:
   }
 }
 
-/** The endpoint has served a request. */
-function note_served(state: RequestState, live: LivePool): void {
-  note_success(live.breakers[state.endpoint!.index]!, state.ticket);
+/** Whether the endpoint has failed the request for the first time. */
+function is_first_failure(state: RequestState): boolean {
+  const { failed_at, failed_count } = state;
+  const { key } = state.endpoint!;
+  for (const place of $range(0, failed_count - 1)) {
+    if (failed_at[place] === key) {
+      return false;
+    }
+  }
+  failed_at[failed_count] = key;
+  state.failed_count += 1;
+  return true;
 }
 
-/** The endpoint has failed. */
-function note_failed(state: RequestState, live: LivePool): void {
-  if (note_failure(live.breakers[state.endpoint!.index]!, monotonic(), state.ticket)) {
+/** An answer of the endpoint has begun: which is enough for a request that was to try it. */
+function note_begun(state: RequestState, live: LivePool): void {
+  note_breaker_begun(live.breakers[state.endpoint!.index]!, monotonic(), state.ticket);
+}
+
+/** Tells the endpoint's breaker what an attempt that has ended says. */
+function note_evidence(state: RequestState, live: LivePool, evidence: Evidence): void {
+  const breaker = live.breakers[state.endpoint!.index]!;
+  const { ticket } = state;
+  if (evidence === Evidence.None) {
+    drop_ticket(breaker, ticket);
+  } else if (!is_failure(evidence)) {
+    note_end(breaker, monotonic(), evidence === Evidence.Served, ticket);
+  } else if (note_failure(breaker, monotonic(), evidence, mark_of(state.principal!), is_first_failure(state), ticket)) {
     ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": endpoint ", state.endpoint!.name, " fails and gets no requests for a while");
   }
 }
 
-/** What an attempt that failed says of its endpoint. One of several addresses that does not answer is left out, and that is all. */
+/**
+ * What an attempt that failed, or was no success, says of its endpoint. One of several addresses that does not answer is left out, and that
+ * is all.
+ */
 function note_endpoint(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
   const { pool_names } = gateway();
-  if (outcome === Outcome.Status && status < 500) {
-    note_served(state, live);
-  } else if (!is_endpoints_fault(outcome, status)) {
-    drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
-  } else if (outcome !== Outcome.Connect || state.address === "" || !leave_out(pool_names!, state.endpoint!.host, state.address)) {
-    note_failed(state, live);
-  } else {
-    drop_probe(live.breakers[state.endpoint!.index]!, state.ticket);
-  }
+  const evidence = evidence_of(outcome, status, status === 500 && upstream_is_json(), false, NO_ERROR);
+  const is_address = outcome === Outcome.Connect && is_failure(evidence) && state.address !== ""
+    && leave_out(pool_names!, state.endpoint!.host, state.address);
+  note_evidence(state, live, is_address ? Evidence.None : evidence);
+}
+
+/** What the last attempt says of its endpoint, which has answered with a status below 500. `cut`: the answer has broken off. */
+function note_answer(state: RequestState, live: LivePool, status: number, cut: boolean): void {
+  const error = state.answer !== undefined && state.answer.failed ? state.answer.error_status : NO_ERROR;
+  note_evidence(state, live, evidence_of(Outcome.Status, status, false, cut, error));
 }
 
 /** The refusal for accounts that the upstream does not accept. */
@@ -101,4 +120,4 @@ function refuse_failed(outcome: Outcome, status: number, wait: number): Refusal 
   return refusal;
 }
 
-export { is_endpoints_fault, note_account, note_endpoint, note_failed, note_served, outcome_of, refuse_failed };
+export { note_account, note_answer, note_begun, note_endpoint, outcome_of, refuse_failed };

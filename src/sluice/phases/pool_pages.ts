@@ -2,7 +2,7 @@
 
 import { monotonic } from "../edge/clock";
 import { state_of as account_state } from "../pool/account_states";
-import { state_of as breaker_state } from "../pool/breaker";
+import { state_of as breaker_state } from "../pool/breaker_state";
 import { figures_of, read_place } from "../pool/knowledge";
 import { share_of } from "../pool/slow_start";
 import { DOWN, first_place, takes_requests } from "../pool/standing";

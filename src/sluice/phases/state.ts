@@ -100,7 +100,7 @@ interface RequestState {
   waited: boolean;
   /** The request's place among those that wait for one in the pool. */
   waiter: Waiter<unknown> | undefined;
-  /** From the breaker of the endpoint, if this is its probe, and from the rest of the account, if this is its trial; else 0. */
+  /** From the breaker of the endpoint, if this request tries it, and from the rest of the account, if this is its trial; else 0. */
   ticket: number;
   account_index: number;
   account_ticket: number;
@@ -108,6 +108,9 @@ interface RequestState {
   tried: number[];
   tried_count: number;
   used_accounts: UsedAccounts;
+  /** The keys of the endpoints that have failed the request, with whatever model, so many of them: it counts once at each. */
+  failed_at: string[];
+  failed_count: number;
 
   /** What was reserved of the limits; undefined: none apply. */
   reservation: Reservation | undefined;
@@ -178,6 +181,8 @@ function new_state(): RequestState {
     tried: [],
     tried_count: 0,
     used_accounts: new_used(),
+    failed_at: [],
+    failed_count: 0,
     reservation: undefined,
     output_allowance: math.huge,
     prompt_verdict: undefined,
@@ -223,6 +228,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.next_fallback = 0;
   state.deadline = math.huge;
   state.tried_count = 0;
+  state.failed_count = 0;
   clear_used(state.used_accounts);
   if (state.conversation !== undefined) {
     state.conversation.match = Match.Unknown;

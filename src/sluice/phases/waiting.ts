@@ -93,7 +93,10 @@ function is_crowded(pool: Pool, live: LivePool): boolean {
   return pool.is_limited && (live.queue.size > 0 || waiting_in(live) > 0);
 }
 
-/** Waits for its turn, and looks for a place when it comes. `crowded`: others were there before, if only in other workers. */
+/**
+ * Waits for its turn, and looks for a place when it comes: one that has become free, or in an endpoint of which another request has found
+ * out that it works. `crowded`: others were there before, if only in other workers.
+ */
 function wait_in_line(state: RequestState, pool: Pool, live: LivePool, waiter: Waiter<unknown>, crowded: boolean): Found {
   const end = math.min(monotonic() + pool.queue.timeout, state.deadline);
   const signal = waiter.value as Signal;
@@ -102,8 +105,8 @@ function wait_in_line(state: RequestState, pool: Pool, live: LivePool, waiter: W
     const now = monotonic();
     const is_next = next_in_queue(live.queue) === waiter;
     if ((is_next && !patient) || now >= end) {
-      const found = pick_endpoint(pool, live, state.tried, state.tried_count, now, state.conversation);
-      if (found.endpoint !== undefined || !found.saturated || now >= end) {
+      const found = pick_endpoint(pool, live, state.tried, state.tried_count, now, state.principal!, state.conversation);
+      if (found.endpoint !== undefined || !(found.saturated || found.awaited) || now >= end) {
         return found;
       }
     }

@@ -1,202 +1,191 @@
 /**
- * Keeps requests away from an endpoint that keeps failing, until one request has found that it answers again. All workers share
- * what they know of an endpoint; a worker of its own opinion would have to fail as often as all the others have.
+ * Keeps requests away from an endpoint that keeps failing, until it is found that it answers again. All workers share what they know of
+ * an endpoint; a worker of its own opinion would have to fail as often as all the others have.
+ *
+ * It opens when so many failures lie in the window that are also a certain share of the attempts that ended in it. Where nobody has been
+ * there at all since so many failures (refused, reset, silent, broken off), the share is not asked for: what was served before says
+ * nothing then. Of a caller's failures that may be only its requests' fault, half of that number counts at most, rounded down, unless the
+ * endpoint has served nobody in the window. What does not count for that reason is no ended attempt either.
+ *
+ * While it is open, three things can close it.
+ * - The trial: once the open time is over, one request; of another caller than the last trial's, for as long as the open time once more. If
+ *   it fails, the open time begins anew. Where the endpoint is asked whether it is well, the trial is the next such question, and a
+ *   request only if none comes.
+ * - A request of a caller that has met no failure there, one at a time. If it fails, nothing changes but that its caller has met one.
  *
  * How it lies in the shared dictionary, by endpoint, and why.
- * - The state: absent while the breaker is closed, which is all that a request looks at then; otherwise the time from which the
- *   endpoint may be probed. Before it the breaker is open, from then on half open. That time also is the opening's name: a probe
- *   keeps it as its ticket, and what the probe finds counts only as long as that opening lasts.
- * - The probe: added by the one request that probes, with a life as long as a probe may take. So a probe whose worker was killed,
- *   or that reports nothing, makes way for the next.
- * - The last failures in a ring: the number of failures so far, and the time of each in the place of its number. The breaker opens
- *   when the oldest one in the ring is no older than the window, so the count slides and is exact.
+ * - The state: absent while the breaker is closed, which is all that a request looks at then; otherwise the time from which there may be
+ *   a trial. Before it the breaker is open, from then on half open. That time also is the opening's name: whoever tries keeps it as its
+ *   ticket, and what it finds counts only as long as that opening lasts. The ticket of a request that is no trial is negative.
+ * - The trial and the other request: each added by the one that has it, with a life as long as a request may take. So one whose
+ *   worker was killed, or that reports nothing, makes way for the next.
+ * - The last failures and who met them (failure_list), and how many attempts have ended (ended_attempts).
  *
- * Requests that began before the breaker opened still end afterwards, well or badly. They say nothing new and change nothing.
+ * Requests that began before the breaker opened still end afterwards, well or badly. They change nothing, but that a caller is remembered.
  *
- * Limits, confessed. Between reading the state and writing it another worker may write it too; the worst that comes of it is one
- * more request to the endpoint, or one more open time. A dictionary that has no room holds no new failures, so nothing opens then.
+ * Limits, confessed. Whoever notes a failure holds a lock; if a worker that is alive does not let go of it, or the dictionary has no room
+ * for it, it goes on without, and one of two failures that are noted at once may be lost. Between reading the state and
+ * taking a trial another worker may write it; the worst that comes of it is one more request to the endpoint, or one more open time. A
+ * dictionary that has no room holds no new failures, so nothing opens then.
  *
  * Times are seconds on a clock that only goes forward and is the same for all workers.
  */
 
-import type { SharedStore } from "../metrics/aggregate";
+import { NO_TICKET, opening, release_lock, take_lock } from "./breaker_state";
+import { leave_guest } from "./breaker_trial";
+import { count_ended, ended_well, ended_within, forget_failed } from "./ended_attempts";
+import { Evidence } from "./evidence";
+import {
+  add_failure, count_failures, count_run, doubtful_of, forget_failures, load_failures, remove_failures, save_failures, set_last_trial,
+} from "./failure_list";
+import type { Breaker } from "./breaker_state";
 
-interface BreakerConfiguration {
-  /** So many failures open it; 0: nothing does. */
-  failures: number;
-  /** Seconds within which they count. */
-  window: number;
-  /** Seconds for which it stays open before a request may probe. */
-  open: number;
-}
-
-interface Breaker {
-  store: SharedStore;
-  configuration: BreakerConfiguration;
-  /** Seconds that a probe may take until it reports. */
-  probe_seconds: number;
-  /** Where the state, the probe, the number of failures and, with a place behind it, the ring lie. */
-  state_key: string;
-  probe_key: string;
-  count_key: string;
-  ring_key: string;
-}
-
-/** What a request may do with an endpoint. */
-const enum Permission {
-  No = 0,
-  Yes = 1,
-  /** Only if `take_probe` gives it a ticket. */
-  Probe = 2,
-}
-
-type BreakerState = "closed" | "open" | "half_open";
-
-/** Of a request that is no probe. */
-const NO_TICKET = 0;
-
-/** The dictionary's clock may lag behind ours by so many seconds: a failure must not be forgotten before the window ends. */
-const LAG_SECONDS = 5;
-
-/**
- * A worker's view of an endpoint's breaker. `name` is the endpoint's, the same in all workers; breakers of one name are one breaker.
- * `probe_seconds`: how long a request may take until its outcome is known.
- */
-function new_breaker(store: SharedStore, name: string, configuration: BreakerConfiguration, probe_seconds: number): Breaker {
-  const state_key = `breaker:${name}`;
-  // Rings of different sizes have their failures in different places.
-  const count_key = `${state_key}:${configuration.failures}`;
-  return { store, configuration, probe_seconds, state_key, probe_key: `${state_key}:probe`, count_key, ring_key: `${count_key}:` };
-}
-
-/** What a request may do. One look into the dictionary while the breaker is closed, two at most. */
-function may_try(breaker: Breaker, now: number): Permission {
-  if (breaker.configuration.failures === 0) {
-    return Permission.Yes;
-  }
-  const until = breaker.store.get(breaker.state_key) as number | undefined;
-  if (until === undefined) {
-    return Permission.Yes;
-  }
-  if (now < until || breaker.store.get(breaker.probe_key) !== undefined) {
-    return Permission.No;
-  }
-  return Permission.Probe;
-}
-
-/**
- * Takes the right to probe a breaker that is half open, which one request of all workers gets. Returns the ticket to be given with
- * the outcome, or 0: no right, and the request goes elsewhere.
- */
-function take_probe(breaker: Breaker, now: number): number {
-  const { store, state_key, probe_key } = breaker;
-  if (breaker.configuration.failures === 0) {
-    return NO_TICKET;
-  }
-  const until = store.get(state_key) as number | undefined;
-  if (until === undefined || now < until) {
-    return NO_TICKET;
-  }
-  const reason = store.add(probe_key, until, breaker.probe_seconds);
-  if (reason === "exists") {
-    return NO_TICKET;
-  }
-  if (reason !== undefined) {
-    // No room for a probe must not keep the endpoint out for ever. The state has its room: it is opened for as long as this takes.
-    const ticket = now + breaker.probe_seconds;
-    return store.set(state_key, ticket) === undefined ? ticket : NO_TICKET;
-  }
-  if (store.get(state_key) !== until) {
-    // The probe before this one has reported just now.
-    store.remove(probe_key);
-    return NO_TICKET;
-  }
-  return until;
-}
-
-/** Gives back a probe that came to no outcome, as when the client has left: another request may probe at once. */
-function drop_probe(breaker: Breaker, ticket: number): void {
-  if (ticket !== NO_TICKET && breaker.store.get(breaker.state_key) === ticket) {
-    breaker.store.remove(breaker.probe_key);
-  }
-}
-
-/** Forgets the failures that led to an opening, so that the next one needs as many again. */
-function empty_ring(breaker: Breaker): void {
-  for (const place of $range(0, breaker.configuration.failures - 1)) {
-    breaker.store.remove(`${breaker.ring_key}${place}`);
-  }
-}
+/** Shares are compared as if they were so much larger: they are made of fractions that don't come out even. */
+const ROUNDING = 1e-9;
 
 /** Opens it from now on. Returns whether there was room. */
 function open(breaker: Breaker, now: number): boolean {
-  const opened = breaker.store.set(breaker.state_key, now + breaker.configuration.open) === undefined;
-  // Only now: who probes looks at the state again once it has the probe.
-  breaker.store.remove(breaker.probe_key);
-  empty_ring(breaker);
+  const { dictionary } = breaker.worker;
+  const opened = dictionary.set(breaker.state_key, now + breaker.configuration.open) === undefined;
+  // Only now: who tries looks at the state again once it has the trial.
+  dictionary.remove(breaker.trial_key);
   return opened;
 }
 
-/** Counts one more failure of all workers. Returns its number; `undefined` if there is no room. */
-function count_failure(breaker: Breaker): number | undefined {
-  const { store, count_key } = breaker;
-  const number = store.increase(count_key, 1);
-  if (number !== undefined) {
-    return number;
+/** Closes it, if that opening still lasts: it needs as many failures again. Returns whether that closes it. */
+function close(breaker: Breaker, now: number, until: number): boolean {
+  const { dictionary } = breaker.worker;
+  const held = take_lock(breaker);
+  const closes = opening(breaker) === until;
+  if (closes) {
+    remove_failures(breaker.failures);
+    forget_failed(breaker.ended, now);
+    dictionary.remove(breaker.state_key);
+    dictionary.remove(breaker.trial_key);
   }
-  const reason = store.add(count_key, 1);
-  if (reason === "exists") {
-    return store.increase(count_key, 1);
-  }
-  return reason === undefined ? 1 : undefined;
+  release_lock(breaker, held);
+  return closes;
 }
 
-/** The endpoint has failed. `ticket`: from `take_probe`, or 0. Returns whether that opens the breaker, anew or again. */
-function note_failure(breaker: Breaker, now: number, ticket: number): boolean {
-  const { store, ring_key } = breaker;
-  const { failures, window } = breaker.configuration;
-  if (failures === 0) {
+/** Begins the open time anew, if that opening still lasts. `mark`: of the caller whose request has failed; 0: there is none. */
+function reopen(breaker: Breaker, now: number, until: number, mark: number): boolean {
+  if (opening(breaker) !== until) {
     return false;
   }
-  const until = store.get(breaker.state_key) as number | undefined;
-  if (until !== undefined) {
-    return until === ticket && open(breaker, now);
+  if (mark !== 0) {
+    set_last_trial(mark);
+    save_failures(breaker.failures);
   }
-  const number = count_failure(breaker);
-  if (number === undefined || store.set(`${ring_key}${number % failures}`, now, window + LAG_SECONDS) !== undefined) {
+  return open(breaker, now);
+}
+
+/** A failure has been met while it was open. Returns whether that opens it again. */
+function fail_open(breaker: Breaker, now: number, until: number, evidence: Evidence, mark: number, ticket: number): boolean {
+  load_failures(breaker.failures);
+  add_failure(breaker.failures, now, mark, evidence === Evidence.Doubtful);
+  save_failures(breaker.failures);
+  if (ticket < 0) {
+    leave_guest(breaker, ticket);
+  }
+  return ticket === until && reopen(breaker, now, until, mark);
+}
+
+/** A failure has been met while it was closed. Returns whether that opens it. */
+function fail_closed(breaker: Breaker, now: number, evidence: Evidence, mark: number): boolean {
+  const { failures, ended } = breaker;
+  const { share, window } = breaker.configuration;
+  const [served, answered, failed, has_served] = ended_within(ended, now);
+  const since = now - window;
+  const most = has_served ? math.floor(breaker.configuration.failures / 2) : math.huge;
+  const doubtful = evidence === Evidence.Doubtful;
+  load_failures(failures);
+  if (doubtful && doubtful_of(failures, mark, since) >= most) {
     return false;
   }
-  const oldest = store.get(`${ring_key}${(number + 1) % failures}`) as number | undefined;
-  return oldest !== undefined && now - oldest <= window && open(breaker, now);
+  count_ended(ended, ended.failed, now);
+  add_failure(failures, now, mark, doubtful);
+  const run = count_run(evidence === Evidence.Lost, ended_well(ended));
+  const counted = count_failures(failures, since, most);
+  // The counters' windows begin a little vaguely; these failures are known to lie in it.
+  const all_failed = math.max(counted, failed + 1);
+  const is_share = all_failed + ROUNDING >= share * (all_failed + served + answered);
+  const opens = counted >= breaker.configuration.failures && (is_share || run >= breaker.configuration.failures);
+  if (opens) {
+    forget_failures(failures, since);
+  }
+  return save_failures(failures) && opens && open(breaker, now);
 }
 
 /**
- * The endpoint has answered. `ticket`: from `take_probe`, or 0, which costs nothing. Returns whether that closes the breaker.
+ * The endpoint has failed a request. `evidence`: how. `mark`: the caller's. `counts`: it is the request's first failure there. `ticket`: from
+ * `take_trial` or `enter`, or 0. Returns whether that opens the breaker, anew or again.
  */
-function note_success(breaker: Breaker, ticket: number): boolean {
-  const { store, state_key } = breaker;
-  if (ticket === NO_TICKET || store.get(state_key) !== ticket) {
+function note_failure(breaker: Breaker, now: number, evidence: Evidence, mark: number, counts: boolean, ticket: number): boolean {
+  if (breaker.configuration.failures === 0 || (!counts && ticket === NO_TICKET)) {
     return false;
   }
-  store.remove(state_key);
-  store.remove(breaker.probe_key);
-  return true;
+  const held = take_lock(breaker);
+  const until = opening(breaker);
+  let opens = false;
+  if (until !== undefined) {
+    opens = fail_open(breaker, now, until, evidence, mark, ticket);
+  } else {
+    opens = counts && fail_closed(breaker, now, evidence, mark);
+    if (ticket < 0) {
+      leave_guest(breaker, ticket);
+    }
+  }
+  release_lock(breaker, held);
+  return opens;
 }
 
-/** How it stands, for being looked at, and in how many seconds it may be probed. */
-function state_of(breaker: Breaker, now: number): LuaMultiReturn<[state: BreakerState, seconds: number]> {
-  if (breaker.configuration.failures === 0) {
-    return $multi("closed", 0);
+/**
+ * What a request has found that tried an open endpoint, without whose ticket this does nothing. `served`: else it has only been answered,
+ * which is enough for a trial. Returns whether that closes the breaker.
+ */
+function settle_ticket(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
+  if (ticket < 0) {
+    leave_guest(breaker, ticket);
+    return served && close(breaker, now, -ticket);
   }
-  const until = breaker.store.get(breaker.state_key) as number | undefined;
-  if (until === undefined) {
-    return $multi("closed", 0);
-  }
-  if (now < until) {
-    return $multi("open", until - now);
-  }
-  return $multi("half_open", 0);
+  return ticket !== NO_TICKET && close(breaker, now, ticket);
 }
 
-export { Permission, drop_probe, may_try, new_breaker, note_failure, note_success, state_of, take_probe };
-export type { Breaker, BreakerConfiguration, BreakerState };
+/**
+ * A good answer to a request has begun. That is enough to close the breaker if it has a ticket, and then the endpoint has served
+ * somebody: else one caller's failures would count in full until the answer has ended.
+ */
+function note_begun(breaker: Breaker, now: number, ticket: number): void {
+  if (settle_ticket(breaker, now, true, ticket)) {
+    count_ended(breaker.ended, breaker.ended.served, now);
+  }
+}
+
+/**
+ * An attempt has ended without a failure. `served`: else it has only been answered. `ticket`: from `take_trial` or `enter`, or 0. Without
+ * one it is one operation of the dictionary, mostly. Returns whether that closes the breaker.
+ */
+function note_end(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
+  const { configuration, ended } = breaker;
+  if (configuration.failures === 0) {
+    return false;
+  }
+  const closes = settle_ticket(breaker, now, served, ticket);
+  count_ended(ended, served ? ended.served : ended.answered, now);
+  return closes;
+}
+
+/** The endpoint was asked whether it is well. That is the trial if the breaker is half open. */
+function note_check(breaker: Breaker, now: number, good: boolean): void {
+  const until = breaker.configuration.failures === 0 ? undefined : opening(breaker);
+  if (until === undefined || now < until) {
+    return;
+  }
+  if (good) {
+    close(breaker, now, until);
+  } else {
+    reopen(breaker, now, until, 0);
+  }
+}
+
+export { note_begun, note_check, note_end, note_failure };

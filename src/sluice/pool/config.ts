@@ -48,6 +48,7 @@ interface BreakerConfiguration {
   failures: number;
   window: number;
   open: number;
+  share: number;
 }
 
 /** `timeout` in milliseconds. */
@@ -271,6 +272,13 @@ const POOLS_SCHEMA: Schema = {
           },
           window: { description: "How long a failure counts.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "10s" },
           open: { description: "How long it gets no requests.", type: "string", format: "duration", minimum: 100, maximum: 3600000, default: "15s" },
+          share: {
+            description: "The failures must be this share of the attempts that ended within `window`; not where nobody is there any more.",
+            type: "number",
+            minimum: 0.01,
+            maximum: 1,
+            default: 0.5,
+          },
         },
       },
       queue: {

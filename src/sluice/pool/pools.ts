@@ -11,7 +11,7 @@ import { hash } from "../wire/shape";
 import { compile_retry } from "./retry";
 import { build_schedule, integers } from "./schedule";
 import { compile_watching } from "./watching";
-import type { BreakerConfiguration } from "./breaker";
+import type { BreakerConfiguration } from "./breaker_state";
 import type { AccountKeyConfiguration, Balance, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
 import type { LivePool } from "./live";
 import type { Retry } from "./retry";
@@ -152,7 +152,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     schedule: build_schedule(weights, count),
     retry: compile_retry(configuration.retries),
     // One that is alone has nobody to take its place.
-    breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000 },
+    breaker: { failures: count > 1 ? breaker.failures : 0, window: breaker.window / 1000, open: breaker.open / 1000, share: breaker.share },
     is_limited,
     queue: { max_waiting: queue.max_waiting, timeout: queue.timeout / 1000 },
     watching: undefined,

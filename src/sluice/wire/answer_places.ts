@@ -84,6 +84,21 @@ const LOGPROBS: Place = {
   kind: TextKind.Other,
 };
 
+/** A string that says what kind of error it is; still text to be scanned. */
+function error_word(slot: string): Place {
+  return { slot, kind: TextKind.Other, items: UNKNOWN, others: UNKNOWN };
+}
+
+/** An error inside an answer. */
+function error_object(): Place {
+  return {
+    slot: "error",
+    members: { code: error_word("error_code"), status: error_word("error_status"), type: error_word("error_type") },
+    others: UNKNOWN,
+    kind: TextKind.Other,
+  };
+}
+
 const OPENAI_USAGE: Place = {
   slot: "usage",
   members: {
@@ -127,7 +142,7 @@ const CHOICES: Place = object({
     kind: TextKind.Other,
   },
   usage: OPENAI_USAGE,
-  error: { slot: "error", others: UNKNOWN, kind: TextKind.Other },
+  error: error_object(),
 });
 
 const RESPONSES_USAGE: Place = {
@@ -201,14 +216,14 @@ function responses(): Place {
   members.delta = text(TextKind.Content);
   members.text = text(TextKind.Repeated);
   members.refusal = text(TextKind.Repeated);
-  members.code = text(TextKind.Repeated);
+  members.code = { slot: "code", kind: TextKind.Repeated };
   members.input = text(TextKind.Repeated);
   members.arguments = text(TextKind.RepeatedArguments);
   members.logprobs = { region: true, items: token_list().items!, others: UNKNOWN, kind: TextKind.Other };
   members.part = response_part(TextKind.Repeated);
   members.item = response_item(TextKind.Repeated, TextKind.RepeatedArguments);
   members.response = object(repeated);
-  members.error = { slot: "error", others: UNKNOWN, kind: TextKind.Other };
+  members.error = error_object();
   return object(members);
 }
 
@@ -264,7 +279,7 @@ function messages(): Place {
     content_block: block,
     content: { items: block, others: UNKNOWN, kind: TextKind.Other },
     usage: MESSAGES_USAGE,
-    error: { slot: "error", members: { type: SETTING }, others: UNKNOWN, kind: TextKind.Other },
+    error: { slot: "error", members: { type: { slot: "error_type" } }, others: UNKNOWN, kind: TextKind.Other },
   });
 }
 

@@ -25,6 +25,8 @@ interface AnswerReader {
   complete: boolean;
   /** The upstream itself sent an error event. */
   failed: boolean;
+  /** The HTTP status that it stands for; 0: none that is known. */
+  error_status: number;
   /** An event longer than 4 MiB came: the stream can't go on. */
   oversized: boolean;
   /** An event's data, or the body, was no JSON. */
@@ -104,6 +106,7 @@ function reset(reader: AnswerReader): void {
   clear(reader.text.estimate);
   reader.complete = false;
   reader.failed = false;
+  reader.error_status = 0;
   reader.oversized = false;
   reader.malformed = false;
   reader.started = false;
@@ -159,6 +162,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     drop_usage,
     complete: false,
     failed: false,
+    error_status: 0,
     oversized: false,
     malformed: false,
     started: false,

@@ -24,7 +24,12 @@ interface AnswerSlots {
   output: number;
   choices: number;
   type: number;
+  /** An error, and what says which; Responses: `code` of an error event is in the event itself. */
   error: number;
+  error_code: number;
+  error_status: number;
+  error_type: number;
+  code: number;
   sequence: number;
   response_id: number;
   /** The choice at hand and its number; the tool call at hand and its. */
@@ -67,6 +72,10 @@ function slots_of(shape: Shape): AnswerSlots {
     choices: slot_named(shape, "choices"),
     type: slot_named(shape, "type"),
     error: slot_named(shape, "error"),
+    error_code: slot_named(shape, "error_code"),
+    error_status: slot_named(shape, "error_status"),
+    error_type: slot_named(shape, "error_type"),
+    code: slot_named(shape, "code"),
     sequence: slot_named(shape, "sequence"),
     response_id: slot_named(shape, "response_id"),
     choice: slot_named(shape, "choice"),

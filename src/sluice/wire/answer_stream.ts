@@ -10,8 +10,9 @@ import { drop_held, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
 import type { AnswerSlots } from "./answer_shape";
+import { status_of_error } from "./error_status";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
-import type { Walk } from "./json";
+import type { Walk, WalkState } from "./json";
 import { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event } from "./sse";
 import { attach, new_text } from "./text";
 import type { Text } from "./text";
@@ -63,6 +64,25 @@ function walk_data(walk: Walk<Text>, bytes: Bytes): boolean {
   return walk_lines(walk, bytes);
 }
 
+/** What stands in a slot, as text: a number, or a string without its quotes; "" for all else. */
+function word_in(text: string, state: WalkState, slot: number): string {
+  const kind = state.kinds[slot];
+  if (kind === Kind.Number) {
+    return sub(text, state.starts[slot]! + 1, state.ends[slot]);
+  }
+  return kind === Kind.String ? sub(text, state.starts[slot]! + 2, state.ends[slot]! - 1) : "";
+}
+
+/** Notes an error event. The first one says what has happened. */
+function note_error(reader: AnswerReader, text: string, state: WalkState, slots: AnswerSlots): void {
+  reader.failed = true;
+  if (reader.error_status === 0) {
+    const code = word_in(text, state, slots.error_code);
+    reader.error_status = status_of_error(
+      code !== "" ? code : word_in(text, state, slots.code), word_in(text, state, slots.error_status), word_in(text, state, slots.error_type));
+  }
+}
+
 /** Notes a terminal or error event of the APIs whose events say their type. */
 function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots): void {
   const state = walk.state;
@@ -79,7 +99,7 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
     } else if (type === "message_stop") {
       reader.complete = true;
     } else if (type === "error") {
-      reader.failed = true;
+      note_error(reader, text, state, slots);
     }
     return;
   }
@@ -92,7 +112,7 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
   if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
     reader.complete = true;
   } else if (type === "error") {
-    reader.failed = true;
+    note_error(reader, text, state, slots);
   }
 }
 
@@ -134,7 +154,7 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   const state = walk.state;
   const error_kind = state.kinds[slots.error];
   if (error_kind === Kind.Object || error_kind === Kind.String || error_kind === Kind.EscapedString) {
-    reader.failed = true;
+    note_error(reader, text, state, slots);
   }
   if (slots.type !== NO_SLOT) {
     note_type(reader, text, walk, slots);
