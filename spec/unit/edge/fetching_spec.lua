@@ -17,7 +17,7 @@ http {
     access_log off;
     client_body_temp_path temporary; proxy_temp_path temporary; fastcgi_temp_path temporary;
     uwsgi_temp_path temporary; scgi_temp_path temporary;
-    lua_package_path "%s;;";
+    lua_package_path "%s";
     lua_shared_dict counts 1m;
     server {
         listen 127.0.0.1:%d;

@@ -57,7 +57,7 @@ http {
     access_log off;
     client_body_temp_path temporary; proxy_temp_path temporary; fastcgi_temp_path temporary;
     uwsgi_temp_path temporary; scgi_temp_path temporary;
-    lua_package_path "%s;;";
+    lua_package_path "%s";
     lua_ssl_trusted_certificate trusted.pem;
     lua_socket_log_errors off;
     ssl_certificate_key key.pem;
