@@ -176,6 +176,7 @@ describe("the launcher", () => {
     const paths = '"/s/?.lua;/usr/local/openresty/lualib/?.lua;/usr/share/lua/5.1/?.lua"';
     const cases: [string, string][] = [
       ["nginx version: openresty/1.27.1.2\nconfigure arguments: --prefix=/opt/resty/nginx --with-x", '"/s/?.lua;/opt/resty/lualib/?.lua;/usr/share/lua/5.1/?.lua"'],
+      ["nginx version: openresty/1.27.1.2\nconfigure arguments: --with-x", paths],
       ["nginx version: nginx/1.26.3\nconfigure arguments: --prefix=/usr/share/nginx", '"/s/?.lua;/usr/share/lua/5.1/?.lua"'],
     ];
     for (const [says, expected] of cases) {

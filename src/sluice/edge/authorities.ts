@@ -7,11 +7,11 @@
  * is put into the SSL settings (SSL_CTX) with which ngx_lua makes that connection, unless they hold certificates or revocation lists
  * already: what nginx.conf says with lua_ssl_trusted_certificate or lua_ssl_crl counts. The checks themselves stay ngx_lua's and OpenSSL's.
  *
- * There is no call for these settings (ngx_lua has one for a single handshake, settrustedstore, since May 2026, and Debian has none), so they
- * are read where ngx_lua keeps them. The request begins with a signature and its places;
- * the place of the Lua module holds, first of all in every ngx_lua 0.10, a pointer to nginx's ngx_ssl_t, which begins with the
- * SSL_CTX, the log and the size of the buffer, always 16384 for a client. Where one of them is not what it must be, nothing is set. Then no
- * certificate is trusted that nginx.conf doesn't name, connections fail, and the operator is told what to write there.
+ * There is no call for these settings (ngx_lua has one for a single handshake, settrustedstore, since May 2026; Debian has none), so
+ * they are read where ngx_lua keeps them. A request begins with a signature and the settings of its location; those of the Lua module begin,
+ * in every ngx_lua 0.10, with a pointer to nginx's ngx_ssl_t, which begins with the SSL_CTX, the log and the size of the buffer, 16384
+ * unless a server says otherwise. Where one of them is not what it must be, nothing is set: no certificate is trusted then that nginx.conf
+ * doesn't name, connections fail, and the operator is told what to write there.
  */
 
 import * as ffi from "ffi";
