@@ -42,7 +42,8 @@ function instrument(kind: "lua" | "traces", mode: string, seconds: number): { lu
   cpSync(process.env.SLUICE_LUA ?? resolve("dist/lua"), lua, { recursive: true });
   renameSync(join(phases, "init.lua"), join(phases, "init_unprofiled.lua"));
   const values: Record<string, string> = {
-    LUAJIT_PATH: execFileSync("luajit", ["-e", "io.write(package.path)"], { encoding: "utf8" }),
+    // Without its first entry, which is the current directory.
+    LUAJIT_PATH: execFileSync("luajit", ["-e", "io.write(package.path)"], { encoding: "utf8" }).split(";").filter((entry) => entry.startsWith("/")).join(";"),
     WARM_SECONDS: String(WARM_SECONDS),
     SECONDS: String(seconds),
     KIND: kind,

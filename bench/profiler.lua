@@ -24,8 +24,8 @@ end
 local unprofiled = require("sluice.phases.init_unprofiled")
 
 return {
-  start = function()
-    local phases = unprofiled.start()
+  start = function(...)
+    local phases = unprofiled.start(...)
     local init_worker = phases.init_worker
     phases.init_worker = function()
       start_profiler()

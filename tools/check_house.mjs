@@ -192,6 +192,20 @@ function checkSchema(root, report) {
   report(file, Math.max(line, 0) + 1, "not what the schemas in src say; make schema writes it");
 }
 
+/** An nginx configuration or a template of one looks for Lua's modules nowhere but in directories that it names: an empty entry stands for a list that begins with the current directory. */
+function checkSearchPaths(root, report) {
+  for (const folder of ["nginx", "bench", "spec"]) {
+    for (const file of filesBelow(join(root, folder), "").filter((name) => !name.endsWith(".mjs"))) {
+      readFileSync(file, "utf8").split("\n").forEach((line, index) => {
+        for (const [, entries] of line.matchAll(/lua_package_c?path\s+["']([^"']*)["']/g)) {
+          const wrong = entries.split(";").find((entry) => !/^[/@%$]/.test(entry));
+          if (wrong !== undefined) report(file, index + 1, `a search path for Lua's modules holds "${wrong}", which is no directory's own path`);
+        }
+      });
+    }
+  }
+}
+
 /** Checks a tree. Returns the violations, each as `file:line: message` with the file relative to the tree. */
 function checkHouse(root) {
   const violations = [];
@@ -200,6 +214,7 @@ function checkHouse(root) {
   checkEmitted(root, report);
   checkSpecs(root, modules, report);
   checkSchema(root, report);
+  checkSearchPaths(root, report);
   return violations;
 }
 

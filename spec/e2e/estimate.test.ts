@@ -17,7 +17,7 @@ const PROGRAM = `
 
 function estimated(text: string): number {
   const path = join(process.env.SLUICE_LUA ?? join(ROOT, "dist/lua"), "?.lua");
-  const options = { input: text, encoding: "utf8", env: { ...process.env, LUA_PATH: `${path};;` } } as const;
+  const options = { input: text, encoding: "utf8", env: { ...process.env, LUA_PATH: path } } as const;
   return Number(execFileSync("luajit", ["-e", PROGRAM], options));
 }
 

@@ -112,10 +112,10 @@ async function leaveNoRoom(gateway: Gateway): Promise<void> {
   const fill = `for number = 1, 9999 do
     for _, length in ipairs({ 100, 300 }) do ngx.shared.sluice_settlements:safe_set(number .. "of" .. length, ("x"):rep(length)) end
   end`;
-  const start = 'init_by_lua_block { sluice = require("sluice.phases.init").start()';
+  const start = /init_by_lua_block \{ sluice = require\("sluice\.phases\.init"\)\.start\([^)]*\)/;
   writeFileSync(conf, readFileSync(conf, "utf8")
     .replace("lua_shared_dict sluice_settlements 16m", "lua_shared_dict sluice_settlements 64k")
-    .replace(start, `${start} ${fill}`));
+    .replace(start, `$& ${fill}`));
   const before = gateway.workers();
   gateway.reload();
   await eventually("new workers are there", () =>

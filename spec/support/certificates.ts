@@ -37,3 +37,4 @@ function makeCertificate(directory: string, file: string, names: string[], autho
 }
 
 export { makeAuthority, makeCertificate };
+export type { Certificate };

@@ -51,6 +51,8 @@ interface GatewayOptions {
   workers?: number;
   /** Where it runs, and what it leaves stays there; without it a directory is made, and removed at the end. */
   directory?: string;
+  /** The current directory of its processes. */
+  cwd?: string;
   /** More files beside the YAML, by relative name. */
   files?: Record<string, string | Buffer>;
 }
@@ -143,7 +145,7 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     RUN_DIR: runDir,
     WORKERS: String(options.workers ?? 1),
     ...options.env,
-  });
+  }, options.cwd);
   const adminUrl = `http://127.0.0.1:${adminPort}`;
   const ready = await eventually(
     "the gateway's first answer",

@@ -48,6 +48,9 @@ interface MockPage {
 
 interface MockOptions {
   workers?: number;
+  env?: Record<string, string>;
+  /** The current directory of its processes. */
+  cwd?: string;
   /** Also serve HTTPS with this certificate and key (paths of PEM files). */
   tls?: { certificate: string; key: string };
 }
@@ -95,7 +98,8 @@ async function attempt(options: MockOptions, directory: string): Promise<Mock | 
     RUN_DIR: directory,
     WORKERS: String(options.workers ?? 1),
     ...tls,
-  });
+    ...options.env,
+  }, options.cwd);
   const url = `http://127.0.0.1:${port}`;
   const ready = await eventually(
     "the mock's first answer",

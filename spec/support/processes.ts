@@ -42,10 +42,10 @@ process.on("exit", () => {
 
 /**
  * Starts a program as the head of a process group of its own, with nothing on its standard input. The kernel ends it
- * when this process ends, also by a signal that leaves no time to clean up.
+ * when this process ends, also by a signal that leaves no time to clean up. It runs in `cwd`, or where this process does.
  */
-function start(command: string, args: string[], env: Record<string, string | undefined>): Started {
-  const child = spawn("setpriv", ["--pdeathsig", "TERM", command, ...args], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+function start(command: string, args: string[], env: Record<string, string | undefined>, cwd?: string): Started {
+  const child = spawn("setpriv", ["--pdeathsig", "TERM", command, ...args], { env, cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
   running.add(child);
   let output = "";
   child.stdout.on("data", (data: Buffer) => (output += data.toString()));

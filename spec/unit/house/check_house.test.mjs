@@ -55,6 +55,10 @@ describe("house rules", () => {
 
   it("accept a sound tree", () => expectViolations({}, []));
 
+  it("see a search path that leads to the current directory", () => expectViolations(
+    { "nginx/sluice/http.conf": 'lua_package_path "/usr/share/lua/5.1/?.lua;@HERE@/?.lua";\nlua_package_path "/a/?.lua;;";\nlua_package_cpath "./?.so;/a/?.so";\nlua_package_cpath \'?.so\';\n' },
+    [/^nginx\/sluice\/http\.conf:2: a search path for Lua's modules holds "", which/, /^nginx\/sluice\/http\.conf:3: .* holds "\.\/\?\.so"/, /^nginx\/sluice\/http\.conf:4: .* holds "\?\.so"/]));
+
   it("see ngx where a room names it, but not in text", () => expectViolations(
     { "src/sluice/wire/json.ts": '// ngx\nconst text = "ngx";\nfunction walk(): void {\n  ngx.say(text);\n}\nexport { walk };\n' },
     [/^src\/sluice\/wire\/json\.ts:4: only phases and edge may name ngx$/]));

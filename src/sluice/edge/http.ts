@@ -9,14 +9,15 @@
  * its framing said, with nothing behind it; connections are kept apart by scheme, host, port, server name and
  * whether the certificate was verified.
  *
- * Limits: names are resolved by nginx's `resolver`; certificates are verified against
- * `lua_ssl_trusted_certificate`. Response headers have lower-case names; values of one name are joined by
+ * Limits: names are resolved by nginx's `resolver`; whom certificates are verified against,
+ * `authorities.ts` says. Response headers have lower-case names; values of one name are joined by
  * commas. No compression, no proxies.
  */
 
 import { resolve_name } from "./dns";
 import { forget_system_error } from "./own_trouble";
 import { failed, read_response, remaining } from "./http_response";
+import { begin_tls } from "./tls";
 import type { HttpResponse, Outcome, Reader } from "./http_response";
 
 const find = string.find;
@@ -152,8 +153,7 @@ function shake_hands(
     return "timeout";
   }
   socket.settimeouts(left, left, left);
-  const [session, reason] = socket.sslhandshake(undefined, server_name, verify);
-  return session === undefined || session === false ? (reason ?? "no TLS session") : undefined;
+  return begin_tls(socket, server_name, verify);
 }
 
 /** What to connect to for the address: the number itself, or the first one of its name. */

@@ -12,6 +12,7 @@
 
 import { monotonic } from "./clock";
 import { has_rest, limit_time, new_wire } from "./redis_wire";
+import { begin_tls } from "./tls";
 import type { Wire } from "./redis_wire";
 
 interface RedisPlace {
@@ -108,11 +109,10 @@ function connect(
       connection.close();
       return $multi(undefined, "timeout", false);
     }
-    // No session is kept: resty.core 0.1.25 throws if it is to be and the certificate is wrong.
-    const [session, complaint] = wire.socket.sslhandshake(false, place.host, true);
-    if (session === undefined || session === false) {
+    const complaint = begin_tls(wire.socket, place.host, true);
+    if (complaint !== undefined) {
       connection.close();
-      return $multi(undefined, complaint ?? "no TLS session", false);
+      return $multi(undefined, complaint, false);
     }
   }
   return $multi(wire, undefined, used);

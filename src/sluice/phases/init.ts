@@ -9,6 +9,7 @@ import { start as start_options } from "jit.opt";
 import { capture } from "../config/environment";
 import { problem_text } from "../config/problem";
 import { start as start_watch } from "../config/watch";
+import { load_authorities } from "../edge/authorities";
 import { resolution, resolve_name } from "../edge/dns";
 import { stamp } from "../edge/file";
 import { find_library } from "../edge/redis_connection";
@@ -39,6 +40,9 @@ import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Problem } from "../config/problem";
 
 const DEFAULT_CONFIGURATION = "/etc/sluice/sluice.yaml";
+/** Where Debian has the certificates of the authorities that everybody trusts. */
+const DEFAULT_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
+const DEFAULT_INTERMEDIATES = 4;
 
 /** What nginx.conf calls, by phase. */
 const PHASES = {
@@ -65,9 +69,15 @@ function open_prefixes(): PrefixMemory {
 
 /**
  * Loads the configuration that SLUICE_CONFIG names. What Sluice writes goes below SLUICE_RUN_DIR (else nginx's prefix).
- * Returns the functions for nginx.conf; throws, which refuses the start or reload, if anything is wrong.
+ * Servers that the gateway itself asks over TLS are verified with the certificates in `trusted_file` (PEM, an absolute path), in chains with at most
+ * `most_intermediates` certificates between. Returns the functions for nginx.conf; throws, which refuses the start or reload, if
+ * anything is wrong.
  */
-function start(this: void): typeof PHASES {
+function start(this: void, trusted_file = DEFAULT_AUTHORITIES, most_intermediates = DEFAULT_INTERMEDIATES): typeof PHASES {
+  const unreadable = string.sub(trusted_file, 1, 1) === "/" ? load_authorities(trusted_file, most_intermediates) : `${trusted_file}: expected an absolute path`;
+  if (unreadable !== undefined) {
+    error(`sluice: trusted certificates: ${unreadable}`, 0);
+  }
   use_text_sink(GUARDED_TEXT);
   const environment = capture();
   const path = os.getenv("SLUICE_CONFIG") ?? DEFAULT_CONFIGURATION;
