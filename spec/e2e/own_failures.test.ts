@@ -49,7 +49,7 @@ function configuration(): string {
       { name: "claude", api: "anthropic", ...pool },
       { name: "other", endpoints: [{ url: upstreams[2]!.url }] },
       { name: "breaking", ...pool, endpoints: [{ url: breaking.url }, { url: breaking.url.replace("127.0.0.1", "127.0.0.2") }] },
-      { name: "watched", ...pool, endpoints: [{ url: upstreams[3]!.url }, { url: upstreams[3]!.url.replace("127.0.0.1", "localhost") }], health: { path: "/health", interval: "100ms", timeout: "90ms", unhealthy: 2 } },
+      { name: "watched", ...pool, endpoints: [{ url: upstreams[3]!.url }, { url: upstreams[3]!.url.replace("127.0.0.1", "localhost") }], health: { path: "/health", interval: "100ms", timeout: "10s", unhealthy: 2 } },
     ],
   });
 }

@@ -2,8 +2,8 @@
  * Cryptography, as the rooms see it: hashes, signatures and random bytes.
  *
  * Two ways lead to the same libcrypto. What runs for every request (SHA-256 of a credential) and what
- * luaossl has no call for (EdDSA, RFC 8032, and RSASSA-PSS, RFC 8017) goes through FFI, with buffers made once; HMAC, RSA with PKCS #1 v1.5 and ECDSA go
- * through luaossl, since a token is verified once and then remembered.
+ * luaossl has no call for (EdDSA, RFC 8032, and RSASSA-PSS, RFC 8017) goes through FFI, with buffers made
+ * once; HMAC, RSA with PKCS #1 v1.5 and ECDSA go through luaossl, since a token is verified once and then remembered.
  *
  * In nginx the library is already in the process and its names are found there; under plain LuaJIT (the
  * command line, the unit specs) it is loaded. Functions are declared under names of our own that stand for

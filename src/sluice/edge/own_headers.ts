@@ -4,8 +4,8 @@
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
  * tenth of that, and removed is what is found by the usual call. Where the list lies differs between builds of nginx. It is looked for with
- * the first answer: a request has exactly two lists of headers, which are alike in four of their words, and the second is the answer's. If there
- * are not two of them, or later the four words aren't what they were, ngx_lua's list is used.
+ * the first answer: a request has exactly two lists of headers, which are alike in their size, room and pool, and the second is the answer's. If
+ * there are not two of them, or size and room aren't right later, ngx_lua's list is used.
  */
 
 import * as ffi from "ffi";

@@ -35,7 +35,9 @@ function ask(watched: Watched, path: string, options: HttpOptions): LuaMultiRetu
   options.ssl_server_name = endpoint.host;
   const [response, reason] = request_uri(`${endpoint.scheme}://${address}:${endpoint.port}${endpoint.base_path}${path}`, options);
   if (response === undefined) {
-    return $multi(undefined, reason);
+    // For want of IPv6 on this machine it fails like for want of a local port, but always: it must not count as that.
+    const lacks_ipv6 = reason === "cannot assign requested address" && string.find(address, ":", 1, true)[0] !== undefined;
+    return $multi(undefined, lacks_ipv6 ? `${reason} to reach an IPv6 address from` : reason);
   }
   if (response.status < 200 || response.status > 299) {
     return $multi(undefined, `it answers with status ${response.status}`);
