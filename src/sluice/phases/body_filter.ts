@@ -14,7 +14,7 @@ import { counted_output, drop_held, end_stream, has_text, read_stream } from "..
 import { closing_events } from "../wire/closing";
 import { error_events } from "../wire/ending";
 import { filter_guarded_json, filter_json } from "./body_json";
-import { is_over_time, note_over_time, note_silence } from "./deadline";
+import { is_over_time, note_bytes, note_over_time, note_silence } from "./deadline";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
@@ -158,7 +158,7 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
     return;
   }
   if (chunk !== "") {
-    state.last_bytes = monotonic();
+    note_bytes(state, monotonic());
     if (is_spent(state, answer)) {
       state.broken = "budget_cut";
       close(state, answer, all_sent(state, answer), "length", out ?? chunk);
@@ -197,7 +197,9 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   }
   const now = monotonic();
   let out = chunk === "" ? "" : read_guarded(stream, chunk, now);
-  state.last_bytes = chunk === "" ? state.last_bytes : now;
+  if (chunk !== "") {
+    note_bytes(state, now);
+  }
   if (last && !stream.blocked && !stream.unreadable && !answer.oversized) {
     out += end_guarded(stream, now);
   }
