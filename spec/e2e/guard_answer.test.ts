@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import {
-  type Api, APIS, BLOCKED, BLOCKED_ENGLISH, chatChunk, DONE, FLAGGED, FOUR, guardedConfiguration, GUARDS, keyOf, LISTS, MASKED, MASKED_ENGLISH,
+  type Api, APIS, BLOCKED, BLOCKED_ENGLISH, chatChunk, DONE, FLAGGED, FOUR, guardedConfiguration, GUARDS, HASTY, keyOf, LISTS, MASKED, MASKED_ENGLISH,
 } from "../support/guarded.ts";
 import { type Answer, errorOf, post } from "../support/http_client.ts";
 import { ROOT } from "../support/processes.ts";
@@ -253,7 +253,7 @@ describe("an answer that can't be guarded", () => {
     expect(received.text).not.toContain(HALF_WORD);
     expect(errorOf(received).code).toBe("upstream_failed");
     expect((await lineOf(received)).ending).toBe("upstream_lost");
-    const silent = await answer("chat", [body.slice(0, 200)], { end: "open" });
+    const silent = await answer("chat", [body.slice(0, 200)], { end: "open" }, "strict", { model: HASTY.chat });
     expect(silent.text).not.toContain(HALF_WORD);
     expect((await lineOf(silent)).ending).toBe("timed_out");
   });

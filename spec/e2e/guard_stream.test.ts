@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import {
   type Api, APIS, BLOCK_ENDINGS, BLOCKED, BLOCKED_ENGLISH, CHAT_HEAD, CHAT_USAGE, chatChunk, chatFinish, DONE, EARLY_ENDINGS, FLAGGED, FOUR,
-  guardedConfiguration, GUARDS, keyOf, LISTS, MASKED, MASKED_ENGLISH, signal, streamOf, textOf,
+  guardedConfiguration, GUARDS, HASTY, keyOf, LISTS, MASKED, MASKED_ENGLISH, signal, streamOf, textOf,
 } from "../support/guarded.ts";
 import { type Answer, post } from "../support/http_client.ts";
 import { eventually, HANG_MS } from "../support/processes.ts";
@@ -324,7 +324,7 @@ describe("text that may become a word", () => {
     const { before, deltas } = streamOf(api, ["one ", HALF]);
     const sent = [...before, ...deltas];
     for (const [end, ending] of [["broken", "upstream_lost"], ["open", "timed_out"]] as const) {
-      const answer = await stream(api, [...sent, sleep(30)], { script: { end } });
+      const answer = await stream(api, [...sent, sleep(30)], { script: { end }, more: { model: HASTY[api] } });
       expect(answer.complete).toBe(true);
       expect(answer.text.startsWith(sent.join(""))).toBe(true);
       const rest = answer.text.slice(sent.join("").length);
@@ -350,10 +350,10 @@ describe("text that may become a word", () => {
   it("that is complete when the upstream dies is dealt with as always", async () => {
     // A word of English letters is none until it is known what follows.
     for (const end of ["broken", "finished"] as const) {
-      const masked = await stream("chat", [chatChunk("a "), chatChunk(MASKED_ENGLISH), sleep(30)], { script: { end } });
+      const masked = await stream("chat", [chatChunk("a "), chatChunk(MASKED_ENGLISH), sleep(30)], { script: { end }, more: { model: HASTY.chat } });
       expect(masked.text.startsWith(chatChunk("a ") + chatChunk("█".repeat(9)))).toBe(true);
       expect(masked.text).not.toContain(MASKED_ENGLISH);
-      const blocked = await stream("chat", [chatChunk("a "), chatChunk(BLOCKED_ENGLISH), sleep(30)], { script: { end } });
+      const blocked = await stream("chat", [chatChunk("a "), chatChunk(BLOCKED_ENGLISH), sleep(30)], { script: { end }, more: { model: HASTY.chat } });
       expect(blocked.text.slice(chatChunk("a ").length)).toMatch(BLOCK_ENDINGS.chat);
       expect((await lineOf(blocked)).ending).toBe("blocked");
     }

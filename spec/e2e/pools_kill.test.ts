@@ -83,6 +83,7 @@ describe("a pool whose workers are killed under load", () => {
     for (let kill = 0; kill < KILLS; kill++) {
       state = (state * 48271) % 2147483647;
       await sleep(100 + (state % 150));
+      await eventually("some have been served", () => seen.whole > kill);
       const workers = await eventually("workers", () => {
         const running = gateway.workers();
         return running.length >= WORKERS ? running : undefined;
@@ -95,7 +96,6 @@ describe("a pool whose workers are killed under load", () => {
     const counts = await Promise.all(mocks.map((mock) => mock.counts()));
     expect(seen.others).toEqual([]);
     // There was work all the time, and kills met it.
-    expect(seen.whole).toBeGreaterThan(KILLS);
     expect(seen.broken).toBeGreaterThan(KILLS / 4);
     expect(counts.map(({ most_open }) => most_open)).toEqual(mocks.map(() => MOST));
     await eventually("nothing is under way", async () => {

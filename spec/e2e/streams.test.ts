@@ -34,19 +34,22 @@ beforeAll(async () => {
     api: "anthropic" as const,
     endpoints: [{ url: mock.url }],
     keys: [{ id: "account", secret: ACCOUNT_KEY }],
-    timeouts: { read: "700ms" },
   };
+  const timeouts = { read: "2s" };
   gateway = await startGateway({
     config: configuration({
       upstream: mock.url,
-      timeouts: { read: "700ms" },
       pools: [
         { ...claude, name: "claude" },
+        { ...claude, name: "hasty_claude", timeouts },
+        { name: "hasty", endpoints: claude.endpoints, timeouts },
         { ...claude, name: "claude_erring" },
         { name: "erring", endpoints: claude.endpoints },
       ],
       poolModels: [
         { name: "claude", pool: "claude", upstream_model: "mock" },
+        { name: "hasty_claude", pool: "hasty_claude", upstream_model: "mock" },
+        { name: "hasty", pool: "hasty", upstream_model: "mock" },
         { name: "claude_erring", pool: "claude_erring", upstream_model: "mock;error=2" },
         { name: "erring", pool: "erring", upstream_model: "mock;error=2" },
       ],
@@ -80,11 +83,12 @@ async function lineOf(answer: Answer): Promise<JournalLine> {
 /** The streams that were made to fail, by pool. The metrics are compared with it at the end. */
 const provoked: Record<string, number> = {};
 
-/** A stream that fails in the middle. */
-function failing(api: Api, behaviour: string, onData?: (data: Buffer) => void): Promise<Answer> {
-  const pool = api === "messages" ? "claude" : "mock";
+/** A stream that fails in the middle. `hasty`: of a model whose pool does not wait long. */
+function failing(api: Api, behaviour: string, { hasty = false, onData }: { hasty?: boolean; onData?: (data: Buffer) => void } = {}): Promise<Answer> {
+  const claude = api === "messages";
+  const pool = hasty ? (claude ? "hasty_claude" : "hasty") : claude ? "claude" : "mock";
   provoked[pool] = (provoked[pool] ?? 0) + 1;
-  return stream(api, behaviour, {}, onData);
+  return stream(api, behaviour, hasty ? { model: pool } : {}, onData);
 }
 
 /** Does something with each of a list, some at once. */
@@ -201,7 +205,7 @@ describe.each(Object.keys(APIS) as Api[])("a stream of %s", (api) => {
   );
 
   it("that falls silent ends in an error event, as timed out", async () => {
-    const answer = await failing(api, "stall=3");
+    const answer = await failing(api, "stall=3", { hasty: true });
     expect(answer.complete).toBe(true);
     expect(answer.text).toMatch(FAILURES[api]);
     expect(await lineOf(answer)).toMatchObject({ ending: "timed_out", status: 200 });
@@ -230,7 +234,7 @@ describe.each(Object.keys(APIS) as Api[])("a stream of %s", (api) => {
       Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${worker}/status`, "utf8"))?.[1]) / 1024;
     const before = resident();
     let most = 0;
-    const answer = await failing(api, "huge=20000000", () => (most = Math.max(most, resident())));
+    const answer = await failing(api, "huge=20000000", { onData: () => (most = Math.max(most, resident())) });
     expect(answer.body.length).toBeLessThan(16_000_000);
     expect(answer.text.slice(-2000)).toMatch(/"error"/);
     expect(answer.text).not.toMatch(TERMINALS);
@@ -263,7 +267,7 @@ describe.each(Object.keys(APIS) as Api[])("a stream of %s", (api) => {
 
 describe("streams that failed", () => {
   it("are all counted", async () => {
-    expect(Object.keys(provoked).sort()).toEqual(["claude", "mock"]);
+    expect(Object.keys(provoked).sort()).toEqual(["claude", "hasty", "hasty_claude", "mock"]);
     await eventually("the metric", async () => {
       const metrics = await gateway.metrics();
       return Object.entries(provoked).every(([pool, count]) => sumOf(metrics, "sluice_streams_truncated_total", { pool }) === count);

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
-import { BLOCKED_ENGLISH } from "../support/guarded.ts";
+import { BLOCKED_ENGLISH, chatChunk } from "../support/guarded.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually } from "../support/processes.ts";
+import { startScriptedUpstream } from "../support/scripted_upstream.ts";
 
 const KEY = "sk-sluice-client-key-of-acme-0123456789";
 
@@ -92,6 +93,24 @@ describe("a stream that takes longer than it may", () => {
     const answer = await ask({ stream: true });
     expect(answer.text).toContain("The answer took longer than it may.");
     expect(await lineOf(answer)).toMatchObject({ ending: "timed_out", timeout: "total" });
+  });
+
+  it.each([
+    ["open", "timed_out", "read"],
+    ["broken", "upstream_lost", null],
+  ] as const)("is told apart from one whose connection breaks, also when bytes came shortly before (%s)", async (end, ending, timeout) => {
+    // nginx does not set its timer anew for bytes that come within 0.3 seconds: it runs out so much sooner.
+    const upstream = await startScriptedUpstream();
+    try {
+      const user = upstream.prepare({ pieces: [chatChunk("one"), chatChunk(" two")], gap: 200, end });
+      await begin({ timeouts: { read: "1s", total: "60s" }, url: upstream.url });
+      const answer = await ask({ stream: true, user });
+      expect(answer.text).toContain("two");
+      expect(await lineOf(answer)).toMatchObject({ ending, timeout });
+    } finally {
+      await gateway?.stop();
+      await upstream.stop();
+    }
   });
 
   it("is not cut if it ends in time, or has ended", async () => {

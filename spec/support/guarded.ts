@@ -44,7 +44,10 @@ interface GuardDescription {
   patterns?: Record<string, string>;
 }
 
-/** Two pools with one upstream, one for each kind of API; a tenant for each guard, and `free` without one. */
+/**
+ * Two pools with one upstream, one for each kind of API, and two that do not wait long for what an upstream that has fallen silent has yet
+ * to say; a tenant for each guard, and `free` without one.
+ */
 function guardedConfiguration(upstream: string, guards: GuardDescription[] = GUARDS): string {
   const tenants = guards.map(({ name }) => ({ id: name, api_keys: [{ id: "web", secret: keyOf(name) }], guard: name }));
   const claude = {
@@ -52,13 +55,16 @@ function guardedConfiguration(upstream: string, guards: GuardDescription[] = GUA
     api: "anthropic" as const,
     endpoints: [{ url: upstream }],
     keys: [{ id: "account", secret: ACCOUNT_KEY }],
-    timeouts: { read: "700ms" },
   };
+  const timeouts = { read: "2s" };
   return configuration({
     upstream,
-    timeouts: { read: "700ms" },
-    pools: [claude],
-    poolModels: [{ name: "claude", pool: "claude", upstream_model: "mock" }],
+    pools: [claude, { ...claude, name: "hasty_claude", timeouts }, { name: "hasty", endpoints: claude.endpoints, timeouts }],
+    poolModels: [
+      { name: "claude", pool: "claude", upstream_model: "mock" },
+      { name: "hasty_claude", pool: "hasty_claude", upstream_model: "mock" },
+      { name: "hasty", pool: "hasty", upstream_model: "mock" },
+    ],
     more: { guards, tenants: [...tenants, { id: "free", api_keys: [{ id: "web", secret: keyOf("free") }] }] },
   });
 }
@@ -72,6 +78,9 @@ const APIS = {
   messages: { path: "/v1/messages", model: "claude", more: { messages: HELLO, max_tokens: 100 } },
 } as const;
 type Api = keyof typeof APIS;
+
+/** The models of an API's that do not wait long. */
+const HASTY: Record<Api, string> = { chat: "hasty", completions: "hasty", responses: "hasty", messages: "hasty_claude" };
 
 const CHAT_HEAD = '{"id":"c1","object":"chat.completion.chunk","created":17,"model":"m"';
 const COMPLETIONS_HEAD = '{"id":"c1","object":"text_completion","created":17,"model":"m"';
@@ -186,6 +195,6 @@ function signal(): { come: Promise<void>; give: () => void } {
 
 export {
   APIS, BLOCK_ENDINGS, BLOCKED, BLOCKED_ENGLISH, CHAT_HEAD, CHAT_USAGE, chatChunk, chatFinish, DONE, EARLY_ENDINGS, FLAGGED, FLAGGED_ENGLISH, FOUR,
-  guardedConfiguration, GUARDS, HELLO, keyOf, LISTS, MASKED, MASKED_ENGLISH, signal, streamOf, textOf,
+  guardedConfiguration, GUARDS, HASTY, HELLO, keyOf, LISTS, MASKED, MASKED_ENGLISH, signal, streamOf, textOf,
 };
 export type { Api, GuardDescription, Stream };

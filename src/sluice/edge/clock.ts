@@ -42,4 +42,9 @@ function realtime(): number {
   return read_clock(CLOCK_REALTIME);
 }
 
-export { monotonic, realtime };
+/** nginx's own time: seconds since 1970, to the millisecond, as it was when nginx took up the present event. Its timers count from there. */
+function loop_time(): number {
+  return ngx.now();
+}
+
+export { loop_time, monotonic, realtime };

@@ -2,7 +2,7 @@
 
 import { monotonic } from "../edge/clock";
 import { connect_to } from "../edge/upstream";
-import { time_left } from "./deadline";
+import { begin_silence, time_left } from "./deadline";
 import { current_state } from "./state";
 
 /** balancer_by_lua */
@@ -12,6 +12,7 @@ function balance(this: void): void {
     return;
   }
   const pool = state.model.pool;
+  begin_silence(state);
   const left = time_left(state, monotonic());
   const reason = connect_to(
     state.address, state.endpoint.port, math.min(pool.connect_timeout, left), math.min(pool.send_timeout, left),

@@ -15,7 +15,7 @@ import { closing_events } from "../wire/closing";
 import { error_events } from "../wire/ending";
 import { end_answer, note_bytes, note_passed } from "./answer_end";
 import { filter_guarded_json, filter_json } from "./body_json";
-import { is_over_time, note_over_time, note_silence } from "./deadline";
+import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
@@ -182,7 +182,7 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
     return;
   }
   if (chunk !== "") {
-    state.last_bytes = monotonic();
+    note_arrival(state, monotonic());
     if (is_spent(state, answer)) {
       state.broken = "budget_cut";
       close(state, answer, all_sent(state, answer), "length", out ?? chunk);
@@ -221,7 +221,9 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   }
   const now = monotonic();
   let out = chunk === "" ? "" : may_end_within(state, chunk) ? read_in_pieces(state, answer, stream, chunk, now) : read_guarded(stream, chunk, now);
-  state.last_bytes = chunk === "" ? state.last_bytes : now;
+  if (chunk !== "") {
+    note_arrival(state, now);
+  }
   if (last && !stream.blocked && !stream.unreadable && !answer.oversized) {
     out += end_guarded(stream, now);
   }

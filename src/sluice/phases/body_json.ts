@@ -7,7 +7,7 @@ import { end_body, read_body } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { end_answer } from "./answer_end";
-import { is_over_time, note_over_time, note_silence } from "./deadline";
+import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import type { GuardedBody } from "../guard/body";
 import type { AnswerReader } from "../wire/answer";
 import type { RequestState } from "./state";
@@ -35,7 +35,7 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
   if (chunk !== "") {
     // With its last byte, not when the upstream has closed: then it shares a packet with its headers.
     whole = read_guarded_body(body, chunk) || last;
-    state.last_bytes = monotonic();
+    note_arrival(state, monotonic());
     if (state.first_text === undefined) {
       state.first_text = state.last_bytes;
     }
@@ -59,7 +59,7 @@ function filter_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
 function filter_json(state: RequestState, answer: AnswerReader, chunk: string, last: boolean): void {
   if (chunk !== "") {
     read_body(answer, chunk);
-    state.last_bytes = monotonic();
+    note_arrival(state, monotonic());
     if (state.first_text === undefined) {
       state.first_text = state.last_bytes;
     }

@@ -1,6 +1,6 @@
 /** The time that a request may take in all, from its arrival on: `timeouts.total` of the pool that serves it. */
 
-import { monotonic } from "../edge/clock";
+import { loop_time, monotonic } from "../edge/clock";
 import { upstream_connected } from "../edge/upstream";
 import { refuse } from "../wire/refusal";
 import type { Timeout } from "../ledger/journal";
@@ -10,6 +10,11 @@ import type { RequestState } from "./state";
 
 /** Timers may come a little early. */
 const MOMENT_SECONDS = 0.005;
+/**
+ * nginx leaves a timer as it is when the new time is less than 0.3 seconds later (NGX_TIMER_LAZY_DELAY); and a little, since its clock for
+ * timers and that of `loop_time` may round otherwise.
+ */
+const LAZY_SECONDS = 0.302;
 /** nginx takes no time of nothing. */
 const LEAST_SECONDS = 0.001;
 
@@ -42,6 +47,20 @@ function note_over_time(state: RequestState): void {
   state.broken = "timed_out";
 }
 
+/** The request goes to an upstream: nginx's timer for its silence begins now at the earliest. */
+function begin_silence(state: RequestState): void {
+  state.silent_since = loop_time();
+}
+
+/** Bytes have come from the upstream. */
+function note_arrival(state: RequestState, now: number): void {
+  state.last_bytes = now;
+  const looped = loop_time();
+  if (looped - state.silent_since >= LAZY_SECONDS) {
+    state.silent_since = looped;
+  }
+}
+
 /** The upstream is silent, or nginx says that it is: which time has run out, and what the metric calls that; undefined: it broke off. */
 function note_silence(state: RequestState): string | undefined {
   const now = monotonic();
@@ -49,7 +68,7 @@ function note_silence(state: RequestState): string | undefined {
     note_over_time(state);
     return "total_timeout";
   }
-  const silent = now - state.last_bytes >= state.model!.pool.read_timeout * 0.95;
+  const silent = loop_time() - state.silent_since >= state.model!.pool.read_timeout - MOMENT_SECONDS;
   state.timeout = silent ? "read" : undefined;
   state.broken = silent ? "timed_out" : "upstream_lost";
   return silent ? "timeout" : undefined;
@@ -61,4 +80,4 @@ function refuse_over_time(state: RequestState): Refusal {
   return refuse(504, "upstream_error", "upstream_timeout", "The request took longer than it may.");
 }
 
-export { is_over_time, note_over_time, note_silence, refuse_over_time, set_deadline, time_left, which_timeout };
+export { begin_silence, is_over_time, note_arrival, note_over_time, note_silence, refuse_over_time, set_deadline, time_left, which_timeout };

@@ -136,6 +136,8 @@ interface RequestState {
   /** When the first text, and the last bytes, came from upstream. */
   first_text: number | undefined;
   last_bytes: number;
+  /** From when on nginx counts the upstream's silence, by its own time. */
+  silent_since: number;
   /** Why the answer broke off, if it did. */
   broken: Cause | undefined;
   /** Which time ran out, if one did. */
@@ -197,6 +199,7 @@ function new_state(): RequestState {
     ended: false,
     first_text: undefined,
     last_bytes: 0,
+    silent_since: 0,
     broken: undefined,
     timeout: undefined,
     truncated: undefined,
