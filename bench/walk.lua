@@ -66,7 +66,7 @@ end
 
 --- Walks a request as the access phase does. Returns what the guard found, if there is one.
 local function walk_request(body, guard)
-  local reader = request.take("chat")
+  local reader = request.take("chat", guard ~= nil)
   if guard then
     prompt.watch_prompt(reader.text, guard)
   end

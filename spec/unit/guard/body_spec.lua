@@ -258,10 +258,28 @@ describe("a guarded body in which something blocks", function()
     end)
 
     it("loses tool arguments", function()
-        local form = '{"choices":[{"index":0,"message":{"content":null,"tool_calls":[{"id":"c","function":{"name":"%s","arguments":"%s"}}]},'
+        local form = '{"choices":[{"index":0,"message":{"content":null,"tool_calls":[{"id":"%s","function":{"name":"%s","arguments":"%s"}}]},'
             .. '"finish_reason":"%s"}]}'
-        local out = pass("chat", fill(form, "f", [[{\"q\":\"\\u7981止\"}]], "tool_calls"))
-        assert.equal(fill(form, "", "", "content_filter"), out)
+        local out = pass("chat", fill(form, "c", "f", [[{\"q\":\"\\u7981止\"}]], "tool_calls"))
+        assert.equal(fill(form, "", "", "", "content_filter"), out)
+    end)
+
+    it("loses the names that a model made up too, and they stay different", function()
+        local form = '{"type":"message","content":[{"type":"tool_use","id":"%s","name":"%s","input":{"%s":"%s", "%s" : {"%s":["%s"]}}}],'
+            .. '"stop_reason":"%s","usage":{"input_tokens":1,"service_tier":"standard"}}'
+        for place = 1, 7 do
+            local texts = { "t", "f", "a", "1", "b", "c", "2", "tool_use" }
+            texts[place] = "x poison"
+            local out, guarded = pass("messages", fill(form, unpack(texts)))
+            assert.equal(fill(form, "", "", "2", "", "4", "5", "", "refusal"), out)
+            assert.is_true(guarded.blocked)
+            texts[place] = "x secret"
+            out = pass("messages", fill(form, unpack(texts)))
+            texts[place] = "x ██████"
+            assert.equal(fill(form, unpack(texts)), out)
+        end
+        local item = '{"output":[{"type":"local_shell_call","action":{"env":{"%s":"1"}}}]}'
+        assert.equal(fill(item, "██████"), (pass("responses", fill(item, "secret"))))
     end)
 
     it("says so in the words of the responses and messages", function()

@@ -23,7 +23,7 @@ end
 
 -- Returns what goes upstream of a request that comes in slices of `size` bytes, and what was found. As the access phase does.
 local function pass(api, body, guard, size)
-    local reader = request.take(api)
+    local reader = request.take(api, true)
     prompt.watch_prompt(reader.text, guard)
     for at = 1, #body, size or #body do
         request.read(reader, body:sub(at, at + (size or #body) - 1))
@@ -57,7 +57,7 @@ local BODIES = {
             .. '{"type":"image_url","image_url":{"url":"data:%k"}}]},{"role":"assistant","reasoning_content":"%s","refusal":"%s"}]}',
         '{"tools":[{"type":"function","function":{"name":"%s","description":"%s","parameters":{"properties":{"%s":{"description":"%s",'
             .. '"enum":["%s"]}}}}}],"model":"m","user":"%k","stop":["%s"],"novel":{"%s":[["%s"]]}}',
-        '{"model":"m","functions":[{"description":"%s"}],"messages":[{"role":"tool","tool_call_id":"%k","content":"%s"}],"metadata":{"%s":"%s"},'
+        '{"model":"m","functions":[{"description":"%s"}],"messages":[{"role":"tool","tool_call_id":"%s","content":"%s"}],"metadata":{"%s":"%s"},'
             .. '"response_format":{"type":"json_schema","json_schema":{"name":"%s"}}}',
     },
     completions = { '{"prompt":["%s","%s"],"model":"m","suffix":"%s"}', '{"prompt":"%s","model":"m"}' },
@@ -65,11 +65,11 @@ local BODIES = {
     responses = {
         '{"model":"m","input":"%s","instructions":"%s"}',
         '{"model":"m","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"%s"}]},{"type":"function_call_output",'
-            .. '"call_id":"%k","output":"%s"},{"type":"image_generation_call","result":"%k"}],"tools":[{"type":"function","description":"%s"}]}',
+            .. '"call_id":"%s","output":"%s"},{"type":"image_generation_call","result":"%k"}],"tools":[{"type":"function","description":"%s"}]}',
     },
     messages = {
         '{"model":"m","max_tokens":5,"system":[{"type":"text","text":"%s"}],"messages":[{"role":"user","content":[{"type":"tool_result",'
-            .. '"tool_use_id":"%k","content":"%s"},{"type":"tool_use","id":"t","name":"%s","input":{"%s":"%s"}},{"type":"thinking","thinking":"%s",'
+            .. '"tool_use_id":"%s","content":"%s"},{"type":"tool_use","id":"t","name":"%s","input":{"%s":"%s"}},{"type":"thinking","thinking":"%s",'
             .. '"signature":"%k"},{"type":"document","source":{"type":"text","data":"%s"}}]}],"tools":[{"name":"n","input_schema":{"title":"%s"}}]}',
         '{"model":"m","max_tokens":5,"system":"%s","messages":[{"content":"%s"}],"metadata":{"user_id":"%k"}}',
     },
@@ -175,7 +175,7 @@ describe("a guarded request", function()
     it("is no longer watched when it has been judged, whether it could be read or not", function()
         for _, body in ipairs({ '{"model":"m","prompt":"禁止', '{"prompt":"禁止"}', '{"model":"m","prompt":"禁止"}' }) do
             pass("completions", body, GUARD)
-            local reader = request.take("completions")
+            local reader = request.take("completions", true)
             assert.is_false(reader.text.guarded)
             assert.same({}, reader.text.scanner.hits)
             request.release(reader)

@@ -62,7 +62,7 @@ local function round(name, guard)
         return
     end
     local document = '{"model":"m","messages":[{"role":"user","content":"' .. TEXTS[name] .. '"}]}'
-    local reader = request.take("chat")
+    local reader = request.take("chat", true)
     prompt.watch_prompt(reader.text, guard)
     assert(request.read(reader, document))
     assert(request.conclude(reader, range, document))

@@ -7,7 +7,7 @@ local function range(source, from, to) return source:sub(from + 1, to) end
 
 -- The parts of a body that is read in these pieces, in their order, with "-" for one that isn't there.
 local function parts(api, body, pieces)
-    local reader = request.take(api)
+    local reader = request.take(api, false)
     for _, piece in ipairs(pieces or { body }) do request.read(reader, piece) end
     local reading = request.conclude(reader, range, body)
     local places = ffi.new("int32_t[?]", conversation.PARTS * 2)

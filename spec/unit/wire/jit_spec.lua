@@ -46,7 +46,7 @@ local function round(name)
     local document = ({ english = english, chinese = chinese, mixed = mixed, escaped = escaped, small = small })[name]
     assert(json.check(walk, document) == nil)
     assert(json.check(plain, document) == nil)
-    local reader = request.take("chat")
+    local reader = request.take("chat", false)
     for at = 1, #document, 4096 do
         assert(request.read(reader, document:sub(at, at + 4095)))
     end

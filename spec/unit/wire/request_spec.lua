@@ -11,7 +11,7 @@ end
 
 -- Reads a body given in pieces; returns the reading, or nil and the refusal.
 local function read_pieces(api, pieces)
-    local reader = request.take(api)
+    local reader = request.take(api, false)
     for _, piece in ipairs(pieces) do
         if not request.read(reader, piece) then
             break
@@ -486,14 +486,14 @@ describe("a body in slices", function()
     end)
 
     it("is known to be wrong with the slice that is", function()
-        local reader = request.take("chat")
+        local reader = request.take("chat", false)
         assert.is_true(request.read(reader, '{"model":'))
         assert.is_false(request.read(reader, "x"))
         request.release(reader)
     end)
 
     it("is never kept", function()
-        local reader = request.take("chat")
+        local reader = request.take("chat", false)
         local slice = ("word "):rep(20000)
         request.read(reader, '{"model":"a","messages":"')
         collectgarbage()
@@ -513,7 +513,7 @@ describe("readers", function()
     it("of several bodies at a time do not mix them up", function()
         local readers, bodies = {}, {}
         for index = 1, 40 do
-            readers[index] = request.take("chat")
+            readers[index] = request.take("chat", false)
             bodies[index] = ('{"model":"model %d","max_tokens":%d,"messages":[{"content":"%s"}]}'):format(index, index, ("w "):rep(index))
         end
         for at = 1, 400, 5 do
@@ -540,7 +540,7 @@ describe("readers", function()
         local before = collectgarbage("count")
         local readers = {}
         for index = 1, 8 do
-            readers[index] = request.take("chat")
+            readers[index] = request.take("chat", false)
             assert(request.read(readers[index], body))
         end
         for _, reader in ipairs(readers) do

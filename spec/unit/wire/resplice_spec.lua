@@ -105,7 +105,7 @@ describe("a request's body", function()
     local request = require("sluice.wire.request")
 
     local function reading_of(body)
-        local reader = request.take("chat")
+        local reader = request.take("chat", false)
         request.read(reader, body)
         local reading, refusal = request.conclude(reader, function(source, from, to) return source:sub(from + 1, to) end, body)
         request.release(reader)

@@ -23,6 +23,8 @@ import type { Hit } from "./match";
 import type { Tally } from "./tally";
 import type { GuardedText } from "./text";
 
+const find = string.find;
+
 /** A longer body is not passed on. */
 const MOST_BYTES = 67108864;
 
@@ -173,6 +175,20 @@ function mask_all(body: GuardedBody, edits: Edits, content: string, masks: Hit[]
   }
 }
 
+/** Whether the string that ends before `end` is the name of a member. The document is right JSON. */
+function is_name(content: string, end: number): boolean {
+  const [colon] = find(content, "^[ \t\r\n]*:", end + 1);
+  return colon !== undefined;
+}
+
+/** What becomes of a string that is emptied. Names stay different from each other. */
+function emptied_string(content: string, end: number, kind: number, index: number): string {
+  if (kind === TextKind.FinishReason) {
+    return '"content_filter"';
+  }
+  return is_name(content, end) ? `"${index}"` : '""';
+}
+
 /** The body with the texts of the offending choices emptied, and the others masked. Log probabilities are taken out. */
 function emptied(body: GuardedBody, content: string, regions: readonly number[], hits: readonly Hit[], masks: Hit[]): string {
   const { api } = body.reader;
@@ -183,7 +199,7 @@ function emptied(body: GuardedBody, content: string, regions: readonly number[],
   for (const index of $range(0, gathered.starts.length - 1)) {
     const start = gathered.starts[index]!;
     if (choices.has(gathered.choices[index]!) && !is_in(regions, start)) {
-      replace(edits, start, gathered.ends[index]!, gathered.kinds[index] === TextKind.FinishReason ? '"content_filter"' : '""');
+      replace(edits, start, gathered.ends[index]!, emptied_string(content, gathered.ends[index]!, gathered.kinds[index]!, index));
       gone.push(start);
       gone.push(gathered.ends[index]!);
     }

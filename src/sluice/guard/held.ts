@@ -24,6 +24,8 @@ interface HeldEvent extends Mark {
   came: number;
   /** Where its log probabilities lie, in pairs; undefined: it has none. */
   regions: number[] | undefined;
+  /** Where bytes of it lie that are left out, in ascending pairs; undefined: nothing is. */
+  left_out: number[] | undefined;
   /** Its strings among those of the text: the first, and behind the last. */
   first_segment: number;
   end_segment: number;
@@ -63,7 +65,7 @@ function hold(held: Held, bytes: string): HeldEvent {
   let event = held.events[held.count];
   if (event === undefined) {
     event = {
-      bytes, has_data: false, start: 0, forward: false, came: 0, regions: undefined, first_segment: 0, end_segment: 0, ordered: true, ended: undefined, open_block: -1, sequence: -1,
+      bytes, has_data: false, start: 0, forward: false, came: 0, regions: undefined, left_out: undefined, first_segment: 0, end_segment: 0, ordered: true, ended: undefined, open_block: -1, sequence: -1,
     };
     held.events[held.count] = event;
   } else {
@@ -153,10 +155,14 @@ function rewritten(event: HeldEvent, text: GuardedText, lexicon: Lexicon, chosen
       any = mask_event(edits, event, text, lexicon, each) || any;
     }
   }
-  if (any && event.regions !== undefined) {
-    return apply(without_tokens(edits, event.regions), event.bytes, event.start);
+  const made = any && event.regions !== undefined ? without_tokens(edits, event.regions) : edits;
+  const { left_out } = event;
+  if (left_out !== undefined) {
+    for (const index of $range(0, left_out.length / 2 - 1)) {
+      replace(made, left_out[index * 2]!, left_out[index * 2 + 1]!, "");
+    }
   }
-  return any ? apply(edits, event.bytes, event.start) : event.bytes;
+  return made.count > 0 ? apply(made, event.bytes, event.start) : event.bytes;
 }
 
 /** The edits, with all log probabilities taken out: they repeat the text token by token. */
@@ -219,7 +225,8 @@ function let_go_event(held: Held, event: HeldEvent, text: GuardedText, lexicon: 
   if (!event.forward) {
     return "";
   }
-  const bytes = held.chosen.length === 0 ? event.bytes : rewritten(event, text, lexicon, held.chosen);
+  const is_whole = held.chosen.length === 0 && event.left_out === undefined;
+  const bytes = is_whole ? event.bytes : rewritten(event, text, lexicon, held.chosen);
   note_sent(held.sent, bytes, event.has_data, event.ended, event.open_block, event.sequence);
   return bytes;
 }

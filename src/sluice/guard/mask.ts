@@ -10,6 +10,7 @@ import * as bits from "bit";
 import { bytes_of } from "../wire/json";
 import { replace } from "../wire/splice";
 import { STRING_CLASS, decode_character } from "../wire/json_text";
+import { TextKind } from "../wire/text_kind";
 import { Entry } from "./entry";
 import { is_nested_kind } from "./match";
 import { digit_value } from "./nested";
@@ -29,6 +30,8 @@ const LETTER_U = 117;
 interface Masking {
   /** JSON inside a JSON string. */
   nested: boolean;
+  /** No JSON at all: nothing is escaped. */
+  line: boolean;
   /** Outside of the strings of that. */
   bare: boolean;
   begun: boolean;
@@ -40,7 +43,7 @@ interface Masking {
 
 /** The rewriting of a find begins. */
 function new_masking(hit: Hit): Masking {
-  return { nested: is_nested_kind(hit.kind), bare: hit.bare, begun: false, escape: 0, value: 0 };
+  return { nested: is_nested_kind(hit.kind), line: hit.kind === TextKind.Line, bare: hit.bare, begun: false, escape: 0, value: 0 };
 }
 
 /** What becomes of a character of an inner escape, behind its backslash: nothing, but a block for the last one. */
@@ -77,7 +80,7 @@ function mask_one(lexicon: Lexicon, masking: Masking, code_point: number, raw: s
   return band(entry, Entry.Ignored) !== 0 ? "" : BLOCK;
 }
 
-/** The rewritten form of a piece of a JSON string, as it stands there: whole characters, escapes included. */
+/** The rewritten form of a piece of a JSON string or a line, as it stands there: whole characters, escapes included. */
 function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
   const bytes = bytes_of(raw);
   const parts: string[] = [];
@@ -86,7 +89,7 @@ function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
     const kind = STRING_CLASS[bytes[at]!]!;
     let code_point = bytes[at]!;
     let next = at + 1;
-    if (kind !== 0) {
+    if (kind !== 0 && (kind === 4 || !masking.line)) {
       [code_point, next] = decode_character(bytes, at, raw.length, kind);
       // The walker has accepted the string, so this is a whole character.
       next = next > at ? next : at + 1;

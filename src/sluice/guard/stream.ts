@@ -9,6 +9,7 @@ import { MOST_REGIONS, bytes_of } from "../wire/json";
 import { frame, gather, keep_rest, read_event, take_held, walk_data } from "../wire/answer_stream";
 import { is_single_line, next_event } from "../wire/sse";
 import { hold, new_held, note_masks, release, whole_limit } from "./held";
+import { read_lines } from "./lines";
 import { is_busy, oldest_live, settle_choice, settle_ended } from "./open_texts";
 import { note_sent } from "./sent";
 import { new_tally, sort_hits } from "./tally";
@@ -41,8 +42,12 @@ interface GuardedStream {
   /** Whether the event at hand has data, and how many strings there were before it. */
   has_data: boolean;
   first_segment: number;
+  /** How many there are with those of its data. */
+  data_segments: number;
   /** Whether its strings were read in the order in which they stand. */
   ordered: boolean;
+  /** Where bytes of it lie that must not go on, in pairs; undefined: all may. */
+  left_out: number[] | undefined;
   /** An event came that can't be read. */
   unreadable: boolean;
   /** The choices that the event at hand ends; undefined: none. */
@@ -65,7 +70,9 @@ function guard_stream(reader: AnswerReader, guard: Guard): GuardedStream {
     blocked_at: 0,
     has_data: false,
     first_segment: 0,
+    data_segments: 0,
     ordered: true,
+    left_out: undefined,
     unreadable: false,
     ended: undefined,
   };
@@ -86,9 +93,16 @@ function read_guarded_event(stream: GuardedStream, raw: string, bytes: Bytes): b
     walk_data(text.walk!, bytes);
     end_again(text);
   }
+  stream.data_segments = text.segment_count;
+  stream.left_out = undefined;
+  if (forward && frame.line_count > 0) {
+    stream.left_out = read_lines(text, reader, frame, raw, bytes);
+    // The lines were read behind the data, wherever they stand.
+    stream.ordered = stream.ordered && text.segment_count === stream.data_segments;
+  }
   // Nor can one be read whose log probabilities could not all be taken out.
-  const too_many = text.segment_count > stream.first_segment && text.walk!.state.region_count > MOST_REGIONS;
-  stream.unreadable = stream.unreadable || reader.malformed || too_many || text.overfull || text.scanner.overflown || frame.foreign;
+  const too_many = stream.data_segments > stream.first_segment && text.walk!.state.region_count > MOST_REGIONS;
+  stream.unreadable = stream.unreadable || reader.malformed || too_many || text.overfull || text.scanner.overflown || frame.crowded;
   stream.ended = settle_ended(reader, text);
   return forward;
 }
@@ -197,7 +211,8 @@ function hold_event(stream: GuardedStream, raw: string, begin: number, end: numb
   record.first_segment = stream.first_segment;
   record.end_segment = text.segment_count;
   record.ordered = stream.ordered;
-  record.regions = forward && text.segment_count > stream.first_segment ? regions_of(text) : undefined;
+  record.regions = forward && stream.data_segments > stream.first_segment ? regions_of(text) : undefined;
+  record.left_out = stream.left_out;
   record.ended = stream.ended;
   record.open_block = reader.open_block;
   record.sequence = reader.sequence;
@@ -208,6 +223,8 @@ function hold_line_end(stream: GuardedStream, raw: string, now: number): void {
   stream.has_data = false;
   stream.ended = undefined;
   stream.first_segment = stream.text.segment_count;
+  stream.data_segments = stream.first_segment;
+  stream.left_out = undefined;
   hold_event(stream, raw, 0, 1, !stream.reader.after_dropped, now);
 }
 
@@ -275,7 +292,7 @@ function read_single(stream: GuardedStream, chunk: string, bytes: Bytes, now: nu
   if (stream.unreadable || judge(stream)) {
     return stream.blocked ? let_go_before_block(stream, now) : end_open(stream, now);
   }
-  if (held.count === 0 && held.masks.length === 0 && held.chosen.length === 0 && oldest_live(text) < 0) {
+  if (held.count === 0 && held.masks.length === 0 && held.chosen.length === 0 && stream.left_out === undefined && oldest_live(text) < 0) {
     stream.offset += chunk.length;
     rewind(stream);
     if (!forward) {

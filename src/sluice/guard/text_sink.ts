@@ -7,7 +7,7 @@
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { count_character } from "../wire/estimate";
-import { STRING_CLASS, wide_character } from "../wire/json_text";
+import { STRING_CLASS, decode_utf8, wide_character } from "../wire/json_text";
 import { count_plain, count_wide } from "../wire/text";
 import { TextKind } from "../wire/text_kind";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
@@ -282,6 +282,31 @@ function finish(this: void, text: Text, position: number): void {
   }
 }
 
+/** Scans a line of a stream that is no data, which lies between two offsets of the bytes being walked and is UTF-8. It isn't counted. */
+function scan_line(text: GuardedText, bytes: Bytes, from: number, to: number): void {
+  const { scrap } = text;
+  scrap.previous = 0;
+  scrap.strings += 1;
+  text.counting = scrap;
+  text.ending = false;
+  text.counted = scrap.characters;
+  const field = single_field(text, TextKind.Line);
+  field.characters -= scrap.characters;
+  text.field = field;
+  text.string_start = from;
+  let at = from;
+  while (at < to) {
+    let code_point = bytes[at]!;
+    let next = at + 1;
+    if (code_point > 127) {
+      [code_point, next] = decode_utf8(bytes, at, to);
+    }
+    character(text, code_point, at, next);
+    at = next;
+  }
+  finish(text, to);
+}
+
 /**
  * Makes ready for reading the event once more that has just been walked, for the strings whose texts were not known. Its data is
  * the lines of `raw` that `frame` says. Returns false if not all texts can be known.
@@ -299,4 +324,4 @@ function end_again(text: GuardedText): void {
 /** The sink that counts and scans, and what it keeps of a text. */
 const GUARDED_TEXT: TextSink = { sink: { begin, character, finish, plain_run, wide_run }, make: make_text };
 
-export { GUARDED_TEXT, begin_again, end_again };
+export { GUARDED_TEXT, begin_again, end_again, scan_line };

@@ -103,6 +103,8 @@ function read_streams(guard: Guard): void {
       read_guarded(stream, event, round);
     }
     read_guarded(stream, events.join(""), round);
+    read_guarded(stream, `event: message\n${events[0]}`, round);
+    read_guarded(stream, ": keeps the connection\n\n", round);
     read_guarded(stream, "data: [DONE]\n\n", round);
     end_guarded(stream, round);
     unguard_text(answer.text as GuardedText);

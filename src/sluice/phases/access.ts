@@ -51,9 +51,9 @@ function identify_caller(state: RequestState): Refusal | undefined {
 
 /** What is asked for, read from the body in one walk. */
 function read_request(state: RequestState, body: RequestBody): Refusal | undefined {
-  const reader = take(state.api!.name);
   const { guard } = state.principal!.tenant;
   const guarded = guard !== undefined && guard.on_prompt;
+  const reader = take(state.api!.name, guarded);
   if (guarded) {
     watch_prompt(reader.text, guard);
   }

@@ -15,6 +15,7 @@ import { passing_request_id, upstream_answered } from "../edge/upstream";
 import { guard_body } from "../guard/body";
 import { guard_stream } from "../guard/stream";
 import { take_answer } from "../wire/answer";
+import { utf8_type } from "../wire/content_type";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
@@ -115,6 +116,12 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
   }
   if (streams || guard !== undefined) {
     ngx.header.set("content_length", undefined);
+  }
+  if (guard !== undefined) {
+    const readable = utf8_type(type, streams ? "text/event-stream" : "application/json");
+    if (readable !== undefined) {
+      ngx.header.set("content_type", readable);
+    }
   }
   return undefined;
 }

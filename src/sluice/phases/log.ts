@@ -36,7 +36,8 @@ function ending_of(state: RequestState, status: number): Ending {
     return "refused";
   }
   if (status === 499 || ngx.var.get("request_completion") !== "OK") {
-    return "client_gone";
+    // nginx gives an answer up too whose chunked coding is broken. A client that leaves before it was sent anything is a 499.
+    return status === 200 && ngx.var.get("bytes_sent") === "0" ? "upstream_lost" : "client_gone";
   }
   const answer = state.answer;
   if (answer !== undefined && !answer.complete) {

@@ -3,16 +3,27 @@
  * Anthropic's (messages and their events). What is not named as something else is text to be scanned.
  */
 
+import { REASONS, ROLES, SERVICE_TIERS } from "./known_values";
 import { TextKind } from "./text_kind";
 import type { Place } from "./shape";
 
-/** A string at a place that is not known, and all below it. */
-const UNKNOWN: Place = { kind: TextKind.Other };
+/** A string at a place that is not known, and all below it, with the names of members, which a model may have made up. */
+const UNKNOWN: Place = { kind: TextKind.Other, key_text: true };
 UNKNOWN.items = UNKNOWN;
 UNKNOWN.others = UNKNOWN;
 
-/** No text, all the way down. */
+/** What the server writes by itself, all the way down: ids, types, names of models. */
 const SETTING: Place = {};
+
+/** A number, whose range is wanted. A string in its place is text. */
+function number(slot: string): Place {
+  return { slot, kind: TextKind.Other, others: UNKNOWN, items: UNKNOWN };
+}
+
+/** A string of a few that the API names; text, if it is another one. */
+function one_of(known: readonly string[]): Place {
+  return { kind: TextKind.Other, known, others: UNKNOWN, items: UNKNOWN };
+}
 
 /** Text of that kind, in a place of its own: the texts of a stream are told apart by their places. */
 function text(kind: TextKind): Place {
@@ -28,9 +39,10 @@ function tool_call(): Place {
   return {
     slot: "tool_call",
     members: {
-      id: SETTING,
+      // Some models write the ids of their calls themselves.
+      id: UNKNOWN,
       type: SETTING,
-      index: { slot: "tool_index" },
+      index: number("tool_index"),
       function: object({ name: text(TextKind.Name), arguments: text(TextKind.Arguments) }),
       custom: object({ name: text(TextKind.Name), input: text(TextKind.Input) }),
     },
@@ -44,7 +56,7 @@ function message(): Place {
   content.items = object({ type: SETTING, text: text(TextKind.Content), refusal: text(TextKind.Refusal) });
   content.others = UNKNOWN;
   return object({
-    role: SETTING,
+    role: one_of(ROLES),
     content,
     reasoning_content: text(TextKind.Reasoning),
     reasoning: text(TextKind.Reasoning),
@@ -99,38 +111,46 @@ function error_object(): Place {
   };
 }
 
-const OPENAI_USAGE: Place = {
-  slot: "usage",
-  members: {
-    prompt_tokens: { slot: "input" },
-    completion_tokens: { slot: "output" },
-    prompt_tokens_details: { members: { cached_tokens: { slot: "cached" } } },
-  },
-};
+/** Objects of figures within the usage. */
+const DETAILS = [
+  "prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details", "cache_creation", "server_tool_use",
+];
+
+/** What was used. The names of members are the server's. */
+function usage(members: Record<string, Place>): Place {
+  members.service_tier = one_of(SERVICE_TIERS);
+  for (const name of DETAILS) {
+    members[name] ??= object({});
+  }
+  return { slot: "usage", members, others: UNKNOWN, kind: TextKind.Other };
+}
+
+const OPENAI_USAGE = usage({
+  prompt_tokens: number("input"),
+  completion_tokens: number("output"),
+  prompt_tokens_details: object({ cached_tokens: number("cached") }),
+});
 
 /** Chat completions, completions and embeddings: bodies and chunks alike. */
 const CHOICES: Place = object({
   id: SETTING,
   object: SETTING,
-  created: SETTING,
   model: SETTING,
   system_fingerprint: SETTING,
-  service_tier: SETTING,
+  service_tier: one_of(SERVICE_TIERS),
   provider: SETTING,
   prompt_filter_results: SETTING,
-  data: SETTING,
   choices: {
     slot: "choices",
     items: {
       slot: "choice",
       members: {
-        index: { slot: "index" },
+        index: number("index"),
         delta: message(),
         message: message(),
         text: text(TextKind.Content),
         finish_reason: text(TextKind.FinishReason),
-        native_finish_reason: SETTING,
-        stop_reason: SETTING,
+        native_finish_reason: one_of(REASONS),
         logprobs: LOGPROBS,
         content_filter_results: SETTING,
         content_filter_offsets: SETTING,
@@ -145,14 +165,11 @@ const CHOICES: Place = object({
   error: error_object(),
 });
 
-const RESPONSES_USAGE: Place = {
-  slot: "usage",
-  members: {
-    input_tokens: { slot: "input" },
-    output_tokens: { slot: "output" },
-    input_tokens_details: { members: { cached_tokens: { slot: "cached" } } },
-  },
-};
+const RESPONSES_USAGE = usage({
+  input_tokens: number("input"),
+  output_tokens: number("output"),
+  input_tokens_details: object({ cached_tokens: number("cached") }),
+});
 
 /** A part of an output item's content or summary. */
 function response_part(kind: TextKind): Place {
@@ -171,8 +188,8 @@ function response_item(kind: TextKind, nested: TextKind): Place {
     id: SETTING,
     type: SETTING,
     status: SETTING,
-    role: SETTING,
-    call_id: SETTING,
+    role: one_of(ROLES),
+    call_id: UNKNOWN,
     encrypted_content: SETTING,
     result: SETTING,
     content: { items: response_part(kind), others: UNKNOWN, kind: TextKind.Other },
@@ -191,7 +208,7 @@ function response_members(kind: TextKind, nested: TextKind): Record<string, Plac
     error: object({ code: SETTING }),
   };
   for (const name of [
-    "id", "object", "created_at", "completed_at", "status", "model", "instructions", "tools", "tool_choice", "metadata", "prompt", "text",
+    "id", "object", "status", "model", "instructions", "tools", "tool_choice", "metadata", "prompt", "text",
     "reasoning", "user", "safety_identifier", "prompt_cache_key", "previous_response_id", "truncation", "service_tier",
     "incomplete_details", "background", "conversation",
   ]) {
@@ -206,10 +223,10 @@ function responses(): Place {
   const repeated = response_members(TextKind.Repeated, TextKind.RepeatedArguments);
   repeated.id = { slot: "response_id" };
   members.type = { slot: "type", marks: true };
-  members.sequence_number = { slot: "sequence" };
-  members.output_index = { slot: "output_index" };
-  members.content_index = { slot: "content_index" };
-  members.summary_index = { slot: "summary_index" };
+  members.sequence_number = number("sequence");
+  members.output_index = number("output_index");
+  members.content_index = number("content_index");
+  members.summary_index = number("summary_index");
   members.item_id = SETTING;
   members.obfuscation = SETTING;
   members.partial_image_b64 = SETTING;
@@ -227,25 +244,19 @@ function responses(): Place {
   return object(members);
 }
 
-const MESSAGES_USAGE: Place = {
-  slot: "usage",
-  members: {
-    input_tokens: { slot: "input" },
-    output_tokens: { slot: "output" },
-    cache_read_input_tokens: { slot: "cached" },
-    cache_creation_input_tokens: { slot: "cache_written" },
-  },
-};
+const MESSAGES_USAGE = usage({
+  input_tokens: number("input"),
+  output_tokens: number("output"),
+  cache_read_input_tokens: number("cached"),
+  cache_creation_input_tokens: number("cache_written"),
+});
 
 /** At the beginning of a stream the output is not known yet: what stands there (1) is no count. */
-const MESSAGES_START_USAGE: Place = {
-  slot: "usage",
-  members: {
-    input_tokens: { slot: "input" },
-    cache_read_input_tokens: { slot: "cached" },
-    cache_creation_input_tokens: { slot: "cache_written" },
-  },
-};
+const MESSAGES_START_USAGE = usage({
+  input_tokens: number("input"),
+  cache_read_input_tokens: number("cached"),
+  cache_creation_input_tokens: number("cache_written"),
+});
 
 /** What begins in a content block goes on in its deltas, so both have the same places. */
 function messages(): Place {
@@ -253,14 +264,15 @@ function messages(): Place {
   const thinking = text(TextKind.Reasoning);
   const block = object({
     type: SETTING,
-    id: SETTING,
-    tool_use_id: SETTING,
+    id: UNKNOWN,
+    tool_use_id: UNKNOWN,
     signature: SETTING,
     data: SETTING,
     text: content,
     thinking,
     name: text(TextKind.Name),
-    input: { kind: TextKind.Name, items: UNKNOWN, others: UNKNOWN },
+    // The model chooses the names of members too.
+    input: { kind: TextKind.Name, key_text: true },
   });
   const input = block.members!.input!;
   input.items = input;
@@ -268,13 +280,13 @@ function messages(): Place {
   return object({
     type: { slot: "type" },
     id: SETTING,
-    role: SETTING,
+    role: one_of(ROLES),
     model: SETTING,
-    stop_reason: SETTING,
-    index: { slot: "index" },
-    message: object({ id: SETTING, type: SETTING, role: SETTING, model: SETTING, usage: MESSAGES_START_USAGE }),
+    stop_reason: one_of(REASONS),
+    index: number("index"),
+    message: object({ id: SETTING, type: SETTING, role: one_of(ROLES), model: SETTING, usage: MESSAGES_START_USAGE }),
     delta: object({
-      type: SETTING, text: content, thinking, partial_json: text(TextKind.Arguments), signature: SETTING, stop_reason: SETTING,
+      type: SETTING, text: content, thinking, partial_json: text(TextKind.Arguments), signature: SETTING, stop_reason: one_of(REASONS),
     }),
     content_block: block,
     content: { items: block, others: UNKNOWN, kind: TextKind.Other },

@@ -7,7 +7,7 @@
  * ranges that a shape asks for and hands every character of the text fields to a sink.
  *
  * It is fed slices. `feed` stops early only inside an escape, a UTF-8 sequence or a literal that the slice
- * cuts, or a key that may be a known one (at most 400 bytes): the caller offers those bytes again in front of the next slice. Strings and
+ * cuts, or a key or value that may be a known one (at most 400 bytes): the caller offers those bytes again in front of the next slice. Strings and
  * numbers go on across slices, so a body of any size is walked in bounded memory, and a caller may rest
  * between slices.
  *
@@ -20,7 +20,7 @@ import * as ffi from "ffi";
 import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
-import { other_string, plain_run, text_string, wide_run } from "./json_strings";
+import { known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
 import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
@@ -160,14 +160,27 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
     } else if (where === At.Done) {
       return fail(state, Fault.Syntax, at);
     } else if (value === 34) {
+      const is_asked = band(shape.flags[state.node]!, Flag.Known) !== 0;
+      const known = is_asked ? known_string(shape, state.node, bytes, at + 1, to) : 0;
+      if (known < 0) {
+        return at;
+      }
       begin_value(walk, state, at, Kind.String);
       state.escaped = 0;
       state.value_start = state.base + at + 1;
-      if (is_text(shape, state)) {
-        walk.sink.begin(walk.target, state.node, state.base + at);
+      if (known > 0) {
+        if (band(shape.flags[state.node]!, Flag.Marks) !== 0) {
+          mark_object(state, bytes, known - 1);
+        }
+        at = known;
+        state.at = end_value(state, at);
+      } else {
+        if (is_text(shape, state)) {
+          walk.sink.begin(walk.target, state.node, state.base + at);
+        }
+        state.at = At.String;
+        at += 1;
       }
-      state.at = At.String;
-      at += 1;
     } else if (value === 123) {
       if (!open(walk, state, at, Kind.Object)) {
         return fail(state, Fault.Depth, at);

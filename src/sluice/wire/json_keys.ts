@@ -325,4 +325,4 @@ function restart_keys(walk: Walk<any>): void {
   state.keys = 0;
 }
 
-export { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys };
+export { begin_key, enter_key, find_member, key_string, make_room_for_keys, member_node, new_keys, restart_keys };

@@ -1,8 +1,18 @@
 /** The strings of a JSON document: text goes to the sink, other strings are only checked. */
 
+import * as bits from "bit";
+import { find_member } from "./json_keys";
 import { Fault, fail } from "./json_state";
 import { STRING_CLASS, decode_character, decode_escape, decode_utf8, wide_character } from "./json_text";
+import { HASH_TABLE } from "./shape";
 import type { Walk, WalkState } from "./json_state";
+import type { Shape } from "./shape";
+
+const rol = bits.rol;
+const tobit = bits.tobit;
+
+/** Known values are shorter, in bytes. */
+const LONGEST_KNOWN = 64;
 
 /**
  * Hands a run of ASCII characters that stand for themselves to the sink. Returns the offset where the run ends. As
@@ -128,4 +138,28 @@ function other_string(state: WalkState, bytes: Bytes, from: number, to: number):
   return 0;
 }
 
-export { other_string, plain_run, text_string, wide_run };
+/**
+ * Whether the string whose first character is at `from` is one of the known values of its place. Returns the offset after its
+ * closing quote; 0: it is none of them; −1: the slice ends before that is clear.
+ */
+function known_string(shape: Shape, node: number, bytes: Bytes, from: number, to: number): number {
+  const last = math.min(to, from + LONGEST_KNOWN);
+  let first = 0;
+  let second = 0;
+  let at = from;
+  while (at < last && STRING_CLASS[bytes[at]!] === 0) {
+    first = tobit(rol(first, 5) + HASH_TABLE[bytes[at]!]!);
+    second = tobit(rol(second, 11) + first);
+    at += 1;
+  }
+  if (at === last) {
+    return at - from < LONGEST_KNOWN ? -1 : 0;
+  }
+  if (STRING_CLASS[bytes[at]!] !== 1) {
+    return 0;
+  }
+  const place = find_member(shape, shape.values[node]!, first, at - from);
+  return place >= 0 && shape.members[place + 2] === second ? at + 1 : 0;
+}
+
+export { known_string, other_string, plain_run, text_string, wide_run };

@@ -27,6 +27,8 @@ const MOST_KEPT_READERS = 16;
 
 interface RequestReader {
   api: ApiName;
+  /** Every string is text that is not known to be something else. */
+  guarded: boolean;
   walk: Walk<Text>;
   text: Text;
   /** The end of the last slice that was not consumed. */
@@ -82,13 +84,15 @@ interface RequestReading {
   bytes: number;
 }
 
+/** Readers that are not in use, by API: of plain requests, and of guarded ones. */
 const stores = new LuaTable<ApiName, RequestReader[]>();
+const guarded_stores = new LuaTable<ApiName, RequestReader[]>();
 
 /** Gives the body's bytes from `start` up to, not including, `end`. */
 type Range<Source> = (this: void, source: Source, start: number, end: number) => string;
 
-function new_reader(api: ApiName): RequestReader {
-  const shape = shape_of(api);
+function new_reader(api: ApiName, guarded: boolean): RequestReader {
+  const shape = shape_of(api, guarded);
   const slot = (name: string): number => shape.slot_of.get(name) ?? 0;
   const text = new_text();
   const walk = walker(shape, text_sink(), text);
@@ -96,6 +100,7 @@ function new_reader(api: ApiName): RequestReader {
   attach(walk, text);
   return {
     api,
+    guarded,
     walk,
     text,
     rest: "",
@@ -118,11 +123,11 @@ function new_reader(api: ApiName): RequestReader {
   };
 }
 
-/** Takes a reader for a body of that API. Give it back with `release`. */
-function take(api: ApiName): RequestReader {
-  const store = stores.get(api);
+/** Takes a reader for a body of that API. `guarded`: what is in it will be scanned. Give it back with `release`. */
+function take(api: ApiName, guarded: boolean): RequestReader {
+  const store = (guarded ? guarded_stores : stores).get(api);
   const kept = store !== undefined ? store.pop() : undefined;
-  const reader = kept ?? new_reader(api);
+  const reader = kept ?? new_reader(api, guarded);
   restart(reader.walk);
   clear(reader.text.estimate);
   reader.rest = "";
@@ -133,10 +138,11 @@ function take(api: ApiName): RequestReader {
 
 /** Gives a reader back. What it read is no longer valid. */
 function release(reader: RequestReader): void {
-  let store = stores.get(reader.api);
+  const by_api = reader.guarded ? guarded_stores : stores;
+  let store = by_api.get(reader.api);
   if (store === undefined) {
     store = [];
-    stores.set(reader.api, store);
+    by_api.set(reader.api, store);
   }
   if (store.length < MOST_KEPT_READERS) {
     reader.rest = "";

@@ -35,6 +35,8 @@ const enum Flag {
   Marks = 16,
   /** With `ExactCase`: nothing is refused for being like this member's name. */
   AnyCase = 32,
+  /** Some strings here are known, and no text. */
+  Known = 64,
 }
 
 /** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
@@ -47,6 +49,8 @@ interface Place {
   text?: boolean;
   /** or of another kind. */
   kind?: TextKind;
+  /** Strings here that are no text, though the others are: the values that the API names. At most 63 bytes each. */
+  known?: readonly string[];
   /** Member names here are text too. */
   key_text?: boolean;
   /** Count the numbers here. */
@@ -77,6 +81,8 @@ interface Shape {
   /** By node: the hashes of the mark with which it is no text (`data_if`), if there is one. */
   data_if_first: Int32Buffer;
   data_if_second: Int32Buffer;
+  /** By node: the node in `members` whose members are its known values, if it has any. */
+  values: Int32Buffer;
   /** Four int32 an entry: node, first hash, second hash, and the member's node with the key's length above it. */
   members: Int32Buffer;
   /** See `probe`. */
@@ -208,12 +214,27 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
     }
   }
 
+  // Known values lie among the members, under nodes of their own, which no place has.
+  const value_nodes = new LuaTable<readonly string[], number>();
+  let last_node = places.length;
+  for (const place of places) {
+    if (place.known !== undefined && !value_nodes.has(place.known)) {
+      last_node += 1;
+      value_nodes.set(place.known, last_node);
+      for (const value of place.known) {
+        const [first, second] = hash(value);
+        entries.push({ node: last_node, first, second, child: 0, length: value.length });
+      }
+    }
+  }
+
   const count = places.length + 1;
   const shape_flags = ffi.new<Int32Buffer>("int32_t[?]", count);
   const slots = ffi.new<Int32Buffer>("int32_t[?]", count);
   const items = ffi.new<Int32Buffer>("int32_t[?]", count);
   const others = ffi.new<Int32Buffer>("int32_t[?]", count);
   const kinds = ffi.new<Int32Buffer>("int32_t[?]", count);
+  const values = ffi.new<Int32Buffer>("int32_t[?]", count);
   const data_if_first = ffi.new<Int32Buffer>("int32_t[?]", count);
   const data_if_second = ffi.new<Int32Buffer>("int32_t[?]", count);
   for (const node of $range(1, places.length)) {
@@ -227,7 +248,9 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
       (place.count_numbers === true ? Flag.CountNumbers : 0) +
       (place.exact_case === true ? Flag.ExactCase : 0) +
       (place.marks === true ? Flag.Marks : 0) +
-      (place.any_case === true ? Flag.AnyCase : 0);
+      (place.any_case === true ? Flag.AnyCase : 0) +
+      (is_text && place.known !== undefined ? Flag.Known : 0);
+    values[node] = place.known !== undefined ? value_nodes.get(place.known)! : 0;
     if (place.data_if !== undefined) {
       const [first, second] = hash(place.data_if);
       data_if_first[node] = first;
@@ -267,7 +290,7 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
     }
     members = lay_out(entries, size, turn);
   }
-  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, members, turn, mask: size - 1, slot_of, root: 1 };
+  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, values, members, turn, mask: size - 1, slot_of, root: 1 };
 }
 
 export { compile, hash, probe, HASH_TABLE, Flag, REGION };

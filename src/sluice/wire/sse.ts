@@ -2,8 +2,9 @@
  * Finds the events of a server-sent event stream (WHATWG HTML, section 9.2) in a buffer of bytes.
  *
  * It cuts, it does not copy: an event is a range of the buffer, and each of its `data` lines a range within.
- * Lines end in LF, CR or CRLF; comments and unknown fields are passed over; a byte order mark at the beginning
- * of the stream is allowed. What follows the last whole event is left for the caller to keep.
+ * Lines end in LF, CR or CRLF; a byte order mark at the beginning of the stream is allowed. Comments, other fields and lines
+ * that are no field are data to nobody, but they go to the client too: where they lie is noted for a guard. What
+ * follows the last whole event is left for the caller to keep.
  */
 
 import * as bits from "bit";
@@ -12,17 +13,35 @@ import * as ffi from "ffi";
 const find = string.find;
 const bor = bits.bor;
 
-const MOST_DATA_LINES = 256;
+/** Lines of data that an event may have, and others of it that are noted. */
+const MOST_LINES = 256;
 /** A longer event is refused, and with it the stream: none of the APIs has one near it. */
 const MOST_EVENT_BYTES = 4194304;
+
+/** What a line is that has no data. */
+const enum Line {
+  Comment = 0,
+  Event = 1,
+  Id = 2,
+  Retry = 3,
+  /** None of the fields that a stream may have: clients pass it over. */
+  Foreign = 4,
+}
 
 interface EventFrame {
   /** How many `data` lines the event has; */
   data_count: number;
   /** it has more than can be noted; */
   overflown: boolean;
-  /** it has a line that is neither a comment nor one of the fields that a stream may have. */
-  foreign: boolean;
+  /** how many other lines it has; */
+  line_count: number;
+  /** there are more than can be noted. */
+  crowded: boolean;
+  /** By other line: its `Line`, its first byte's offset, its value's, and the offset of its end. */
+  line_kinds: Int32Buffer;
+  line_starts: Int32Buffer;
+  line_values: Int32Buffer;
+  line_ends: Int32Buffer;
   /** Offsets in the buffer (0 the first) where each line's data begins and ends. */
   data_starts: Int32Buffer;
   data_ends: Int32Buffer;
@@ -40,9 +59,14 @@ function new_frame(): EventFrame {
   return {
     data_count: 0,
     overflown: false,
-    foreign: false,
-    data_starts: ffi.new<Int32Buffer>("int32_t[?]", MOST_DATA_LINES),
-    data_ends: ffi.new<Int32Buffer>("int32_t[?]", MOST_DATA_LINES),
+    line_count: 0,
+    crowded: false,
+    line_kinds: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    line_starts: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    line_values: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    line_ends: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    data_starts: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    data_ends: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
     at_start: true,
     text: "",
     from: 0,
@@ -70,12 +94,47 @@ const EVENT = [101, 118, 101, 110, 116];
 const ID = [105, 100];
 const RETRY = [114, 101, 116, 114, 121];
 
-/** Whether a line is a comment, or one of the fields of a stream that are no data. */
-function is_known_line(bytes: Bytes, from: number, to: number): boolean {
-  return bytes[from] === 58 || is_field(bytes, from, to, EVENT) || is_field(bytes, from, to, ID) || is_field(bytes, from, to, RETRY);
+/** What kind of line that is, if it is no data. */
+function kind_of(bytes: Bytes, from: number, to: number): Line {
+  if (bytes[from] === 58) {
+    return Line.Comment;
+  }
+  if (is_field(bytes, from, to, EVENT)) {
+    return Line.Event;
+  }
+  if (is_field(bytes, from, to, ID)) {
+    return Line.Id;
+  }
+  return is_field(bytes, from, to, RETRY) ? Line.Retry : Line.Foreign;
 }
 
-/** Notes a line: what is data in it, or that it is foreign. */
+/** How many bytes stand before a line's value, its blank not counted: all of a foreign one is its value. */
+function value_offset(kind: Line): number {
+  if (kind === Line.Event || kind === Line.Retry) {
+    return 6;
+  }
+  if (kind === Line.Comment) {
+    return 1;
+  }
+  return kind === Line.Id ? 3 : 0;
+}
+
+/** Notes a line without data. A value has the blank that may stand before it. */
+function note_other_line(frame: EventFrame, bytes: Bytes, from: number, to: number): void {
+  const count = frame.line_count;
+  if (count === MOST_LINES) {
+    frame.crowded = true;
+    return;
+  }
+  const kind = kind_of(bytes, from, to);
+  frame.line_kinds[count] = kind;
+  frame.line_starts[count] = from;
+  frame.line_values[count] = math.min(from + value_offset(kind), to);
+  frame.line_ends[count] = to;
+  frame.line_count = count + 1;
+}
+
+/** Notes a line: what is data in it, or that it has none. */
 function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): void {
   let start = from;
   if (from === 0 && frame.at_start && to >= 7 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
@@ -89,7 +148,7 @@ function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): v
     bytes[start + 3] === 97 &&
     (to - start === 4 || bytes[start + 4] === 58)
   ) {
-    if (frame.data_count === MOST_DATA_LINES) {
+    if (frame.data_count === MOST_LINES) {
       frame.overflown = true;
       return;
     }
@@ -103,8 +162,8 @@ function note_line(frame: EventFrame, bytes: Bytes, from: number, to: number): v
     frame.data_starts[frame.data_count] = start;
     frame.data_ends[frame.data_count] = to;
     frame.data_count += 1;
-  } else if (!is_known_line(bytes, start, to)) {
-    frame.foreign = true;
+  } else {
+    note_other_line(frame, bytes, start, to);
   }
 }
 
@@ -117,7 +176,8 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
   let at = from;
   frame.data_count = 0;
   frame.overflown = false;
-  frame.foreign = false;
+  frame.line_count = 0;
+  frame.crowded = false;
   if (frame.text !== text || from <= frame.from) {
     frame.text = text;
     frame.line_feed = 0;
@@ -170,7 +230,8 @@ function is_single_line(frame: EventFrame, text: string, bytes: Bytes): boolean 
   }
   frame.data_count = 0;
   frame.overflown = false;
-  frame.foreign = false;
+  frame.line_count = 0;
+  frame.crowded = false;
   note_line(frame, bytes, 0, length - 2);
   return true;
 }
@@ -208,5 +269,5 @@ function is_done_marker(frame: EventFrame, bytes: Bytes): boolean {
   );
 }
 
-export { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event };
+export { Line, MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event };
 export type { EventFrame };

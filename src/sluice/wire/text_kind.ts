@@ -21,6 +21,8 @@ const enum TextKind {
   RepeatedArguments = 10,
   /** A string at a place that is not known. */
   Other = 11,
+  /** A line of a stream that is no data: bytes as they stand there, without JSON's escapes. */
+  Line = 12,
 }
 
 export { TextKind };

@@ -15,7 +15,7 @@ import { bytes_of, check, restart, walker } from "./json";
 import { key_string } from "./json_keys";
 import { number_digits } from "./json_scalars";
 import { At } from "./json_state";
-import { other_string, text_string } from "./json_strings";
+import { known_string, other_string, text_string } from "./json_strings";
 import { compile } from "./shape";
 import { attach, new_text, text_sink } from "./text";
 import type { Walk } from "./json";
@@ -36,7 +36,7 @@ const SHAPE = compile({
     model: { slot: "model" },
     stream: { slot: "stream" },
     choices: { slot: "choices", items: { members: { delta: { members: { content: TEXT } } } } },
-    messages: { items: { members: { role: {}, content: TEXT } } },
+    messages: { items: { members: { role: { text: true, known: ["user"] }, content: TEXT } } },
     usage: { slot: "usage", members: { prompt_tokens: { slot: "input" }, completion_tokens: { slot: "output" } } },
     other: TEXT,
   },
@@ -59,6 +59,10 @@ function run_strings(walk: Walk<Text>): void {
     // Without runs: else the loop around them never comes to be compiled by itself.
     text_string(walk, walk.state, bytes_of(escapes), 0, escapes.length);
     other_string(walk.state, bytes_of(escapes), 0, escapes.length);
+  }
+  const value = `${rep("value", 12)}"`;
+  for (const _ of $range(1, ROUNDS)) {
+    known_string(walk.shape, 1, bytes_of(value), 0, value.length);
   }
   const key = `${rep("key", 40)}"`;
   const digits = `${rep("1234567890", 20)},`;
