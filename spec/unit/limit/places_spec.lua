@@ -291,7 +291,7 @@ describe("places in a Redis of several nodes", function()
                         requests[#requests + 1] = by_id[id]
                     end
                 elseif choice <= 14 and request and not request.returned and not request.settled then
-                    request.node.store.return_places(request.made, redis.now)
+                    request.node.store.return_places(request.made)
                     request.returned = true
                 elseif choice <= 17 and request and not request.settled then
                     settle(request.node, request.made, redis.now)
@@ -329,7 +329,7 @@ describe("places in a Redis of several nodes", function()
             return made, here.store.admit(made, NOW)
         end
         local first = ask("1")
-        here.store.return_places(first, NOW)
+        here.store.return_places(first)
         local second, refused = ask("2")
         assert.is_nil(refused)
         assert.same({ 6000, 4000 }, { first.nano_usd, second.nano_usd })
@@ -353,12 +353,12 @@ describe("places in a Redis of several nodes", function()
         here.lost = nil
         _, refused = ask("3")
         assert.equal(of.tenant, refused)
-        here.store.return_places(first, NOW)
+        here.store.return_places(first)
         here.lost = "before"
         local fourth
         fourth, refused = ask("4")
         assert.is_nil(refused)
-        here.store.return_places(fourth, NOW)
+        here.store.return_places(fourth)
         here.lost = nil
         -- Redis still has the first one's lease, and is told that it has ended.
         _, refused = ask("5")
@@ -376,7 +376,7 @@ describe("places in a Redis of several nodes", function()
             local made = reservations.take_reservation(of.tenant, nil, nil, NOW)
             made.id = ("%032x"):format(number)
             assert.is_nil(here.store.admit(made, NOW))
-            here.store.return_places(made, NOW)
+            here.store.return_places(made)
             last = made.id
         end
         local text, count = ended_requests.ended_requests(here.memory, "acme"), 0
@@ -403,7 +403,7 @@ describe("places in a Redis of several nodes", function()
         end
         redis.forbidden = "ZSCORE"
         local first = ask("1")
-        here.store.return_places(first, NOW)
+        here.store.return_places(first)
         local _, refused = ask("2")
         assert.equal(of.tenant, refused)
         settle(here, first, NOW)

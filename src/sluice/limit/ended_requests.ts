@@ -3,8 +3,8 @@
  * moment later, behind the clients' backs. An admission tells Redis of those of its tenant, so that the places that they had are free
  * for this node's clients at once. Redis only leaves them out of account; what they reserved is given back when they are settled.
  *
- * They lie in a dictionary that this node's workers share, in one text for each tenant: ` SECOND:ID` for each, in the order in which
- * they ended. (The id stands at the end: LuaJIT tells long texts apart by that.) The text is changed with the tenant's lock held. It has
+ * They lie in a dictionary that this node's workers share, in one text for each tenant: ` SECOND:ID` for each, with the second in which
+ * it was admitted, in the order in which they ended. (The id stands at the end: LuaJIT tells long texts apart by that.) The text is changed with the tenant's lock held. It has
  * some sixty of them at most, so that an admission stays small; the oldest makes room. One that is not in it keeps its place
  * until it is settled.
  */
@@ -25,8 +25,8 @@ function ended_requests(store: MemoryStore, owner: string): string {
   return (store.dictionary.get(name_of(owner)) as string | undefined) ?? "";
 }
 
-/** A tenant's request has ended, at that time in seconds since 1970. */
-function note_ended(store: MemoryStore, owner: string, id: string, now: number): void {
+/** A tenant's request has ended that was admitted at that time, in seconds since 1970. */
+function note_ended(store: MemoryStore, owner: string, id: string, admitted: number): void {
   if (!lock(store, owner)) {
     return;
   }
@@ -35,13 +35,13 @@ function note_ended(store: MemoryStore, owner: string, id: string, now: number):
     const [second] = string.find(text, " ", 2, true);
     text = string.sub(text, second!);
   }
-  store.dictionary.set(name_of(owner), `${text} ${string.format("%d", now)}:${id}`);
+  store.dictionary.set(name_of(owner), `${text} ${string.format("%d", admitted)}:${id}`);
   unlock(store, owner);
 }
 
 /**
- * Redis knows that those of the tenant's requests have ended, by their ids. Forgets them, and what ended before `since`: if a worker was
- * killed before it could settle one, its lease in Redis is over by then.
+ * Redis knows that those of the tenant's requests have ended, by their ids. Forgets them, and what was admitted before `since`: if a worker
+ * was killed before it could settle one, its lease in Redis is over by then.
  */
 function forget_ended(store: MemoryStore, owner: string, settled: LuaSet<string>, since: number): void {
   if (ended_requests(store, owner) === "" || !lock(store, owner)) {

@@ -250,13 +250,13 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
 }
 
 /** A request's answer has ended: its places are free for this node's requests, in Redis and in this node's share. */
-function return_places(store: RedisStore, reservation: Reservation, now: number): void {
-  const { asked, id, share: own } = reservation;
+function return_places(store: RedisStore, reservation: Reservation): void {
+  const { admitted, asked, id, share: own } = reservation;
   if (own !== undefined) {
     return_here(store.memory, own);
   }
   if (asked) {
-    note_ended(store.memory, first_scope(reservation).owner, id, now);
+    note_ended(store.memory, first_scope(reservation).owner, id, admitted);
   }
 }
 
@@ -345,8 +345,8 @@ function redis_limits(store: RedisStore): LimitStore {
     admit: (reservation, now) => admit(store, reservation, now),
     last_verdict: () => verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
-    return_places: (reservation, now) => {
-      return_places(store, reservation, now);
+    return_places: (reservation) => {
+      return_places(store, reservation);
     },
     begin_settlement: () => begin_settlement(store),
     settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),

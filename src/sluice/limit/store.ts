@@ -34,9 +34,9 @@ interface LimitStore {
   last_verdict(): Verdict;
   /**
    * Gives a request's places among the concurrent requests back, of its tenant and its key, for this node's clients at least. To be
-   * called once, or not at all: then they are given back by `settle`. Never waits. `now` is in seconds since 1970.
+   * called once, or not at all: then they are given back by `settle`. Never waits.
    */
-  return_places(reservation: Reservation, now: number): void;
+  return_places(reservation: Reservation): void;
   /** What is written to the journal from here to `settle` belongs to the same change. Returns whether `settle` may be called. */
   begin_settlement(reservation: Reservation): boolean;
   /**

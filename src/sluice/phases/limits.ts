@@ -76,7 +76,7 @@ function return_places(state: RequestState): void {
   const { reservation } = state;
   if (reservation !== undefined && reservation.holds_place) {
     reservation.holds_place = false;
-    gateway().store!.return_places(reservation, realtime());
+    gateway().store!.return_places(reservation);
   }
 }
 
