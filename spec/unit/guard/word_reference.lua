@@ -289,6 +289,10 @@ local function fits(items, word, places)
     return shown
 end
 
+local function is_hangul(value)
+    return (value >= 0xAC00 and value <= 0xD7A3) or (value >= 0x1100 and value <= 0x11FF)
+end
+
 -- All matches, as { word, first item, last item, and where they are written }. `settled`: by number of items, whether the text may have
 -- ended behind so many.
 function reference.matches(items, words, settled)
@@ -299,8 +303,9 @@ function reference.matches(items, words, settled)
                 local last, _, places = follow(items, word, from)
                 local behind = last and items[last + 1]
                 local ended = last and (not word.whole or not behind or not behind.word or (settled and settled[last]))
-                -- Where log probabilities were taken out, marks of the word's last letter may have been.
-                ended = ended and not (word.open and behind and behind.value == BLOCK and behind.word)
+                -- Where log probabilities were taken out, marks of the word's last letter may have been, or more of its syllable.
+                local grows = word.open or is_hangul(word.characters[#word.characters])
+                ended = ended and not (grows and behind and behind.value == BLOCK and behind.word)
                 if ended and fits(items, word, places) then
                     local marks = word.open and items[last].marks or {}
                     local till = marks[#marks] and marks[#marks][3] or items[last].last
@@ -310,10 +315,6 @@ function reference.matches(items, words, settled)
         end
     end
     return found
-end
-
-local function is_hangul(value)
-    return (value >= 0xAC00 and value <= 0xD7A3) or (value >= 0x1100 and value <= 0x11FF)
 end
 
 -- The first item from which on something may still become a match that has to be kept from the client, or nil. `roughly`: as
