@@ -1,4 +1,5 @@
-// Writes what each of Unicode's 1,114,112 code points folds to, as the Lua module that src/sluice/guard/fold.ts loads.
+// Writes what each of Unicode's 1,114,112 code points folds to, and which marks it has or is, as the Lua module that
+// src/sluice/guard/fold.ts and traits.ts load.
 //
 //   node tools/make_fold.mjs OUTPUT [--classes]
 //
@@ -32,14 +33,25 @@ const MASK = "\u2588";
 
 /** Arabic's tatweel stretches a word and is none of its letters. */
 const IGNORED_CHARACTER = /[\p{Default_Ignorable_Code_Point}\p{Mn}\p{Me}\p{Cf}\u0640]/u;
+const DEFAULT_IGNORABLE = /\p{Default_Ignorable_Code_Point}/u;
+const MARK = /[\p{Mn}\p{Me}]/u;
+
+/** A class of characters: those of the scripts, and what else is given. */
+function ofScripts(names, more = "") {
+  return new RegExp(`[${names.split(" ").map((name) => `\\p{Script=${name}}`).join("")}${more}]`, "u");
+}
+
+/**
+ * Scripts in which words are the same with and without their marks, or whose marks make letters that `traits` tells apart; and
+ * marks of no script. In all other scripts that have marks (Thai, Devanagari and their like) marks are vowels, tones and
+ * ends of syllables: letters like the others.
+ */
+const WITHOUT_MARKS = ofScripts("Zinh Zyyy Latn Grek Cyrl Arab Hebr Syrc Samr Mand Ethi Copt Glag Perm Mong Tfng Hani Hira Kana Hang Bopo Armn Geor Dupl Sgnw");
+const LETTER_OR_MARK = /[\p{L}\p{Mn}\p{Mc}]/u;
 const CONTROL = /\p{Cc}/u;
 const WHITE_SPACE = /\p{White_Space}/u;
 /** Lone surrogates are no characters; where a text has one, something ended. */
 const SEPARATING = /[\p{P}\p{S}\p{Z}\p{Cs}]/u;
-
-/** The marks that make another letter of a kana, as in か and が. */
-const KANA_WITH_MARK = /[\p{Script=Hiragana}\p{Script=Katakana}][\u3099\u309a]/u;
-const KANA_MARK = /[\u3099\u309a]/u;
 
 const WORD_CHARACTER = /[\p{Alphabetic}\p{N}\p{Mc}]/u;
 /** Scripts that don't set words apart by spaces, and Hangul, whose words take endings without one. */
@@ -82,6 +94,25 @@ const LOOK_ALIKES = {
   ae: "\u00e6\u04d5",
   oe: "\u0153",
 };
+
+/** Those of them that are the Latin letter with a stroke: a mark, though Unicode does not take it off. */
+const STROKED = "\u2c65\u0180\u023c\u0111\u0247\u01e5\u0127\u0268\u0249\ua741\u0142\u00f8\u1d7d\u024d\u0167\u2c66\u0289\u024f\u01b6";
+const DOTLESS = "\u0131";
+/** Cyrillic letters that look like a Latin letter which another Cyrillic one (н, у) looks like too. */
+const SECOND_ALIKE = "\u04bb\u04af";
+
+/** The marks that make letters of Cyrillic ones and of kana, each with its bit; and the bit of `SECOND_ALIKE`. */
+const LETTER_MARKS = new Map([["\u0306", 1], ["\u0308", 2], ["\u0304", 4], ["\u030b", 8], ["\u0301", 16], ["\u3099", 32], ["\u309a", 64]]);
+const SECOND = 128;
+
+/** Numbers of what counts as a mark and has no code point of its own: a mark that belongs on other scripts' letters, and two more. */
+const FOREIGN_MARK = 1;
+const STROKE = 2;
+const NO_DOT = 3;
+const OF_NO_OTHER_SCRIPT = ofScripts("Zinh Zyyy Latn Grek Cyrl");
+
+/** In the order of `Script` in traits.ts, from 1. */
+const SCRIPTS = [ofScripts("Latn"), ofScripts("Grek"), ofScripts("Cyrl"), ofScripts("Hira Kana")];
 
 /** Radicals that Unicode does not call compatible with the characters that they are. They come out of PDF files. */
 const RADICALS = {
@@ -137,28 +168,39 @@ function foldCase(character) {
   return character.toLowerCase().toUpperCase().toLowerCase();
 }
 
-/** Drops what is ignored, but marks of kana only where there is no kana that they could belong to. */
-function dropIgnored(text) {
-  let kept = "";
-  let before = "";
-  for (const character of text) {
-    const ofKana = KANA_MARK.test(character) && KANA_WITH_MARK.test(before + character);
-    if (ofKana || !IGNORED_CHARACTER.test(character)) kept += character;
-    before = character;
-  }
-  return kept;
+/** Whether a character is a mark that is a letter behind other letters of such scripts. */
+function isLetterMark(character) {
+  return /\p{Mn}/u.test(character) && !DEFAULT_IGNORABLE.test(character) && !WITHOUT_MARKS.test(character);
 }
 
-/** One character as Unicode and the tables above say, before Chinese characters are united. */
+function isIgnored(character) {
+  return IGNORED_CHARACTER.test(character) && !isLetterMark(character);
+}
+
+/** Whether a character is any other mark: ignored, but for words that want it. */
+function isPlainMark(character) {
+  return MARK.test(character) && isIgnored(character) && !DEFAULT_IGNORABLE.test(character);
+}
+
+/** Syllables of Hangul are whole; all else stays taken apart, as a text may have it in either form. */
+function compose(text) {
+  return text.replace(/[\u1100-\u11ff]+/gu, (letters) => letters.normalize("NFC"));
+}
+
+/** One character as Unicode and the tables above say, before Chinese characters are united, with its marks. */
 function foldByUnicode(character, replacements) {
   let text = character;
   for (;;) {
     let next = "";
-    for (const each of dropIgnored(text.normalize("NFKD"))) {
-      next += replacements.get(each) ?? [...foldCase(each)].map((cased) => replacements.get(cased) ?? cased).join("");
+    for (const each of text.normalize("NFKD")) {
+      if (isPlainMark(each)) {
+        next += each;
+      } else if (!isIgnored(each)) {
+        next += replacements.get(each) ?? [...foldCase(each)].map((cased) => replacements.get(cased) ?? cased).join("");
+      }
     }
     next = next.normalize("NFKD");
-    if (next === text) return text.normalize("NFC");
+    if (next === text) return compose(text);
     text = next;
   }
 }
@@ -199,28 +241,42 @@ function makeClasses() {
 function classify(character) {
   if (character === MASK) return character.codePointAt(0);
   if (WHITE_SPACE.test(character)) return SEPARATOR;
-  if (CONTROL.test(character) || IGNORED_CHARACTER.test(character)) return IGNORED;
+  if (CONTROL.test(character) || isIgnored(character)) return IGNORED;
   if (SEPARATING.test(character)) return SEPARATOR;
   return character.codePointAt(0);
 }
 
-/** The sequence that each code point folds to: without what is ignored, and with runs of separators as one. */
+/**
+ * The sequence of a folded text: without what is ignored, and with runs of separators as one. The marks of a character that stands for several
+ * letters are in it, as only there they can be told from each other's.
+ */
+function sequenceOf(text, leaderOf) {
+  const sequence = [];
+  let letters = 0;
+  for (const each of text) {
+    const value = classify(leaderOf(each));
+    if (value === IGNORED) {
+      if (isPlainMark(each) && sequence.length > 0 && sequence.at(-1) !== SEPARATOR) sequence.push(each.codePointAt(0));
+    } else if (value !== SEPARATOR || sequence.at(-1) !== SEPARATOR) {
+      sequence.push(value);
+      letters += value === SEPARATOR ? 0 : 1;
+    }
+  }
+  return letters > 1 ? sequence : sequence.filter((value) => value === SEPARATOR || !isPlainMark(String.fromCodePoint(value)));
+}
+
+/** The sequence that each code point folds to. */
 function foldAll(leaderOf) {
   const replacements = makeReplacements();
   const folded = [];
   for (let codePoint = 0; codePoint < CODE_POINTS; codePoint += 1) {
-    const sequence = [];
     const character = String.fromCodePoint(codePoint);
     const text = CONTROL.test(character) || WHITE_SPACE.test(character) ? character : foldByUnicode(character, replacements);
-    for (const each of text) {
-      const value = classify(leaderOf(each));
-      if (value !== IGNORED && (value !== SEPARATOR || sequence.at(-1) !== SEPARATOR)) sequence.push(value);
-    }
-    folded.push(sequence);
+    folded.push(sequenceOf(text, leaderOf));
   }
   for (const [codePoint, sequence] of folded.entries()) {
     for (const value of sequence) {
-      if (value !== SEPARATOR && (folded[value].length !== 1 || folded[value][0] !== value)) {
+      if (value !== SEPARATOR && !isPlainMark(String.fromCodePoint(value)) && (folded[value].length !== 1 || folded[value][0] !== value)) {
         throw new Error(`U+${codePoint.toString(16)} folds to U+${value.toString(16)}, which folds to something else`);
       }
     }
@@ -251,13 +307,18 @@ function makeTables(folded) {
     if (sequence.length === 1) {
       if (sequence[0] === SEPARATOR) return SEPARATOR * 4 + 2;
       const character = String.fromCodePoint(sequence[0]);
-      const isWord = WORD_CHARACTER.test(character) && !SPACELESS.test(character);
+      const isWord = (WORD_CHARACTER.test(character) || isLetterMark(character)) && !SPACELESS.test(character);
       return (sequence[0] - codePoint) * 4 + (isWord ? 1 : 0);
     }
     const key = sequence.join(" ");
     if (!expansions.has(key)) expansions.set(key, FIRST_EXPANSION - expansions.size);
     return expansions.get(key) * 4 + 2;
   });
+  return { ...makePages(entries), expansions: [...expansions.keys()] };
+}
+
+/** Numbers by code point as pages, each of which is there once, and the page of each 128 code points. */
+function makePages(entries) {
   const pages = new Map();
   const index = [];
   for (let from = 0; from < CODE_POINTS; from += PAGE_SIZE) {
@@ -265,7 +326,71 @@ function makeTables(folded) {
     if (!pages.has(page)) pages.set(page, pages.size);
     index.push(pages.get(page));
   }
-  return { index, pages: [...pages.keys()], expansions: [...expansions.keys()] };
+  return { index, pages: [...pages.keys()] };
+}
+
+/** By representative: the bits of the marks that make another letter of it, in Cyrillic or kana. */
+function makeTakes(folded) {
+  const takes = new Map();
+  for (const [codePoint, sequence] of folded.entries()) {
+    const character = String.fromCodePoint(codePoint);
+    const parts = [...character.normalize("NFD")];
+    const bit = SECOND_ALIKE.includes(character) ? SECOND : parts.length === 2 ? LETTER_MARKS.get(parts[1]) : undefined;
+    if (bit !== undefined && sequence.length === 1 && (SCRIPTS[2].test(character) || SCRIPTS[3].test(character))) {
+      takes.set(sequence[0], (takes.get(sequence[0]) ?? 0) | bit);
+    }
+  }
+  return takes;
+}
+
+/** The numbers of the marks that a character has, or is: see STROKE and its like. */
+function marksOf(character) {
+  const marks = [];
+  let base = "";
+  for (const each of character.toLowerCase().normalize("NFKD")) {
+    if (MARK.test(each)) {
+      // The dot of i and j is no mark.
+      if (!DEFAULT_IGNORABLE.test(each) && !(each === "\u0307" && /[ij]/u.test(base))) {
+        marks.push(OF_NO_OTHER_SCRIPT.test(each) ? each.codePointAt(0) : FOREIGN_MARK);
+      }
+    } else {
+      base = each;
+      if (STROKED.includes(each)) marks.push(STROKE);
+      if (each === DOTLESS) marks.push(NO_DOT);
+    }
+  }
+  return marks.sort((a, b) => a - b);
+}
+
+/**
+ * What there is to know of a character beyond what it folds to, as traits.ts reads it: the bits of the marks that make it the letter that it is,
+ * the bits of those that would make its representative another one, its script, whether it is a mark, whether marks behind it are
+ * letters (of a mark: whether it is one), and above that the number of its set of marks.
+ */
+function makeTraits(folded) {
+  const takes = makeTakes(folded);
+  const sets = new Map([["", 0]]);
+  const entries = folded.map((sequence, codePoint) => {
+    const character = String.fromCodePoint(codePoint);
+    const parts = [...character.normalize("NFKD")];
+    const isMark = parts.every((each) => MARK.test(each)) && !DEFAULT_IGNORABLE.test(character);
+    const script = SCRIPTS.findIndex((each) => each.test(parts[0])) + 1;
+    const single = sequence.length === 1 && sequence[0] >= 0 && !isMark;
+    let has = 0;
+    let marks = "";
+    if (isMark || (single && script > 0)) {
+      for (const each of parts) has |= LETTER_MARKS.get(each) ?? 0;
+      if (SECOND_ALIKE.includes(character.toLowerCase())) has |= SECOND;
+      marks = marksOf(character).join(" ");
+    }
+    if (!sets.has(marks)) sets.set(marks, sets.size);
+    const counts = LETTER_OR_MARK.test(character) && !WITHOUT_MARKS.test(character);
+    const taken = single ? takes.get(sequence[0]) ?? 0 : 0;
+    return has + taken * 2 ** 8 + (single ? script : 0) * 2 ** 16 + (isMark ? 2 ** 19 : 0) + (counts ? 2 ** 20 : 0) + sets.get(marks) * 2 ** 21;
+  });
+  // The number of a set has ten bits, so that a trait is a positive integer of 32.
+  if (sets.size > 1024) throw new Error(`there are ${sets.size} sets of marks`);
+  return { ...makePages(entries), sets: [...sets.keys()] };
 }
 
 function quote(text, width = 110) {
@@ -292,19 +417,26 @@ function main(output, showClasses) {
     const largest = [...classes.values()].sort((a, b) => b.length - a.length).slice(0, 60);
     console.log(`${classes.size} classes; the largest: ${largest.map((members) => members.join("")).join(" ")}`);
   }
-  const { index, pages, expansions } = makeTables(foldAll(leaderOf));
+  const folded = foldAll(leaderOf);
+  const { index, pages, expansions } = makeTables(folded);
+  const traits = makeTraits(folded);
   const body = [
     `    page_count = ${pages.length},`,
     `    index = ${quote(writeRuns(index))},`,
     `    pages = ${quote(pages.join(" "))},`,
     `    expansion_count = ${expansions.length},`,
     `    expansions = ${quote(expansions.map((sequence) => `${sequence} ;`).join(" "))},`,
+    `    trait_page_count = ${traits.pages.length},`,
+    `    trait_index = ${quote(writeRuns(traits.index))},`,
+    `    trait_pages = ${quote(traits.pages.join(" "))},`,
+    `    mark_set_count = ${traits.sets.length},`,
+    `    mark_sets = ${quote(traits.sets.map((marks) => `${marks} ;`.trim()).join(" "))},`,
   ].join("\n");
   const hash = createHash("sha256").update(body).digest("hex").slice(0, 12);
   const version = `Unicode ${process.versions.unicode}, opencc-js ${openccVersion()}, ${hash}`;
   mkdirSync(dirname(output), { recursive: true });
   const header = [
-    "-- Written by tools/make_fold.mjs; src/sluice/guard/fold.ts says how it is read.",
+    "-- Written by tools/make_fold.mjs; src/sluice/guard/fold.ts and traits.ts say how it is read.",
     "-- Which Chinese characters are one is from OpenCC, https://github.com/BYVoid/OpenCC, under the Apache License 2.0.",
   ].join("\n");
   writeFileSync(output, `${header}\nreturn {\n    version = "${version}",\n${body}\n}\n`);

@@ -14,4 +14,11 @@ declare module "sluice.guard.fold_data" {
   export const expansion_count: number;
   /** Sequences of code points, or -2; `;` ends each. */
   export const expansions: string;
+  /** The same of the traits. */
+  export const trait_page_count: number;
+  export const trait_index: string;
+  export const trait_pages: string;
+  /** Sets of marks, by number from 0; `;` ends each. */
+  export const mark_set_count: number;
+  export const mark_sets: string;
 }

@@ -4,7 +4,7 @@ local answer = require("sluice.wire.answer")
 local guarding = require("spec.unit.guard.guarding")
 local stream = require("sluice.guard.stream")
 
-local WORDS = "敏感词\nbad\nso bad\n𠀀𠀁\n4-me"
+local WORDS = "敏感词\nbad\nso bad\n𠀀𠀁\n4-me\ncặc\nกู\nсука\nガス\n한글\nёж"
 local GUARDS = {
     mask = guarding.guard({ { words = WORDS, action = "mask" } }),
     block = guarding.guard({ { words = WORDS, action = "block" } }),
@@ -12,8 +12,12 @@ local GUARDS = {
 
 -- What stands before the word, the word, and what stands behind it.
 local TEXTS = {
-    { "x", "敏感词", "y" }, { "", "敏感词", "" }, { "a😀", "敏感词", "😀词" }, { "敏感", "敏感词", "感词" }, { "", "敏。感😀词", "" },
-    { "a ", "bad", "." }, { "", "bad", "" }, { "abad ba ", "bad", "，e" }, { "so ", "so bad", " so" }, { "𠀀", "𠀀𠀁", "𠀁b" }, { "是", "4-me", "是" },
+    { "x", "敏感词", "y" }, { "", "敏感词", "" }, { "a😀", "敏感词", "😀词" }, { "敏感", "敏感词", "感词" }, { "",
+    "敏。感😀词", "" },
+    { "a ", "bad", "." }, { "", "bad", "" }, { "abad ba ", "bad", "，e" }, { "so ", "so bad", " so" }, { "𠀀", "𠀀𠀁", "𠀁b" },
+    { "是", "4-me", "是" },
+    { "các ", "ca\204\134\204\163c", " ca" }, { "กา", "กู", "ง" }, { "", "cука", "ми" }, { "カス", "ｶﾞス", "か" },
+    { "하", "ㅎㅏㄴ글", "ㅏ" }, { "еж ", "е\204\136ж", "" },
 }
 
 local function chat(choice)
@@ -108,6 +112,8 @@ local function utf16(character)
     local lead, a, b, c = character:byte(1, 4)
     if lead < 128 then
         return ("u%04x"):format(lead)
+    elseif lead < 224 then
+        return ("u%04x"):format((lead % 32) * 64 + a % 64)
     elseif lead < 240 then
         return ("u%04X"):format((lead % 16) * 4096 + (a % 64) * 64 + b % 64)
     end
@@ -115,6 +121,8 @@ local function utf16(character)
     return ("u%04x"):format(0xD800 + math.floor(offset / 1024)), ("u%04x"):format(0xDC00 + offset % 1024)
 end
 
+-- What is no character of its own when it is masked.
+local MARKS = { ["\204\134"] = true, ["\204\136"] = true, ["\204\163"] = true, ["ู"] = true, ["ﾞ"] = true }
 local SEPARATORS = { [" "] = true, ["。"] = true, ["😀"] = true, ["-"] = true }
 
 -- An escape of the inner JSON can be cut anywhere: all of it becomes what its last digit becomes.
@@ -133,7 +141,7 @@ local function add_characters(units, text, style, masked)
             add_inner_escape(units, masked and true, high, low)
         else
             local raw = style == "escapes" and "\\" .. high .. (low and "\\" .. low or "") or character
-            local out = masked and not SEPARATORS[character] and "█" or raw
+            local out = masked and not SEPARATORS[character] and (MARKS[character] and "" or "█") or raw
             units[#units + 1] = { raw, out, masked = masked, first = true }
         end
     end

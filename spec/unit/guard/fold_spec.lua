@@ -1,5 +1,7 @@
+local bit = require("bit")
 local fold = require("sluice.guard.fold")
 local data = require("sluice.guard.fold_data")
+local traits = require("sluice.guard.traits")
 
 local LAST = 0x10FFFF
 local MASK = 0x2588
@@ -42,7 +44,7 @@ end
 local function one(text) return fold.fold(points(text)[1]) end
 
 describe("the fold of every code point", function()
-    it("is a representative that folds to itself, ignored, a separator, or an expansion of such", function()
+    it("is a representative that folds to itself, ignored, a separator, or an expansion of such and of marks", function()
         local wrong = {}
         for code_point = 0, LAST do
             local folded = fold.fold(code_point)
@@ -52,7 +54,8 @@ describe("the fold of every code point", function()
                 local parts = fold.expansion(folded)
                 if #parts < 2 or #parts > 18 then wrong[#wrong + 1] = code_point end
                 for index, part in ipairs(parts) do
-                    if part ~= -2 and (part < 0 or fold.fold(part) ~= part) or part == -2 and parts[index - 1] == -2 then
+                    local mark = index > 1 and part >= 0 and bit.band(traits.trait_of(part), 0x80000) ~= 0
+                    if part ~= -2 and not mark and (part < 0 or fold.fold(part) ~= part) or part == -2 and parts[index - 1] == -2 then
                         wrong[#wrong + 1] = code_point
                     end
                 end
@@ -129,7 +132,8 @@ describe("separators", function()
     end)
 
     it("are punctuation and symbols beyond it", function()
-        for _, text in ipairs({ "。", "，", "、", "「", "・", "～", "！", "·", "…", "—", "＿", "€", "￥", "♥", "★", "→", "😀", "▌", "░", "\239\191\189", "´",
+        for _, text in ipairs({ "。", "，", "、", "「", "・", "～", "！", "·", "…", "—", "＿", "€", "￥", "♥", "★",
+            "→", "😀", "▌", "░", "\239\191\189", "´",
             "⿰" }) do
             assert.equal(-2, one(text), text)
         end
@@ -162,10 +166,12 @@ describe("united are", function()
     end)
 
     it("letters and digits of every style", function()
-        same("fuck", "ⓕⓤⓒⓚ", "ＦＵＣＫ", "𝐟𝐮𝐜𝐤", "𝒇𝓊𝒸𝓀", "𝔣𝔲𝔠𝔨", "𝕗𝕦𝕔𝕜", "𝖿𝗎𝖼𝗄", "𝚏𝚞𝚌𝚔", "🅕🅤🅒🅚", "🅵🆄🅲🅺", "🄵🅄🄲🄺", "🇫🇺🇨🇰",
+        same("fuck", "ⓕⓤⓒⓚ", "ＦＵＣＫ", "𝐟𝐮𝐜𝐤", "𝒇𝓊𝒸𝓀", "𝔣𝔲𝔠𝔨", "𝕗𝕦𝕔𝕜",
+            "𝖿𝗎𝖼𝗄", "𝚏𝚞𝚌𝚔", "🅕🅤🅒🅚", "🅵🆄🅲🅺", "🄵🅄🄲🄺", "🇫🇺🇨🇰",
             "ꜰᴜᴄᴋ", "ᶠᵘᶜᵏ", "f\204\128u\204\182c\205\143k",
             "f\226\128\139u\194\173c\239\184\143k", "fu\243\160\132\128ck")
-        same("10", "１０", "⑩", "❿", "➉", "➓", "⓾", "¹⁰", "₁₀", "𝟏𝟎", "𝟷𝟶", "١٠", "۱۰", "१०", "๑๐", "1️⃣0️⃣")
+        same("10", "１０", "⑩", "❿", "➉", "➓", "⓾", "¹⁰", "₁₀", "𝟏𝟎", "𝟷𝟶", "١٠", "۱۰", "१०",
+            "๑๐", "1️⃣0️⃣")
         same("iv", "Ⅳ", "ⅳ")
         same("l", "ℓ", "Ⅼ")
         same("k", "\226\132\170")
@@ -236,7 +242,8 @@ describe("apart stay", function()
         for text in ("a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9"):gmatch("%S") do
             assert.equal(text:byte(), fold.fold(text:byte()))
         end
-        for _, text in ipairs({ "б", "д", "ж", "и", "я", "γ", "δ", "λ", "σ", "ω", "ש", "ا", "ক", "か", "が", "ガ", "カ", "ば", "ぱ", "は", "한", "글", "ㄅ",
+        for _, text in ipairs({ "б", "д", "ж", "и", "я", "γ", "δ", "λ", "σ", "ω", "ש", "ا", "ক", "か", "カ", "は", "한",
+            "글", "ㄅ",
             "一", "二", "人", "入",
             "土", "士", "未", "末", "予", "豫", "弁", "辨", "缶", "罐", "糸", "絲", "欠", "缺", "沪", "滤", "〇", "零" }) do
             local folded = one(text)
@@ -253,10 +260,63 @@ describe("apart stay", function()
     end)
 end)
 
+describe("marks", function()
+    local function trait(text) return traits.trait_of(points(text)[1]) end
+    local function has(text) return bit.band(trait(text), 0xFF) end
+
+    it("that make letters of kana and in Cyrillic are told apart, though they fold alike", function()
+        for _, pair in ipairs({ { "か", "が" }, { "は", "ば" }, { "は", "ぱ" }, { "カ", "ガ" }, { "ﾜ", "ヷ" }, { "и", "й" },
+            { "е", "ё" }, { "і", "ї" }, { "у", "ў" },
+            { "н", "һ" }, { "у", "ү" }, { "г", "ѓ" } }) do
+            local plain, marked = pair[1], pair[2]
+            same(plain, marked)
+            assert.equal(0, has(plain), plain)
+            assert.is_true(has(marked) > 0, marked)
+            assert.equal(has(marked), bit.band(has(marked), traits.takes_of(trait(plain))), plain)
+        end
+        assert.are_not.equal(has("ば"), has("ぱ"))
+        assert.equal(has("が"), has("\239\190\158"))
+        assert.equal(has("が"), has("\227\130\153"))
+    end)
+
+    it("have sums that are the same however they are written, and no other's", function()
+        local seen = {}
+        for _, text in ipairs({ "á", "à", "ả", "ã", "ạ", "ă", "ắ", "ằ", "ẳ", "ẵ", "ặ", "â", "ấ", "ầ", "ẩ", "ẫ",
+            "ậ", "đ", "ơ", "ớ", "ợ", "ç", "å", "ı", "ő", "ö" }) do
+            local sum = traits.sum_of(trait(text))
+            assert.is_true(sum ~= 0, text)
+            assert.is_nil(seen[sum], text)
+            seen[sum] = text
+        end
+        local function sum(...)
+            local total = 0
+            for _, text in ipairs({ ... }) do total = bit.tobit(total + traits.sum_of(trait(text))) end
+            return total
+        end
+        assert.equal(sum("ặ"), sum("a", "\204\163", "\204\134"))
+        assert.equal(sum("ặ"), sum("ă", "\204\163"))
+        assert.equal(sum("Ế"), sum("ế"))
+        for _, text in ipairs({ "a", "i", "İ", "ａ", "𝐚", "ⓐ", "а", "ο", "5", "中" }) do assert.equal(0, sum(text), text) end
+    end)
+
+    it("of scripts where they are letters stay, behind such letters", function()
+        assert.equal("<e01><e39><e49>", shown("กู้"))
+        assert.equal("<915><941>", shown("कु"))
+        assert.equal("<915><93c>", shown("क़"))
+        assert.equal("<915><93c>", shown("क\224\164\188"))
+        assert.equal("<e19><e49><e4d><e32>", shown("น้ำ"))
+        assert.equal("bad", shown("b\224\184\185a\224\165\129d"))
+        assert.equal("_a", shown("-\224\184\185a"))
+        assert.equal("<e01>", shown("ก\204\129"))
+    end)
+end)
+
 describe("an expansion", function()
     for text, expected in pairs({
-        ["ﬁ"] = "fi", ["ﬄ"] = "ffl", ["ß"] = "ss", ["ẞ"] = "ss", ["½"] = "1_2", ["™"] = "tm", ["℃"] = "_c", ["№"] = "no", ["㎏"] = "kg", ["⑴"] = "_1_",
-        ["⒈"] = "1_", ["Ⅷ"] = "viii", ["㍿"] = "<682a><5f0f><4f1a><793e>", ["œ"] = "oe", ["⑳"] = "20", ["⓴"] = "20", ["℅"] = "c_o", ["㏂"] = "a_m_",
+        ["ﬁ"] = "fi", ["ﬄ"] = "ffl", ["ß"] = "ss", ["ẞ"] = "ss", ["½"] = "1_2", ["™"] = "tm", ["℃"] = "_c", ["№"] = "no",
+            ["㎏"] = "kg", ["⑴"] = "_1_",
+        ["⒈"] = "1_", ["Ⅷ"] = "viii", ["㍿"] = "<682a><5f0f><4f1a><793e>", ["œ"] = "oe", ["⑳"] = "20", ["⓴"] = "20",
+            ["℅"] = "c_o", ["㏂"] = "a_m_",
     }) do
         it("is what " .. text .. " stands for", function() assert.equal(expected, shown(text)) end)
     end
@@ -287,7 +347,8 @@ describe("a character of words", function()
     end)
 
     it("is none of a script without, of Hangul, nor anything else", function()
-        for _, text in ipairs({ "中", "國", "𠮷", "々", "〇", "あ", "ア", "ー", "ㄅ", "한", "ᄀ", "ก", "ລ", "ក", "က", "ཀ", "ꀀ" }) do
+        for _, text in ipairs({ "中", "國", "𠮷", "々", "〇", "あ", "ア", "ー", "ㄅ", "한", "ᄀ", "ก", "ລ", "ក", "က",
+            "ཀ", "ꀀ" }) do
             assert.is_true(one(text) >= 0, text)
             assert.is_false(fold.is_word(one(text)), text)
         end

@@ -197,14 +197,13 @@ end
 -- What the guard has to make of a text, and how much it has to find of what.
 local function judged(code_points, raw, words, nested, counts)
     local units = (nested and reference.nested_units or reference.plain_units)(code_points)
-    local items = reference.append({}, units)
-    local found = reference.matches(items, words)
+    local found = reference.matches(reference.items(units), words)
     for _, match in ipairs(found) do
         counts[match.word.action] = counts[match.word.action] + 1
     end
     local out, hidden = {}, {}
-    for _, match in ipairs(reference.chosen(items, found)) do
-        for at = items[match.first].first, items[match.last].last do
+    for _, match in ipairs(reference.chosen(found)) do
+        for at = match.from, match.till do
             hidden[at] = true
         end
     end

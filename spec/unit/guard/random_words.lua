@@ -8,7 +8,8 @@ local random = math.random
 
 local SETS = {
     {
-        { "敏感词", loose = true }, { "敏感", loose = true }, { "感词语", loose = true }, { "词语录", loose = true }, { "语录敏感词", loose = true },
+        { "敏感词", loose = true }, { "敏感", loose = true }, { "感词语", loose = true }, { "词语录", loose = true },
+        { "语录敏感词", loose = true },
         { "bad", whole = true }, { "badge", whole = true }, { "adge", whole = true }, { "bad ge", whole = true }, { "a-d", whole = true },
         { "群qq", loose = true }, { "qq群", loose = true }, { "1989", whole = true },
     },
@@ -22,6 +23,41 @@ local SETS = {
         { "office", whole = true },
         { "fic", loose = true }, { "ss", whole = true }, { "strasse", whole = true }, { "qss9", loose = true },
         { "s s q", whole = true }, { "敏q", loose = true },
+    },
+}
+
+-- Words whose marks count, each set with the letters and marks of its texts. One text of a choice at a time: what a mark or a part of a
+-- syllable belongs to is not known once another text of the choice has begun.
+local MARKED = {
+    {
+        -- Vietnamese, and words without marks.
+        { "cặc", whole = true }, { "các", whole = true }, { "cac", whole = true }, { "ặc", loose = true }, { "đi", loose = true },
+        { "di", whole = true },
+        { "ca\204\163c", loose = true }, { "ứ", whole = true }, { "a c", whole = true }, { "ế敏", loose = true },
+        letters = "cacaaiđêươuệặáứ敏ſc", marks = { 0x301, 0x323, 0x306, 0x302, 0x31B, 0x307, 0x20DD, 0xE31 },
+    },
+    {
+        -- Russian and Greek, beside Latin words of the same look.
+        { "сука", loose = true }, { "ёлка", loose = true }, { "елка", loose = true }, { "йо", loose = true }, { "ио",
+        loose = true }, { "cop", whole = true },
+        { "сор", loose = true }, { "ор" }, { "νοτε", loose = true }, { "note", whole = true }, { "ту", whole = true }, { "тү",
+        loose = true }, { "pec", loose = true },
+        letters = "сукаёлейиорcopуүнοτενnotЁЙЎў", marks = { 0x301, 0x306, 0x308, 0x304 },
+    },
+    {
+        -- Thai and Hindi, with words that none of their marks may touch.
+        { "กู", loose = true }, { "กูก", loose = true }, { "หี" }, { "น้ำ", loose = true }, { "कु", loose = true },
+        { "कुक", whole = true }, { "क़", loose = true },
+        { "bad", whole = true }, { "敏感", loose = true }, { "aก", loose = true },
+        letters = "กกูหนาำคकककखbada敏感क़", marks = { 0xE39, 0xE35, 0xE49, 0xE4D, 0x941, 0x93C, 0x94D, 0x301, 0xF73 },
+    },
+    {
+        -- Kana and Hangul, whole and in parts.
+        { "ガス", loose = true }, { "カス", loose = true }, { "がか", loose = true }, { "か", whole = true }, { "ば敏" },
+        { "한글", loose = true }, { "하", loose = true },
+        { "시발", loose = true }, { "ㅅㅂ", loose = true }, { "가각", loose = true }, { "qq", whole = true },
+        letters = "ガカスがかバパは敏한글하시발ㅅㅂㅏㄹㅎㄴㅣㄱ각가ᄀᄒ사ᅵᆨᆫｶｽqq㌀",
+            marks = { 0x3099, 0x309A, 0xFF9E, 0x301 },
     },
 }
 
@@ -58,10 +94,32 @@ local function any(list)
     return list[random(#list)]
 end
 
+-- What some letters may be written as: with their marks apart, syllables in their letters.
+local function spellings()
+    local made = {}
+    for composed, parts in pairs({
+        ["ặ"] = "a\204\163\204\134", ["á"] = "a\204\129", ["ê"] = "e\204\130", ["ệ"] = "e\204\163\204\130", ["ế"] = "ê\204\129",
+            ["ứ"] = "u\204\155\204\129",
+        ["ё"] = "е\204\136", ["й"] = "и\204\134", ["ガ"] = "カ\227\130\153", ["が"] = "か\227\130\153",
+            ["ば"] = "は\227\130\153", ["カ"] = "ｶ", ["ス"] = "ｽ",
+        ["한"] = "한", ["글"] = "ㄱㅡㄹ", ["하"] = "하", ["시"] = "ㅅㅣ", ["발"] = "ㅂㅏㄹ", ["가"] = "가",
+            ["각"] = "ㄱㅏㄱ", ["ำ"] = "ํา",
+        ["с"] = "c", ["у"] = "y", ["о"] = "ο", ["e"] = "е", ["क़"] = "क\224\164\188",
+    }) do
+        made[decoded(composed)[1]] = decoded(parts)
+    end
+    return made
+end
+local SPELLINGS = spellings()
+
 -- One of the sets of words. Its words have the actions in turn.
 function random_words.set(actions)
     local made, turn = {}, random(#actions)
-    for index, word in ipairs(any(SETS)) do
+    local set = any(random(2) == 1 and SETS or MARKED)
+    if set.letters then
+        made.letters, made.marks = decoded(set.letters), set.marks
+    end
+    for index, word in ipairs(set) do
         made[index] = { word[1], whole = word.whole, loose = word.loose, action = actions[(index + turn) % #actions + 1] }
     end
     return made
@@ -80,7 +138,18 @@ local function disguised(code_point)
     return TRADITIONAL[code_point] or code_point
 end
 
-local function add_word(made, word)
+-- Appends a character of a word whose marks count, perhaps in its parts, perhaps with a mark more.
+local function add_spelled(made, code_point, words)
+    local parts = random(3) == 1 and SPELLINGS[code_point] or { code_point }
+    for _, part in ipairs(parts) do
+        made[#made + 1] = part
+    end
+    if random(8) == 1 then
+        made[#made + 1] = any(words.marks)
+    end
+end
+
+local function add_word(made, word, words)
     local calm = random(3) == 1
     local from, to = 1, #word
     if random(3) == 1 then
@@ -88,7 +157,11 @@ local function add_word(made, word)
         to = random(from, #word)
     end
     for at = from, to do
-        made[#made + 1] = calm and word[at] or disguised(word[at])
+        if words.letters then
+            add_spelled(made, word[at], words)
+        else
+            made[#made + 1] = calm and word[at] or disguised(word[at])
+        end
         if not calm and random(4) == 1 then
             for _ = 1, random(5) == 1 and random(7, 10) or random(2) do
                 made[#made + 1] = any(SEPARATORS)
@@ -107,7 +180,9 @@ function random_words.text(words, most)
     for _ = 1, random(0, most) do
         local choice = random(10)
         if choice <= dense * 2 then
-            add_word(made, decoded(any(words)[1]))
+            add_word(made, decoded(any(words)[1]), words)
+        elseif words.letters and choice <= 8 then
+            add_spelled(made, any(words.letters), words)
         elseif choice <= 8 then
             made[#made + 1] = disguised(any(LETTERS))
         elseif choice == 9 then

@@ -28,6 +28,7 @@ end
 local LISTS = { { words = table.concat(words, "\n"), action = "mask" } }
 local guards = {
     words = guarding.guard(LISTS),
+    marks = guarding.guard({ LISTS[1], { words = "cặc\nđịt\nёлка\nсука\nกู\nガス\n한글\nकुत्ता", action = "mask" } }),
     numbers = guarding.guard(LISTS, { cn_mobile = "mask", cn_id_card = "mask", payment_card = "mask", us_ssn = "mask" }),
 }
 
@@ -42,6 +43,10 @@ local TEXTS = {
     chinese = table.concat(chinese),
     mixed = ("abc \230\149\143\230\141\183, \195\169t\195\169 \240\159\152\128 (fox) \208\188\208\184\209\128 "):rep(200),
     escaped = ("\\u654f\\n\\\"x\\ud83d\\ude00 and "):rep(300),
+    vietnamese = ("Các b\225\186\161n c\195\179 kh\225\187\143e kh\195\180ng? \204\129 Tôi ca\204\163c i\204\129t. "):rep(150),
+    thai = ("ภาษาไทยง่ายมาก กาแฟ ดื่มน้ำ कुछ लोग "):rep(150),
+    russian = ("Ещё раз: суп и ёлочка, елей, су́к. "):rep(150),
+    korean = ("ㅎㅏㄱㅛ 한국어 ㅋㅋ 한국어 ガラスかき カ\227\130\153 "):rep(150),
     figures = ("In 2024 there were 12 of them, 3.5 of which at 14:30. "):rep(150),
 }
 
@@ -74,6 +79,8 @@ local guard = guards[arg[1]]
 local NAMES = { arg[2] }
 if arg[2] == "all" then
     NAMES = { "english", "chinese", "mixed", "escaped", "figures", "events" }
+elseif arg[2] == "scripts" then
+    NAMES = { "vietnamese", "thai", "russian", "korean", "english", "chinese", "events" }
 end
 for _ = 1, 60 do
     for _, name in ipairs(NAMES) do
@@ -116,8 +123,9 @@ describe("the scan, warmed up as a worker is, has no loop that is interpreted", 
         return said
     end
 
-    for _, patterns in ipairs({ "words", "numbers" }) do
-        for _, name in ipairs({ "english", "chinese", "mixed", "escaped", "figures", "events", "all" }) do
+    local texts = { "english", "chinese", "mixed", "escaped", "figures", "events", "all" }
+    for patterns, names in pairs({ words = texts, numbers = texts, marks = { "vietnamese", "thai", "russian", "korean", "english", "scripts" } }) do
+        for _, name in ipairs(names) do
             it("for " .. patterns .. ", over " .. name, function()
                 for _ = 1, 2 do
                     assert.equal("given up 0\n", run(patterns, name))

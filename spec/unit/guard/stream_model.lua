@@ -42,14 +42,12 @@ local function grow(field, part, event)
             so_far[at] = code_points[at]
         end
         field.units, field.open = reference.nested_units(so_far)
-        field.items = reference.append({}, field.units)
     else
-        local from = #field.units + 1
-        for at = from, field.count do
+        for at = #field.units + 1, field.count do
             field.units[at] = { code_points[at], at, at }
         end
-        reference.append(field.items, field.units, from)
     end
+    field.items = reference.items(field.units)
 end
 
 -- The event comes.
@@ -101,7 +99,7 @@ function model.unbroken(made, first)
     local wanted = first
     for _, field in ipairs(made.fields) do
         for _, pair in ipairs(reference.refuted(field.items, made.words, field.settled_at)) do
-            local last, behind = field.event_of[field.items[pair[1]].last], field.event_of[field.items[pair[2]].first]
+            local last, behind = field.event_of[pair[1]], field.event_of[pair[2]]
             if last < wanted and behind >= wanted then
                 wanted = last
             end
@@ -143,13 +141,13 @@ end
 
 -- What the client should have of the text.
 function model.expected(field)
-    return reference.masked(field.units, field.text.code_points, field.items, reference.chosen(field.items, field.found))
+    return reference.masked(field.units, field.text.code_points, reference.chosen(field.found))
 end
 
 -- Whether a listed word that has to be kept from the client is in the text that it has.
 function model.leaks(text, nested, words)
     local units = (nested and reference.nested_units or reference.plain_units)(text)
-    for _, match in ipairs(reference.matches(reference.append({}, units, 1, true), words)) do
+    for _, match in ipairs(reference.matches(reference.items(units, true), words)) do
         if match.word.action ~= "flag" then
             return match.word.text
         end

@@ -36,7 +36,7 @@ function trial.random_case(most)
     local fields = random_streams.FIELDS[case.api]
     for choice = 0, random(0, 2) do
         local first = random(#fields)
-        for index = first, math.min(first + random(0, 1), #fields) do
+        for index = first, math.min(first + (case.words.letters and 0 or random(0, 1)), #fields) do
             local code_points = random_words.text(case.words, most)
             if random_streams.NESTED[fields[index]] then
                 code_points = random_words.arguments(code_points)

@@ -31,17 +31,17 @@ local function unpack_words(list)
     local found, place = {}, 0
     for word = 1, words.count do
         local bits = words.bits[word]
-        local length = bit.rshift(bits, 12)
+        local length = bit.rshift(bits, 16)
         assert.equal(place, words.starts[word])
         local characters, gaps = {}, {}
         for index = 1, length do characters[index] = words.characters[place + index - 1] end
         place = place + length
         if words.gaps[word] ~= 0 then
             local at = words.gaps[word]
-            while words.gap_pool[at] ~= 0 do
-                gaps[#gaps + 1] = words.gap_pool[at]
+            while words.extras[at] ~= 0 do
+                gaps[#gaps + 1] = words.extras[at]
                 at = at + 1
-                assert.is_true(at < words.gap_pool_size)
+                assert.is_true(at < words.extras_size)
             end
             assert.is_true(#gaps > 0)
         end

@@ -5,7 +5,8 @@ import { new_field } from "../guard/field";
 import { FOLD_VERSION } from "../guard/fold";
 import { is_image, open_image } from "../guard/lexicon";
 import { read_list } from "../guard/list";
-import { begin_text, new_scanner, place_of, scan_plain, settle } from "../guard/scanner";
+import { scan_character, settle } from "../guard/letters";
+import { begin_text, new_scanner, place_of } from "../guard/scanner";
 import { decode_utf8 } from "../wire/json_text";
 import { TextKind } from "../wire/text_kind";
 import type { Lexicon } from "../guard/lexicon";
@@ -60,7 +61,7 @@ function matches_in(lexicon: Lexicon, text: string): Hit[] {
     field.position = at;
     field.next = next;
     field.passed = count;
-    scan_plain(scanner, field, place_of(lexicon, code_point));
+    scan_character(scanner, field, place_of(lexicon, code_point), code_point);
     at = next;
     count += 1;
   }

@@ -29,14 +29,16 @@ const lshift = bits.lshift;
 /** In `info`: the depth is in the lowest eight bits, */
 const enum Info {
   Depth = 0xff,
-  /** Some word that has to be masked or blocked goes on from here. */
+  /** Some word that has to be masked or blocked goes on from here; of the root: begins with a character that a text may have in parts. */
   Holds = 0x100,
   /** One of them need not stand alone: it may have begun inside of another word. */
   HoldsInside = 0x200,
   /** The character that leads here is one of a word. */
   Behind = 0x400,
+  /** It is of a script whose marks are characters of words. */
+  Counts = 0x800,
   /** Above: its pair of rows in the table of ASCII characters (`ascii_table`); 0: it has none. */
-  RowShift = 11,
+  RowShift = 12,
 }
 
 /** The lowest bits of `link`. */
@@ -76,31 +78,46 @@ function has_gap(words: Words, word: number, depth: number): boolean {
   if (at === 0) {
     return false;
   }
-  let gap = words.gap_pool[at]!;
+  let gap = words.extras[at]!;
   while (gap !== 0) {
     if (gap === depth) {
       return true;
     }
     at += 1;
-    gap = words.gap_pool[at]!;
+    gap = words.extras[at]!;
   }
   return false;
 }
 
 /** In `info` while it is built: some word goes on from here that may have a separator here; */
-const SURVIVES = 0x800;
+const SURVIVES = 0x1000;
 /** some word goes on or ends here that need not stand alone. */
-const PARTS = 0x1000;
+const PARTS = 0x2000;
 
-/** Notes in each state what the words that pass it ask for. `is_word`: whether a character belongs to a script that sets words apart. */
-function mark_paths(
-  words: Words,
-  slots: Slots,
-  numbering: Numbering,
-  is_word: (this: void, character: number) => boolean,
-  pause: (this: void) => void,
-): Int32Buffer {
+/** What the automaton wants to know of characters. */
+interface Kinds {
+  /** Whether one belongs to a script that sets words apart by spaces. */
+  is_word: (this: void, character: number) => boolean;
+  /** Whether marks behind it are characters of words. */
+  counts: (this: void, character: number) => boolean;
+  /** Whether a text may have it in parts, which are held until they are complete. */
+  is_hangul: (this: void, character: number) => boolean;
+}
+
+/** What `info` has of each symbol. */
+function symbol_kinds(numbering: Numbering, kinds: Kinds): Int32Buffer {
+  const made = integers(numbering.count + 1);
+  for (const symbol of $range(1, numbering.count)) {
+    const character = numbering.characters[symbol]!;
+    made[symbol] = bor(kinds.is_word(character) ? Info.Behind : 0, kinds.counts(character) ? Info.Counts : 0);
+  }
+  return made;
+}
+
+/** Notes in each state what the words that pass it ask for. */
+function mark_paths(words: Words, slots: Slots, numbering: Numbering, kinds: Kinds, pause: (this: void) => void): Int32Buffer {
   const info = integers(slots.capacity);
+  const of_symbol = symbol_kinds(numbering, kinds);
   for (const word of $range(1, words.count)) {
     const properties = words.bits[word]!;
     const holds = band(properties, WordBits.ActionMask) !== lshift(Action.Flag, WordBits.ActionShift) ? Info.Holds : 0;
@@ -110,10 +127,11 @@ function mark_paths(
     const length = length_of(words, word);
     let state = 0;
     for (const depth of $range(1, length)) {
-      state = slots.base[state]! + numbering.symbols[start + depth - 1]!;
+      const symbol = numbering.symbols[start + depth - 1]!;
+      state = slots.base[state]! + symbol;
       const survives = depth < length && (loose || has_gap(words, word, depth));
       const held = depth < length ? holds * (alone ? 1 : 3) : 0;
-      info[state] = bor(info[state]!, held, alone ? 0 : PARTS, survives ? SURVIVES : 0, is_word(words.characters[start + depth - 1]!) ? Info.Behind : 0);
+      info[state] = bor(info[state]!, held, alone ? 0 : PARTS, survives ? SURVIVES : 0, of_symbol[symbol]!);
     }
     if (word % 4096 === 0) {
       pause();
@@ -150,6 +168,17 @@ function find_suffix(slots: Slots, info: Int32Buffer, depths: Int32Buffer, paren
   return 0;
 }
 
+/** What the root's `info` has: whether a word that has to be held back may begin with parts of a character. */
+function root_info(words: Words, kinds: Kinds): number {
+  for (const word of $range(1, words.count)) {
+    const flagged = band(words.bits[word]!, WordBits.ActionMask) === lshift(Action.Flag, WordBits.ActionShift);
+    if (!flagged && kinds.is_hangul(words.characters[words.starts[word]!]!)) {
+      return Info.Holds;
+    }
+  }
+  return 0;
+}
+
 /** How words begin: 1, some word begins with the symbol; 2, also inside of other words. */
 function mark_beginnings(words: Words, numbering: Numbering): Int32Buffer {
   const begins = integers(numbering.count + 1);
@@ -179,7 +208,7 @@ function finish_states(words: Words, order: Int32Buffer, trie: Trie, slots: Slot
     }
     out[state] = first;
     resume[state] = band(info[state]!, SURVIVES) !== 0 ? state : resume[fail]!;
-    made.info[state] = bor(band(info[state]!, bor(Info.Holds, Info.HoldsInside, Info.Behind)), depth);
+    made.info[state] = bor(band(info[state]!, bor(Info.Holds, Info.HoldsInside, Info.Behind, Info.Counts)), depth);
     if (node % 4096 === 0) {
       pause();
     }
@@ -187,10 +216,9 @@ function finish_states(words: Words, order: Int32Buffer, trie: Trie, slots: Slot
 }
 
 /**
- * Builds the automaton of the words. `is_word` tells characters of scripts that set words apart by spaces. `pause` is called
- * every few milliseconds, so that a worker can serve others meanwhile.
+ * Builds the automaton of the words. `pause` is called every few milliseconds, so that a worker can serve others meanwhile.
  */
-function build(words: Words, is_word: (this: void, character: number) => boolean, pause: (this: void) => void): Automaton {
+function build(words: Words, kinds: Kinds, pause: (this: void) => void): Automaton {
   let total = 0;
   for (const word of $range(1, words.count)) {
     total += length_of(words, word);
@@ -206,7 +234,7 @@ function build(words: Words, is_word: (this: void, character: number) => boolean
   if (size > slots.capacity) {
     grow(slots, size);
   }
-  const info = mark_paths(words, slots, numbering, is_word, pause);
+  const info = mark_paths(words, slots, numbering, kinds, pause);
   const made: Automaton = {
     size,
     states: trie.count,
@@ -222,6 +250,7 @@ function build(words: Words, is_word: (this: void, character: number) => boolean
     begins: mark_beginnings(words, numbering),
   };
   finish_states(words, order, trie, slots, slot_of, info, made, pause);
+  made.info[0] = root_info(words, kinds);
   for (const slot of $range(0, size - 1)) {
     made.link[slot] = bor(
       lshift(slots.base[slot]!, LINK_BITS),

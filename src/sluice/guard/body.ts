@@ -11,7 +11,7 @@ import { apply, no_edits, replace } from "../wire/splice";
 import { TextKind } from "../wire/text_kind";
 import { Action } from "./words";
 import { mask_in, new_masking } from "./mask";
-import { settle } from "./scanner";
+import { settle } from "./letters";
 import { choose, new_tally, sort_hits } from "./tally";
 import { guard_text } from "./text";
 import type { AnswerReader } from "../wire/answer_reader";

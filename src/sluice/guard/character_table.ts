@@ -2,9 +2,13 @@
 
 import * as bits from "bit";
 import * as ffi from "ffi";
-import { Entry, PAGE_BITS, PAGE_COUNT, PAGE_SIZE } from "./entry";
+import { Entry, PAGE_BITS, PAGE_COUNT, PAGE_SIZE, TAKEN } from "./entry";
 import { Folded, expansion, fold, is_word } from "./fold";
+import { jamo_of } from "./jamo";
 import { class_of, wake_of } from "./pattern_class";
+import { Script, Trait, script_of, sum_of, trait_of } from "./traits";
+import { WordBits } from "./words";
+import type { Needs } from "./needs";
 
 const bor = bits.bor;
 const band = bits.band;
@@ -25,10 +29,11 @@ interface CharacterTable {
   expansion_classes: number[];
 }
 
-/** What the table is made from: the symbol of each representative that has one, and how words begin with it. */
+/** What the table is made from: the symbol of each representative that has one, how words begin with it, and what else they ask for. */
 interface Symbols {
   of: LuaTable<number, number>;
   begins: Int32Buffer;
+  needs: Needs;
 }
 
 /** The entry of a character that folds to a single representative. */
@@ -52,15 +57,54 @@ function describe(symbols: Symbols, folded: number, original: number): LuaMultiR
   return $multi(representative_entry(symbols, folded, character_class), character_class);
 }
 
-/** Enters an expansion. Returns its number. */
+/** Whether the scanner looks at a letter more closely: the bit for its entry, or 0. */
+function letter_bit(needs: Needs, code_point: number, folded: number, trait: number): number {
+  const script = script_of(trait);
+  const wanted = needs.scripts.get(folded) ?? 0;
+  const is_wanted =
+    (script === Script.Greek && band(wanted, WordBits.Greek) !== 0) || (script === Script.Cyrillic && band(wanted, WordBits.Cyrillic) !== 0);
+  const is_compared = needs.compared.has(folded) && (band(trait, Trait.Has) !== 0 || sum_of(trait) !== 0);
+  const is_jamo = needs.hangul && jamo_of(code_point, folded) !== 0;
+  return is_wanted || is_compared || is_jamo ? Entry.Letter : 0;
+}
+
+/** The entry and class of a mark. */
+function describe_mark(symbols: Symbols, code_point: number, trait: number): LuaMultiReturn<[entry: number, character_class: number]> {
+  const { needs } = symbols;
+  if (needs.counting && band(trait, Trait.Counts) !== 0) {
+    const [entry, character_class] = describe(symbols, code_point, code_point);
+    return $multi(bor(entry, Entry.Ignored, Entry.Letter), character_class);
+  }
+  return $multi(needs.marks ? bor(Entry.Ignored, Entry.Letter) : Entry.Ignored, 0);
+}
+
+/** The entry and class of a code point that stands for no more than one. */
+function describe_one(symbols: Symbols, code_point: number, folded: number): LuaMultiReturn<[entry: number, character_class: number]> {
+  const trait = trait_of(code_point);
+  if (band(trait, Trait.Mark) !== 0) {
+    return describe_mark(symbols, code_point, trait);
+  }
+  if (folded === Folded.Ignored) {
+    return $multi(Entry.Ignored, 0);
+  }
+  const [entry, character_class] = describe(symbols, folded, code_point);
+  return $multi(symbols.needs.any ? bor(entry, letter_bit(symbols.needs, code_point, folded, trait)) : entry, character_class);
+}
+
+/** Enters an expansion. Returns its number, with `Entry.Letter` if the scanner looks at one of its parts more closely. */
 function add_expansion(made: CharacterTable, symbols: Symbols, folded: number): number {
+  let letter = 0;
   for (const element of expansion(folded)) {
-    const [entry, character_class] = describe(symbols, element, element < 0 ? 0 : element);
-    made.expansion_entries.push(entry);
-    made.expansion_classes.push(character_class);
+    const [entry, character_class] =
+      element === Folded.Separator ? describe(symbols, element, 0) : describe_one(symbols, element, fold(element));
+    letter = bor(letter, band(entry, Entry.Letter));
+    if (band(entry, Entry.Ignored) === 0) {
+      made.expansion_entries.push(band(entry, TAKEN));
+      made.expansion_classes.push(character_class);
+    }
   }
   made.expansions.push(made.expansion_entries.length);
-  return made.expansions.length - 2;
+  return bor(made.expansions.length - 2, letter);
 }
 
 /** What has a meaning in JSON that stands inside a JSON string. */
@@ -76,18 +120,16 @@ function fill_page(made: CharacterTable, symbols: Symbols, numbers: LuaTable<num
     const folded = fold(code_point);
     let entry = 0;
     let character_class = 0;
-    if (folded === Folded.Ignored) {
-      entry = Entry.Ignored;
-    } else if (folded <= Folded.FirstExpansion) {
+    if (folded <= Folded.FirstExpansion) {
       let number = numbers.get(folded) as number | undefined;
       if (number === undefined) {
         number = add_expansion(made, symbols, folded);
         numbers.set(folded, number);
       }
       entry = bor(Entry.Expands, number);
-      character_class = made.expansion_classes[made.expansions[number + 1]! - 1]!;
+      character_class = made.expansion_classes[made.expansions[band(number, Entry.Symbol) + 1]! - 1] ?? 0;
     } else {
-      [entry, character_class] = describe(symbols, folded, code_point);
+      [entry, character_class] = describe_one(symbols, code_point, folded);
     }
     if (INNER.has(code_point)) {
       entry = bor(entry, Entry.Inner);
@@ -98,12 +140,18 @@ function fill_page(made: CharacterTable, symbols: Symbols, numbers: LuaTable<num
 }
 
 /** Makes the table; `symbol_characters` are the representatives by symbol, from 1. `pause` is called now and then. */
-function make_table(symbol_count: number, symbol_characters: Int32Buffer, begins: Int32Buffer, pause: (this: void) => void): CharacterTable {
+function make_table(
+  symbol_count: number,
+  symbol_characters: Int32Buffer,
+  begins: Int32Buffer,
+  needs: Needs,
+  pause: (this: void) => void,
+): CharacterTable {
   const of = new LuaTable<number, number>();
   for (const symbol of $range(1, symbol_count)) {
     of.set(symbol_characters[symbol]!, symbol);
   }
-  const symbols: Symbols = { of, begins };
+  const symbols: Symbols = { of, begins, needs };
   const made: CharacterTable = {
     pages: ffi.new<Int32Buffer>("int32_t[?]", PAGE_COUNT),
     entries: ffi.new<Int32Buffer>("int32_t[1]"),

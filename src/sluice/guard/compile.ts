@@ -8,6 +8,9 @@ import { WordBits } from "./words";
 import { make_table } from "./character_table";
 import { PAGE_COUNT } from "./entry";
 import { FOLD_VERSION, is_word } from "./fold";
+import { is_hangul } from "./jamo";
+import { needs_of } from "./needs";
+import { counts } from "./traits";
 import { write_image } from "./lexicon";
 import type { Words } from "./words";
 import type { Lexicon, Piece } from "./lexicon";
@@ -30,16 +33,17 @@ interface Source {
 }
 
 /** Words without characters. */
-function no_words(count: number, characters: number, gap_pool: number): Words {
+function no_words(count: number, characters: number, extras: number): Words {
   return {
     count: 0,
     characters: ffi.new<Int32Buffer>("int32_t[?]", characters + 1),
     starts: ffi.new<Int32Buffer>("int32_t[?]", count + 2),
     bits: ffi.new<Int32Buffer>("int32_t[?]", count + 1),
     gaps: ffi.new<Int32Buffer>("int32_t[?]", count + 1),
+    letters: ffi.new<Int32Buffer>("int32_t[?]", count + 1),
     // Place 0 stands for none.
-    gap_pool: ffi.new<Int32Buffer>("int32_t[?]", gap_pool + 1),
-    gap_pool_size: 1,
+    extras: ffi.new<Int32Buffer>("int32_t[?]", extras + 1),
+    extras_size: 1,
   };
 }
 
@@ -47,22 +51,22 @@ function no_words(count: number, characters: number, gap_pool: number): Words {
 function join(sources: Source[]): Words {
   let count = 0;
   let characters = 0;
-  let gap_pool = 0;
+  let extras = 0;
   for (const source of sources) {
     count += source.words.count;
     characters += source.characters_size;
-    gap_pool += source.words.gap_pool_size;
+    extras += source.words.extras_size;
   }
-  const all = no_words(count, characters, gap_pool);
+  const all = no_words(count, characters, extras);
   let list = 0;
   let start = 0;
   for (const source of sources) {
     const { words } = source;
-    const gap_shift = all.gap_pool_size;
-    for (const at of $range(0, words.gap_pool_size - 1)) {
-      all.gap_pool[gap_shift + at] = words.gap_pool[at]!;
+    const shift = all.extras_size;
+    for (const at of $range(0, words.extras_size - 1)) {
+      all.extras[shift + at] = words.extras[at]!;
     }
-    all.gap_pool_size += words.gap_pool_size;
+    all.extras_size += words.extras_size;
     for (const word of $range(1, words.count)) {
       let properties = bor(band(words.bits[word]!, bnot(WordBits.List)), list);
       if (band(properties, WordBits.ActionMask) === 0) {
@@ -70,10 +74,12 @@ function join(sources: Source[]): Words {
       }
       const length = rshift(properties, WordBits.LengthShift);
       const gaps = words.gaps[word]!;
+      const letters = band(properties, WordBits.Compared) !== 0 ? words.letters[word]! : 0;
       all.count += 1;
       all.bits[all.count] = properties;
       all.starts[all.count] = start;
-      all.gaps[all.count] = gaps === 0 ? 0 : gaps + gap_shift;
+      all.gaps[all.count] = gaps === 0 ? 0 : gaps + shift;
+      all.letters[all.count] = letters === 0 ? 0 : letters + shift;
       ffi.copy(
         (all.characters as unknown as number) + start as unknown,
         (words.characters as unknown as number) + words.starts[word]! as unknown,
@@ -95,8 +101,9 @@ function words_of(lexicon: Lexicon): Words {
     starts: lexicon.word_starts,
     bits: lexicon.word_bits,
     gaps: lexicon.gaps,
-    gap_pool: lexicon.gap_pool,
-    gap_pool_size: lexicon.gap_pool_size,
+    letters: lexicon.letters,
+    extras: lexicon.extras,
+    extras_size: lexicon.extras_size,
   };
 }
 
@@ -117,8 +124,9 @@ function integers(values: number[]): Int32Buffer {
  */
 function compile_lexicon(sources: Source[], with_words: boolean, pause: (this: void) => void): LuaMultiReturn<[image: Bytes, bytes: number]> {
   const words = join(sources);
-  const automaton = build(words, is_word, pause);
-  const table = make_table(automaton.symbol_count, automaton.characters, automaton.begins, pause);
+  const automaton = build(words, { is_word, counts, is_hangul }, pause);
+  const needs = needs_of(words, automaton);
+  const table = make_table(automaton.symbol_count, automaton.characters, automaton.begins, needs, pause);
   const ascii = make_ascii_table(automaton, words.bits, table.entries, pause);
   const { size } = automaton;
   const names: string[] = [];
@@ -136,7 +144,8 @@ function compile_lexicon(sources: Source[], with_words: boolean, pause: (this: v
     { data: automaton.next, count: words.count + 1, width: 4 },
     { data: words.bits, count: words.count + 1, width: 4 },
     { data: words.gaps, count: words.count + 1, width: 4 },
-    { data: words.gap_pool, count: words.gap_pool_size, width: 4 },
+    { data: words.letters, count: needs.marks ? words.count + 1 : 0, width: 4 },
+    { data: words.extras, count: words.extras_size, width: 4 },
     { data: table.pages, count: PAGE_COUNT, width: 4 },
     { data: table.entries, count: table.size, width: 4 },
     { data: table.classes, count: table.size, width: 1 },

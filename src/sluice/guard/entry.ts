@@ -3,7 +3,7 @@
  * symbol that the character folds to (0: it is in no word), the others say how the scanner has to take it. Together with
  * the mask that the scanner keeps they let it pass over a character in which nothing can begin with one comparison.
  *
- * The bits for patterns (`Wake` in pattern_class) lie above these.
+ * The bits for patterns (`Wake` in pattern_class) lie above all but the last of these.
  */
 const enum Entry {
   /** The symbol; of a character that stands for several, the number of its expansion. */
@@ -20,7 +20,15 @@ const enum Entry {
   Ignored = 0x2000000,
   /** Stands for several symbols. */
   Expands = 0x4000000,
+  /**
+   * The sign: what it is takes a look at its traits (`letters`). A letter whose marks some word compares, a letter of Hangul, or, with
+   * `Ignored`, a mark. Set only where some word of the lexicon asks for it.
+   */
+  Letter = -0x80000000,
 }
+
+/** What a symbol and the bits of words leave of an entry that is taken like any other. */
+const TAKEN = 0x7dffffff;
 
 /** What `Word` has to be shifted by to become 1. */
 const WORD_SHIFT = 20;
@@ -31,4 +39,4 @@ const PAGE_BITS = 7;
 /** Pages of all planes. */
 const PAGE_COUNT = 8704;
 
-export { Entry, PAGE_BITS, PAGE_COUNT, PAGE_SIZE, WORD_SHIFT };
+export { Entry, TAKEN, PAGE_BITS, PAGE_COUNT, PAGE_SIZE, WORD_SHIFT };

@@ -31,11 +31,15 @@ typedef struct {
   int32_t starts, rare, fixed, waits, last;
   int32_t state, count, gap;
   int32_t entry, character_class, position, next, passed;
-  int32_t pending, pending_end, pending_start;
+  int32_t pending, pending_end, pending_start, pending_parts, marks_end;
+  int32_t held, held_start, held_middle, held_last, held_next;
+  int32_t greek, cyrillic;
   int32_t characters, settled;
   int32_t phase, phase_start, value, high, quoted;
   sluice_pattern pattern;
   int32_t ring[${RING}];
+  int32_t mark_number[${RING}], mark_sum[${RING}];
+  uint8_t mark_bits[${RING}];
 } sluice_field;
 `);
 
@@ -70,12 +74,27 @@ interface Field {
   next: number;
   passed: number;
   /**
-   * A state whose whole words match if no word character follows; 0: none. Where they end, and where the first of them begins
-   * that has to be held back; −1: none has.
+   * A state with words that wait for the next character; 0: none. Whole ones match if it is no word character, those whose last letter is
+   * compared if it is no mark. Where they end, and where the first of them begins that has to be held back; −1: none has.
    */
   pending: number;
   pending_end: number;
   pending_start: number;
+  /** Not 0: some of them match whatever character follows. Where they end with the marks that followed. */
+  pending_parts: number;
+  marks_end: number;
+  /**
+   * Letters of Hangul that may not be a whole syllable yet (`jamo`); 0: none. Where they begin, where the last of them begins and where the
+   * one before it ends, and where they end.
+   */
+  held: number;
+  held_start: number;
+  held_middle: number;
+  held_last: number;
+  held_next: number;
+  /** The number among the text's characters (`count`) of the last Greek and Cyrillic letter that went into the ring. */
+  greek: number;
+  cyrillic: number;
   /** How many characters the text had before the string at hand, less the counter's value at its beginning. */
   characters: number;
   /** 1: the text's unfinished words are no longer held back, since another text of the same choice has begun. */
@@ -90,10 +109,16 @@ interface Field {
   pattern: PatternState;
   /** By character that led on: its position times 4, plus 2 if it came right behind a word character, plus 1 if behind a separator. */
   ring: Int32Buffer;
+  /** By the same place, if `mark_number` has the character's number: the sum of its marks, and its letter bits (`traits`). */
+  mark_number: Int32Buffer;
+  mark_sum: Int32Buffer;
+  mark_bits: Bytes;
 }
 
 function new_field(): Field {
   const field = ffi.new<Field>("sluice_field");
+  field.greek = -1;
+  field.cyrillic = -1;
   return field;
 }
 

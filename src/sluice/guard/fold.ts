@@ -9,10 +9,9 @@
  * keep a word from being found. White space, punctuation and symbols are all one separator. FULL BLOCK, with which the
  * guard masks, is an ordinary character that stands for itself.
  *
- * A character is folded without a look at those around it. So a Hangul syllable or a kana with its voicing mark in one
- * code point is not found in text that writes it with two or three: the parts of the syllable stand for themselves, the
- * mark is ignored. Marks are ignored in Indic scripts and in Thai too, where they are vowels: words that differ
- * in nothing else are one. Greek and Russian words that consist of Latin look-alikes only are one with Latin ones.
+ * A character is folded without a look at those around it, and its marks are taken off. Where they make another letter of it is
+ * said by `traits`, for words that ask. Syllables of Hangul whose parts a text has one by one are put together before
+ * (`jamo`). The vowel signs and tone marks of Thai, Devanagari and their like stay, since they are no accents there.
  *
  * How the data lies. tools/make_fold.mjs works it out at build time. A table of 8,704 integers names the page of each 128 code
  * points, a page has an entry for each of them: a word bit, then a bit that says whether the rest is the difference to
@@ -24,6 +23,8 @@ import * as bits from "bit";
 import * as ffi from "ffi";
 import * as data from "sluice.guard.fold_data";
 import { decode_utf8 } from "../wire/json_text";
+import { LAST_CODE_POINT, PAGE_BITS, PAGE_SIZE, read_index, read_pages } from "./paged";
+import { counts, is_letter_mark } from "./traits";
 
 const arshift = bits.arshift;
 const band = bits.band;
@@ -45,29 +46,12 @@ const enum Bit {
   Result = 2,
 }
 
-const PAGE_SIZE = 128;
-const PAGE_BITS = 7;
-const PAGE_COUNT = 8704;
-const LAST_CODE_POINT = 0x10ffff;
-
-const INDEX = ffi.new<Int32Buffer>("int32_t[?]", PAGE_COUNT);
-const PAGES = ffi.new<Int32Buffer>("int32_t[?]", data.page_count * PAGE_SIZE);
+const INDEX = read_index(data.index);
+const PAGES = read_pages(data.pages, data.page_count);
 /** Where each expansion begins in `EXPANDED`; it ends where the next one begins. */
 const EXPANSIONS = ffi.new<Int32Buffer>("int32_t[?]", data.expansion_count + 1);
 /** No expansion has more than 18 parts. */
 const EXPANDED = ffi.new<Int32Buffer>("int32_t[?]", data.expansion_count * 18);
-
-/** Fills a table with a text's numbers, each times `factor`. */
-function read_runs(into: Int32Buffer, text: string, factor: number): void {
-  let at = 0;
-  for (const [value, count] of gmatch(text, "(-?%d+)%*?(%d*)")) {
-    const entry = tonumber(value)! * factor;
-    for (const _ of $range(1, tonumber(count) ?? 1)) {
-      into[at] = entry;
-      at += 1;
-    }
-  }
-}
 
 /** Fills the tables of expansions. */
 function read_expansions(text: string): void {
@@ -85,8 +69,6 @@ function read_expansions(text: string): void {
   }
 }
 
-read_runs(INDEX, data.index, PAGE_SIZE);
-read_runs(PAGES, data.pages, 1);
 read_expansions(data.expansions);
 
 /** Changes whenever any character folds to something else: what was compiled with another fold has to be compiled again. */
@@ -111,7 +93,21 @@ function fold(code_point: number): number {
   return code_point + arshift(entry, 2);
 }
 
-/** The sequence that an expansion (`FirstExpansion` or less) stands for: two or more representatives and separators. */
+/** Where the parts of an expansion (`FirstExpansion` or less) begin and end, for `expansion_part`. */
+function expansion_bounds(folded: number): LuaMultiReturn<[from: number, to: number]> {
+  const number = Folded.FirstExpansion - folded;
+  return $multi(EXPANSIONS[number]!, EXPANSIONS[number + 1]!);
+}
+
+/** One of its parts. */
+function expansion_part(at: number): number {
+  return EXPANDED[at]!;
+}
+
+/**
+ * The sequence that an expansion (`FirstExpansion` or less) stands for: two or more representatives and separators, and behind a
+ * representative the marks that are taken off it.
+ */
 function expansion(folded: number): readonly number[] {
   const number = Folded.FirstExpansion - folded;
   const parts: number[] = [];
@@ -137,8 +133,31 @@ function is_word(representative: number): boolean {
 }
 
 /**
- * The folded sequence of a UTF-8 text: expansions in place of the character, separators as -2, ignored characters left
- * out. Bytes that are no UTF-8 are separators. For tests and tools; it makes tables.
+ * Whether a mark is a character of words behind that character: both are of scripts where marks are, and either both or none of such as
+ * set words apart.
+ */
+function joins(representative: number, mark: number): boolean {
+  return counts(representative) && is_letter_mark(mark) && is_word(representative) === is_word(mark);
+}
+
+/** Appends what a character folds to, without what is ignored behind the one before. */
+function append_folded(folded: number[], value: number): void {
+  if (value <= Folded.FirstExpansion) {
+    for (const part of expansion(value)) {
+      append_folded(folded, part === Folded.Separator ? part : fold(part));
+    }
+  } else if (value >= 0 && is_letter_mark(value)) {
+    if (folded.length > 0 && joins(folded[folded.length - 1]!, value)) {
+      folded.push(value);
+    }
+  } else if (value !== Folded.Ignored) {
+    folded.push(value);
+  }
+}
+
+/**
+ * The folded sequence of a UTF-8 text: expansions in place of the character, separators as -2, ignored characters and marks left
+ * out, but for vowel signs and their like. Bytes that are no UTF-8 are separators. For tests and tools; it makes tables.
  */
 function fold_text(text: string): number[] {
   const bytes = ffi.cast<Bytes>("const uint8_t *", text);
@@ -153,17 +172,10 @@ function fold_text(text: string): number[] {
       code_point = after > 0 ? decoded : -1;
       next = after > 0 ? after : next;
     }
-    const value = fold(code_point);
-    if (value <= Folded.FirstExpansion) {
-      for (const part of expansion(value)) {
-        folded.push(part);
-      }
-    } else if (value !== Folded.Ignored) {
-      folded.push(value);
-    }
+    append_folded(folded, fold(code_point));
     at = next;
   }
   return folded;
 }
 
-export { FOLD_VERSION, Folded, expansion, fold, fold_text, is_word };
+export { FOLD_VERSION, Folded, expansion, expansion_bounds, expansion_part, fold, fold_text, is_word, joins };

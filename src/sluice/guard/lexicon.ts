@@ -20,7 +20,7 @@ const tobit = bits.tobit;
 /** "SLEX", read as a little-endian integer; a file from a machine of the other order does not match. */
 const MAGIC = 0x58454c53;
 /** Raised whenever the layout or the meaning of anything changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** The integers of the header before the sections' offsets and counts. */
 const enum Header {
@@ -44,24 +44,25 @@ const enum Section {
   Next = 6,
   WordBits = 7,
   Gaps = 8,
-  GapPool = 9,
-  Pages = 10,
-  Entries = 11,
-  Classes = 12,
-  Expansions = 13,
-  ExpansionEntries = 14,
-  ExpansionClasses = 15,
+  Letters = 9,
+  Extras = 10,
+  Pages = 11,
+  Entries = 12,
+  Classes = 13,
+  Expansions = 14,
+  ExpansionEntries = 15,
+  ExpansionClasses = 16,
   /** The words themselves, for joining lexicons: where each begins, and their characters. */
-  WordStarts = 16,
-  WordCharacters = 17,
+  WordStarts = 17,
+  WordCharacters = 18,
   /** Names of the lists, each followed by a zero byte. */
-  Names = 18,
+  Names = 19,
   /** The table of ASCII characters: its cells (int16), the state of each row, the rows of states, and the columns of characters. */
-  Cells = 19,
-  RowStates = 20,
-  RowPairs = 21,
-  Columns = 22,
-  Count = 23,
+  Cells = 20,
+  RowStates = 21,
+  RowPairs = 22,
+  Columns = 23,
+  Count = 24,
 }
 
 const HEADER_INTEGERS = Header.Sections + Section.Count * 2;
@@ -82,8 +83,9 @@ interface Lexicon {
   next: Int32Buffer;
   word_bits: Int32Buffer;
   gaps: Int32Buffer;
-  gap_pool: Int32Buffer;
-  gap_pool_size: number;
+  letters: Int32Buffer;
+  extras: Int32Buffer;
+  extras_size: number;
   pages: Int32Buffer;
   entries: Int32Buffer;
   classes: Bytes;
@@ -245,8 +247,9 @@ function open_image(
     next: section(Section.Next),
     word_bits: section(Section.WordBits),
     gaps: section(Section.Gaps),
-    gap_pool: section(Section.GapPool),
-    gap_pool_size: count(Section.GapPool),
+    letters: section(Section.Letters),
+    extras: section(Section.Extras),
+    extras_size: count(Section.Extras),
     pages: section(Section.Pages),
     entries: section(Section.Entries),
     classes: pointer_at(block, header[Header.Sections + Section.Classes * 2]!) as Bytes,

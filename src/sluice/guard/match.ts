@@ -2,13 +2,15 @@
 
 import * as bits from "bit";
 import { TextKind } from "../wire/text_kind";
-import { Action, WordBits } from "./words";
+import { Action, LetterBits, WordBits } from "./words";
 import { RING } from "./field";
+import { Trait, sum_of, trait_of } from "./traits";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
 
 const band = bits.band;
 const rshift = bits.rshift;
+const tobit = bits.tobit;
 
 /** The bits in a field's ring, below the position. */
 const BEHIND_SEPARATOR = 1;
@@ -87,18 +89,58 @@ function add_find(finds: Finds, field: Field, start: number, finish: number, act
 /** Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them. */
 function gaps_fit(lexicon: Lexicon, field: Field, word: number, length: number): boolean {
   let at = lexicon.gaps[word]!;
-  let gap = at !== 0 ? lexicon.gap_pool[at]! : 0;
+  let gap = at !== 0 ? lexicon.extras[at]! : 0;
   for (const index of $range(1, length - 1)) {
     const behind = band(field.ring[band(field.count - length + index, RING - 1)]!, BEHIND_SEPARATOR);
     if (gap === index) {
       at += 1;
-      gap = lexicon.gap_pool[at]!;
+      gap = lexicon.extras[at]!;
       if (behind === 0) {
         return false;
       }
     } else if (behind !== 0) {
       return false;
     }
+  }
+  return true;
+}
+
+/** What a dot above adds to a sum of marks. */
+const DOT = sum_of(trait_of(0x307));
+
+/** Words that ask for more of the text's letters than what they fold to. */
+const ASKS_MORE = WordBits.Compared + WordBits.Greek + WordBits.Cyrillic;
+
+/** Whether a letter of the text is as the word asks at `at` in its extras; `first` is the number of the word's first character. */
+function letter_fits(lexicon: Lexicon, field: Field, at: number, first: number): boolean {
+  const letter = lexicon.extras[at]!;
+  const wanted = lexicon.extras[at + 1]!;
+  const number = tobit(first + band(letter, LetterBits.Index) - 1);
+  const slot = band(number, RING - 1);
+  const noted = field.mark_number[slot] === number;
+  const mask = band(rshift(letter, LetterBits.MaskShift), Trait.Has);
+  if (mask !== 0) {
+    return band(noted ? field.mark_bits[slot]! : 0, mask) === wanted;
+  }
+  const sum = noted ? field.mark_sum[slot]! : 0;
+  return sum === wanted || (band(letter, LetterBits.Dotted) !== 0 && sum === tobit(wanted + DOT));
+}
+
+/** Whether the letters of a word of `length` characters, the last of which is the ring's last, are the word's beyond what they fold to. */
+function letters_fit(lexicon: Lexicon, field: Field, word: number, properties: number, length: number): boolean {
+  const first = tobit(field.count - length);
+  if (
+    (band(properties, WordBits.Greek) !== 0 && tobit(field.greek - first) < 0) ||
+    (band(properties, WordBits.Cyrillic) !== 0 && tobit(field.cyrillic - first) < 0)
+  ) {
+    return false;
+  }
+  let at = band(properties, WordBits.Compared) !== 0 ? lexicon.letters[word]! : 0;
+  while (at !== 0 && lexicon.extras[at] !== 0) {
+    if (!letter_fits(lexicon, field, at, first)) {
+      return false;
+    }
+    at += 2;
   }
   return true;
 }
@@ -114,29 +156,51 @@ function stands(lexicon: Lexicon, field: Field, word: number): boolean {
   return band(properties, WordBits.Loose) !== 0 || gaps_fit(lexicon, field, word, length);
 }
 
+/** When words are looked at that end with the ring's last character. */
+const enum Stage {
+  /** It has just come. */
+  Ended = 0,
+  /** A character of no word follows, or none. */
+  Alone = 1,
+  /** A character of a word follows. */
+  Beside = 2,
+}
+
+/** Whether a word that stands is found at that stage. */
+function is_due(properties: number, stage: Stage): boolean {
+  if (band(properties, WordBits.Whole) !== 0) {
+    return stage === Stage.Alone;
+  }
+  return band(properties, WordBits.Open) !== 0 ? stage !== Stage.Ended : stage === Stage.Ended;
+}
+
 /**
- * Notes the words that end with the ring's last character, in `state`; `finish` is the offset behind it. `whole`: those
- * that must stand alone, else the others. Returns whether there are such as must stand alone, and may; those are in
- * `field.pending_start` too.
+ * Notes the words that end with the ring's last character, in `state`, and are due at that stage; `finish` is the offset behind it.
+ * Returns whether there are words that wait for the next character; those are in `field.pending_start` too, and in
+ * `field.pending_parts` if they need not stand alone.
  */
-function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, finish: number, whole: boolean): boolean {
+function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, finish: number, stage: Stage): boolean {
   let word = lexicon.out[state]!;
   let waiting = false;
   while (word !== 0) {
     const properties = lexicon.word_bits[word]!;
-    const alone = band(properties, WordBits.Whole) !== 0;
     if (stands(lexicon, field, word)) {
       const length = rshift(properties, WordBits.LengthShift);
       const start = rshift(field.ring[band(field.count - length, RING - 1)]!, POSITION_SHIFT);
       const action = rshift(band(properties, WordBits.ActionMask), WordBits.ActionShift);
-      if (alone) {
+      const open = band(properties, WordBits.Open);
+      if (band(properties, WordBits.Whole + WordBits.Open) !== 0) {
         waiting = true;
+        if (band(properties, WordBits.Whole) === 0) {
+          field.pending_parts = 1;
+        }
         if (action !== Action.Flag && (field.pending_start < 0 || start < field.pending_start)) {
           field.pending_start = start;
         }
       }
-      if (alone === whole) {
-        add_find(finds, field, start, finish, action, band(properties, WordBits.List));
+      const fits = band(properties, ASKS_MORE) === 0 || letters_fit(lexicon, field, word, properties, length);
+      if (fits && is_due(properties, stage)) {
+        add_find(finds, field, start, open !== 0 ? math.max(finish, field.marks_end) : finish, action, band(properties, WordBits.List));
       }
     }
     word = lexicon.next[word]!;
@@ -144,5 +208,5 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
   return waiting;
 }
 
-export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect, is_nested_kind };
+export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, add_find, collect, is_nested_kind };
 export type { Finds, Hit };

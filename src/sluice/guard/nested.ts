@@ -5,7 +5,8 @@
 
 import * as bits from "bit";
 import { Inner } from "./field";
-import { forget_word, note_waits, place_of, scan_plain } from "./scanner";
+import { scan_character } from "./letters";
+import { forget_word, note_waits, place_of } from "./scanner";
 import type { Field } from "./field";
 import type { Scanner } from "./scanner";
 
@@ -47,7 +48,7 @@ function digit_value(code_point: number): number {
 function take(scanner: Scanner, field: Field, code_point: number, position: number): void {
   const at = field.position;
   field.position = position;
-  scan_plain(scanner, field, place_of(scanner.lexicon, code_point));
+  scan_character(scanner, field, place_of(scanner.lexicon, code_point), code_point);
   field.position = at;
 }
 

@@ -2,7 +2,8 @@
 
 import * as bits from "bit";
 import { Kind } from "../wire/json";
-import { live_start, settle } from "./scanner";
+import { settle } from "./letters";
+import { live_start } from "./scanner";
 import { as_number } from "./text_place";
 import type { AnswerReader } from "../wire/answer_reader";
 import type { GuardedText } from "./text";

@@ -15,6 +15,7 @@ import { MOST_SEPARATORS } from "./match";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { RING } from "./field";
 import { BEHIND_SEPARATOR, BEHIND_WORD, POSITION_SHIFT } from "./match";
+import { Trait, sum_of, trait_of } from "./traits";
 import type { Field } from "./field";
 import type { Tables } from "./tables";
 
@@ -119,6 +120,22 @@ function fall_twice(tables: Tables, here: number, state: number, symbol: number)
   return band(last, Link.Suffix) === 0 ? 0 : -1;
 }
 
+/**
+ * Whether a character is no more than a letter with marks of its own, of a script without words: a voiced kana. They are noted for its
+ * place in the ring, as `letters` does.
+ */
+function note_marks(field: Field, foreign: number, count: number, code_point: number): boolean {
+  const trait = trait_of(code_point);
+  if (foreign !== Entry.Letter || band(trait, Trait.Has) === 0) {
+    return false;
+  }
+  const slot = band(count, RING - 1);
+  field.mark_number[slot] = count;
+  field.mark_sum[slot] = sum_of(trait);
+  field.mark_bits[slot] = band(trait, Trait.Has);
+  return true;
+}
+
 /** Moves through three-byte characters. Returns where a character takes more than a simple move. */
 function run_wide(field: Field, tables: Tables, base: number, bytes: Bytes, from: number, to: number): number {
   const { ring } = field;
@@ -134,7 +151,7 @@ function run_wide(field: Field, tables: Tables, base: number, bytes: Bytes, from
       break;
     }
     const entry = tables.entries[bor(tables.pages[rshift(code_point, PAGE_BITS)]!, band(code_point, PAGE_SIZE - 1))]!;
-    if (band(entry, foreign) !== 0) {
+    if (band(entry, foreign) !== 0 && !note_marks(field, band(entry, foreign), count, code_point)) {
       reached = at;
       break;
     }

@@ -18,7 +18,7 @@ import * as bits from "bit";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
-import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect } from "./match";
+import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, add_find, collect } from "./match";
 import { pattern_end, pattern_live, pattern_reset, pattern_step } from "./pattern";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
@@ -122,15 +122,17 @@ function take_patterns(scanner: Scanner, field: Field, count: number): void {
   }
 }
 
-/** A whole word was waiting for what comes behind it: it matches. */
-function confirm(scanner: Scanner, field: Field): void {
-  collect(scanner.lexicon, scanner, field, field.pending, field.pending_end, true);
+/** Words were waiting for what comes behind them: they match, if it lets them. */
+function confirm(scanner: Scanner, field: Field, stage: Stage): void {
+  collect(scanner.lexicon, scanner, field, field.pending, field.pending_end, stage);
 }
 
 /** Words end with the ring's last character: notes them, or lets them wait for the next one. */
 function finish_words(scanner: Scanner, field: Field): void {
   field.pending_start = -1;
-  if (collect(scanner.lexicon, scanner, field, field.state, field.next, false)) {
+  field.pending_parts = 0;
+  field.marks_end = field.next;
+  if (collect(scanner.lexicon, scanner, field, field.state, field.next, Stage.Ended)) {
     field.pending = field.state;
     field.pending_end = field.next;
   }
@@ -138,7 +140,7 @@ function finish_words(scanner: Scanner, field: Field): void {
 
 /** Says again whether something waits for the next character. */
 function note_waits(field: Field): void {
-  field.waits = bor(field.pending, field.phase);
+  field.waits = bor(field.pending, field.phase, field.held);
 }
 
 /** A run of simple moves has ended before the offset `next`: where words end that must stand alone, they wait. */
@@ -205,14 +207,24 @@ function wake_patterns(scanner: Scanner, field: Field): void {
   field.rare = bor(field.fixed, field.pattern.wake);
 }
 
+/** A character of a word follows words that were waiting. */
+function refute(scanner: Scanner, field: Field): void {
+  if (field.pending_parts !== 0) {
+    confirm(scanner, field, Stage.Beside);
+  }
+  if (scanner.cuttable && field.pending_start >= 0) {
+    scanner.refuted.push(field.pending_end - 1);
+    scanner.refuted.push(field.position);
+  }
+}
+
 /** The character at hand, after folding. */
 function step(scanner: Scanner, field: Field): void {
   if (field.pending !== 0) {
     if (band(field.entry, Entry.Word) === 0) {
-      confirm(scanner, field);
-    } else if (scanner.cuttable && field.pending_start >= 0) {
-      scanner.refuted.push(field.pending_end - 1);
-      scanner.refuted.push(field.position);
+      confirm(scanner, field, Stage.Alone);
+    } else {
+      refute(scanner, field);
     }
     field.pending = 0;
   }
@@ -271,22 +283,23 @@ function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   field.state = 0;
   field.gap = 1;
   field.pending = 0;
+  field.held = 0;
   field.phase = Inner.Plain;
   field.quoted = 0;
   field.characters = 0;
   field.last = -1;
   // Until it has a character.
   field.settled = 1;
-  field.fixed = Entry.Ignored + Entry.Expands + (nested ? Entry.Inner : 0);
+  field.fixed = bor(Entry.Ignored, Entry.Expands, Entry.Letter, nested ? Entry.Inner : 0);
   field.rare = bor(field.fixed, field.pattern.wake);
   field.starts = Entry.Starts;
   field.waits = 0;
 }
 
-/** The text may have ended here: what was waiting for its next character matches, as if none came. */
-function settle(scanner: Scanner, field: Field): void {
+/** Words that were waiting for their next character match, as if none came; so do patterns. */
+function settle_words(scanner: Scanner, field: Field): void {
   if (field.pending !== 0) {
-    confirm(scanner, field);
+    confirm(scanner, field, Stage.Alone);
     field.pending = 0;
   }
   if (scanner.patterns !== 0) {
@@ -337,8 +350,11 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   if (field.pending !== 0) {
     start = earlier(start, field.pending_start);
   }
+  if (field.held !== 0 && band(scanner.lexicon.info[0]!, Info.Holds) !== 0) {
+    start = earlier(start, field.held_start);
+  }
   return scanner.held_patterns !== 0 ? earlier(start, pattern_live(field.pattern, scanner.held_patterns, count)) : start;
 }
 
-export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle };
+export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle_words, step };
 export type { Scanner };

@@ -15,7 +15,8 @@ import { Inner } from "./field";
 import { POSITION_SHIFT } from "./match";
 import { scan_nested } from "./nested";
 import { behind_gap, run_rows, run_wide } from "./runs";
-import { begin_text, end_run, note_waits, scan_plain, settle } from "./scanner";
+import { scan_character, settle } from "./letters";
+import { begin_text, end_run, note_waits } from "./scanner";
 import { SKIPPED, make_text, take_field } from "./text";
 import { locate_late, note_late } from "./late_place";
 import { locate } from "./text_place";
@@ -163,7 +164,7 @@ function scan(text: GuardedText, field: Field, place: number, code_point: number
   if (inner !== 0 && (field.phase !== Inner.Plain || band(text.scanner.lexicon.entries[place]!, inner) !== 0)) {
     scan_nested(text.scanner, field, code_point);
   } else {
-    scan_plain(text.scanner, field, place);
+    scan_character(text.scanner, field, place, code_point);
     note_waits(field);
   }
 }

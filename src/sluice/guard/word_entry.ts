@@ -1,8 +1,7 @@
-/** One entry of a word list: its word, folded, and its options. */
+/** The options of an entry of a word list, and what it is without any. */
 
 import * as bits from "bit";
-import { Action, LONGEST_WORD, WordBits } from "./words";
-import { Folded, expansion, fold } from "./fold";
+import { Action, WordBits } from "./words";
 import { decode_utf8 } from "../wire/json_text";
 import type { Draft } from "./word_pool";
 
@@ -13,14 +12,6 @@ const gmatch = string.gmatch;
 const gsub = string.gsub;
 const lower = string.lower;
 const lshift = bits.lshift;
-
-/** Why an entry is not taken. */
-const enum Fault {
-  None = 0,
-  NotUtf8 = 1,
-  Empty = 2,
-  TooLong = 3,
-}
 
 /** An option's effect: which properties it decides, and how. */
 interface Option {
@@ -44,55 +35,6 @@ OPTIONS.set("exact", { decides: WordBits.Loose, properties: 0 });
 /** Longer unknown options are not quoted. */
 const MOST_QUOTED_BYTES = 40;
 
-/** Appends a representative, or notes that a gap comes. Returns whether a gap is pending. */
-function append(draft: Draft, value: number, gap: boolean): boolean {
-  const { length } = draft;
-  if (value === Folded.Separator) {
-    return true;
-  }
-  if (length < LONGEST_WORD) {
-    // Separators before the first character are no gap.
-    if (gap && length > 0) {
-      draft.gaps[draft.gap_count] = length;
-      draft.gap_count += 1;
-    }
-    draft.characters[length] = value;
-  }
-  draft.length = length + 1;
-  return false;
-}
-
-/** Folds the word in `bytes` from `from` to `to` into the draft. */
-function read_word(draft: Draft, bytes: Bytes, from: number, to: number): Fault {
-  draft.length = 0;
-  draft.gap_count = 0;
-  let gap = false;
-  let at = from;
-  while (at < to) {
-    let code_point = bytes[at]!;
-    let next = at + 1;
-    if (code_point > 127) {
-      [code_point, next] = decode_utf8(bytes, at, to);
-      if (next <= 0) {
-        return Fault.NotUtf8;
-      }
-    }
-    const value = fold(code_point);
-    if (value >= 0 || value === Folded.Separator) {
-      gap = append(draft, value, gap);
-    } else if (value !== Folded.Ignored) {
-      for (const part of expansion(value)) {
-        gap = append(draft, part, gap);
-      }
-    }
-    at = next;
-  }
-  if (draft.length > LONGEST_WORD) {
-    return Fault.TooLong;
-  }
-  return draft.length === 0 ? Fault.Empty : Fault.None;
-}
-
 /** Whether the bytes from `from` to `to` are UTF-8. */
 function is_utf8(bytes: Bytes, from: number, to: number): boolean {
   let at = from;
@@ -110,8 +52,11 @@ function is_utf8(bytes: Bytes, from: number, to: number): boolean {
   return true;
 }
 
-/** Whether all of the word's characters are letters or digits of ASCII. */
+/** Whether all of the word's characters are letters or digits of ASCII after folding, and not because they are Greek or Cyrillic look-alikes. */
 function is_ascii(draft: Draft): boolean {
+  if (draft.ascii_script === 0) {
+    return false;
+  }
   for (const index of $range(0, draft.length - 1)) {
     const character = draft.characters[index]!;
     if (character > 122 || character < 48 || (character > 57 && character < 97)) {
@@ -141,4 +86,4 @@ function apply_options(word_bits: number, text: string): LuaMultiReturn<[word_bi
   return $multi(applied, problem);
 }
 
-export { Fault, apply_options, is_ascii, is_utf8, read_word };
+export { apply_options, is_ascii, is_utf8 };

@@ -12,8 +12,9 @@
  * (separators inside must be as written, or are passed over). Others are passed over and reported, as many lists have
  * a second column of categories or frequencies. A word that begins with `#` or `//` can't be written.
  *
- * Words are folded (see fold.ts). What is left of one are its characters and its gaps: where the word as written has
- * separators between them, of whatever kind and number. The gaps of loose words say nothing and are not kept.
+ * Words are folded (see fold.ts). What is left of one are its characters, what some of them must be beyond that (see
+ * word_reader.ts), and its gaps: where the word as written has separators between them, of whatever kind and number. The gaps of loose
+ * words say nothing and are not kept.
  *
  * The words of a large list would be a burden on the garbage collector as strings, so they lie in arrays of integers, as the
  * automaton is built from them.
@@ -26,8 +27,9 @@ import * as bits from "bit";
 import * as ffi from "ffi";
 import { WordBits } from "./words";
 import { ends_inside_character, likely_encoding, wide_encoding } from "./text_encoding";
-import { Fault, apply_options, is_ascii, is_utf8, read_word } from "./word_entry";
+import { apply_options, is_ascii, is_utf8 } from "./word_entry";
 import { add_word, new_draft, new_pool } from "./word_pool";
+import { Fault, read_word } from "./word_reader";
 import type { Words } from "./words";
 import type { Draft, WordPool } from "./word_pool";
 
@@ -191,7 +193,7 @@ function read_entry(reading: Reading, from: number, to: number, line: number): v
   if (bits.band(word_bits, WordBits.Loose) !== 0) {
     draft.gap_count = 0;
   }
-  const same = add_word(reading.pool, draft, word_bits, line);
+  const same = add_word(reading.pool, draft, bits.bor(word_bits, draft.properties), line);
   if (same !== 0) {
     list.repeated += 1;
     list.dropped_count += 1;

@@ -2,7 +2,7 @@
  * The words of a list while it is read: each once, in growing arrays of integers that lie as the automaton reads them. A
  * table of word numbers (open addressing, never more than half full) finds whether a word has been there before.
  *
- * Two words are the same if they have the same characters, gaps and properties: then they match the same text and ask for
+ * Two words are the same if they have the same characters, gaps, compared letters and properties: then they match the same text and ask for
  * the same. Words that differ in properties only are both kept.
  */
 
@@ -24,6 +24,20 @@ interface Draft {
   gap_count: number;
   /** Ascending: how many characters are before each gap. */
   gaps: Int32Buffer;
+  /** The letters that are compared: two integers each (`LetterBits`). */
+  letter_count: number;
+  letters: Int32Buffer;
+  /** What of `WordBits` follows from its letters. */
+  properties: number;
+  /** 0: it is Greek or Cyrillic, whatever its letters look like. */
+  ascii_script: number;
+  /** While it is read. By character: the sum of its marks, and its trait with the letter bits of all its marks. */
+  sums: Int32Buffer;
+  traits: Int32Buffer;
+  /** Not 0: a separator came last. */
+  gap: number;
+  /** The syllable of Hangul that is not complete (`jamo`). */
+  held: number;
 }
 
 interface WordPool {
@@ -35,7 +49,7 @@ interface WordPool {
   characters_room: number;
   /** How many words there is room for. */
   room: number;
-  gap_room: number;
+  extras_room: number;
   /** By word. */
   hashes: Int32Buffer;
   /** A power of two. */
@@ -55,7 +69,10 @@ function enlarged(old: Int32Buffer, count: number, room: number): Int32Buffer {
 }
 
 function new_draft(): Draft {
-  return { length: 0, characters: integers(LONGEST_WORD), gap_count: 0, gaps: integers(LONGEST_WORD) };
+  return {
+    length: 0, characters: integers(LONGEST_WORD), gap_count: 0, gaps: integers(LONGEST_WORD), letter_count: 0, letters: integers(LONGEST_WORD * 2),
+    properties: 0, ascii_script: 1, sums: integers(LONGEST_WORD), traits: integers(LONGEST_WORD), gap: 0, held: 0,
+  };
 }
 
 /** An empty pool. */
@@ -69,34 +86,51 @@ function new_pool(): WordPool {
       starts: integers(room + 2),
       bits: integers(room + 2),
       gaps: integers(room + 2),
-      gap_pool: integers(room),
+      letters: integers(room + 2),
+      extras: integers(room),
       // Place 0 stands for none.
-      gap_pool_size: 1,
+      extras_size: 1,
     },
     characters_size: 0,
     lines: integers(room + 2),
     characters_room: room,
     room,
-    gap_room: room,
+    extras_room: room,
     hashes: integers(room + 2),
     slot_count: room * 2,
     slots: integers(room * 2),
   };
 }
 
-/** A word's hash: MurmurHash3's mixing without its multiplications, which doubles can't do. */
+/** A hash that goes on with some integers: MurmurHash3's mixing without its multiplications, which doubles can't do. */
+function hash_on(seed: number, values: Int32Buffer, count: number): number {
+  let hash = seed;
+  for (const index of $range(0, count - 1)) {
+    hash = tobit(rol(bxor(hash, values[index]!), 13) * 5 + 0x6b64e654);
+  }
+  return hash;
+}
+
 function hash_of(draft: Draft, properties: number): number {
-  const { characters, gaps } = draft;
-  let hash = properties;
-  for (const index of $range(0, draft.length - 1)) {
-    hash = tobit(rol(bxor(hash, characters[index]!), 13) * 5 + 0x6b64e654);
-  }
-  for (const index of $range(0, draft.gap_count - 1)) {
-    hash = tobit(rol(bxor(hash, gaps[index]!), 13) * 5 + 0x6b64e654);
-  }
+  let hash = hash_on(properties, draft.characters, draft.length);
+  hash = hash_on(hash, draft.gaps, draft.gap_count);
+  hash = hash_on(hash, draft.letters, draft.letter_count * 2);
   const halved = bxor(hash, rshift(hash, 16));
   const mixed = tobit((halved % 0x100000) * 0x85eb + halved);
   return bxor(mixed, rshift(mixed, 13));
+}
+
+/** Whether the integers at a place of `extras`, which 0 ends, are those; place 0 has none. */
+function are_same(words: Words, place: number, values: Int32Buffer, count: number): boolean {
+  if (place === 0) {
+    return count === 0;
+  }
+  for (const index of $range(0, count - 1)) {
+    if (words.extras[place + index] !== values[index]) {
+      return false;
+    }
+  }
+  return count > 0 && words.extras[place + count] === 0;
 }
 
 /** Whether a word of the pool is the draft, given that the properties are equal, and so the number of characters. */
@@ -107,16 +141,10 @@ function is_same(words: Words, word: number, draft: Draft): boolean {
       return false;
     }
   }
-  const place = words.gaps[word]!;
-  if (place === 0) {
-    return draft.gap_count === 0;
-  }
-  for (const index of $range(0, draft.gap_count - 1)) {
-    if (words.gap_pool[place + index] !== draft.gaps[index]) {
-      return false;
-    }
-  }
-  return words.gap_pool[place + draft.gap_count] === 0;
+  return (
+    are_same(words, words.gaps[word]!, draft.gaps, draft.gap_count) &&
+    are_same(words, words.letters[word]!, draft.letters, draft.letter_count * 2)
+  );
 }
 
 /** The slot of the word that is the draft, or the empty one where it belongs. */
@@ -142,6 +170,7 @@ function make_room(pool: WordPool): void {
   words.starts = enlarged(words.starts, used, room);
   words.bits = enlarged(words.bits, used, room);
   words.gaps = enlarged(words.gaps, used, room);
+  words.letters = enlarged(words.letters, used, room);
   pool.lines = enlarged(pool.lines, used, room);
   pool.hashes = enlarged(pool.hashes, used, room);
   pool.slot_count = pool.room * 2;
@@ -170,22 +199,22 @@ function append_characters(pool: WordPool, draft: Draft): void {
   pool.characters_size = size + draft.length;
 }
 
-/** Appends the gaps and the 0 that ends them. Returns their place, 0 if there are none. */
-function append_gaps(pool: WordPool, draft: Draft): number {
+/** Appends integers and the 0 that ends them to `extras`. Returns their place, 0 if there are none. */
+function append_extras(pool: WordPool, values: Int32Buffer, count: number): number {
   const { words } = pool;
-  const place = words.gap_pool_size;
-  if (draft.gap_count === 0) {
+  const place = words.extras_size;
+  if (count === 0) {
     return 0;
   }
-  if (place + draft.gap_count + 1 > pool.gap_room) {
-    pool.gap_room *= 2;
-    words.gap_pool = enlarged(words.gap_pool, place, pool.gap_room);
+  if (place + count + 1 > pool.extras_room) {
+    pool.extras_room *= 2;
+    words.extras = enlarged(words.extras, place, pool.extras_room);
   }
-  for (const index of $range(0, draft.gap_count - 1)) {
-    words.gap_pool[place + index] = draft.gaps[index]!;
+  for (const index of $range(0, count - 1)) {
+    words.extras[place + index] = values[index]!;
   }
-  words.gap_pool[place + draft.gap_count] = 0;
-  words.gap_pool_size = place + draft.gap_count + 1;
+  words.extras[place + count] = 0;
+  words.extras_size = place + count + 1;
   return place;
 }
 
@@ -211,7 +240,8 @@ function add_word(pool: WordPool, draft: Draft, word_bits: number, line: number)
   append_characters(pool, draft);
   words.starts[word + 1] = pool.characters_size;
   words.bits[word] = properties;
-  words.gaps[word] = append_gaps(pool, draft);
+  words.gaps[word] = append_extras(pool, draft.gaps, draft.gap_count);
+  words.letters[word] = append_extras(pool, draft.letters, draft.letter_count * 2);
   pool.lines[word] = line;
   pool.hashes[word] = hash;
   pool.slots[slot] = word;

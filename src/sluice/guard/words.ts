@@ -25,8 +25,25 @@ const enum WordBits {
   Whole = 0x400,
   /** Separators within are passed over; else they must be as written. */
   Loose = 0x800,
+  /** Its last letter is compared with its marks, of which there may be more: it waits for the next character. */
+  Open = 0x1000,
+  /** One of its letters at least must be Greek, or Cyrillic: all of them look like Latin ones. */
+  Greek = 0x2000,
+  Cyrillic = 0x4000,
+  /** Some of its letters are compared beyond what they fold to. */
+  Compared = 0x8000,
   /** The number of characters, shifted left. */
-  LengthShift = 12,
+  LengthShift = 16,
+}
+
+/** A letter that is compared beyond what it folds to: the first of two integers. The second is what it must be. */
+const enum LetterBits {
+  /** Which of the word's letters it is, counted from 1. */
+  Index = 0xff,
+  /** Above, as many bits: which letter bits are compared (`takes` in traits); 0: the sum of the marks is. */
+  MaskShift = 8,
+  /** An i or j: a dot above is no mark. */
+  Dotted = 0x10000,
 }
 
 /** The words to build from; word `w` counts from 1. */
@@ -37,10 +54,12 @@ interface Words {
   /** By word: where its characters begin, and its `WordBits`. */
   starts: Int32Buffer;
   bits: Int32Buffer;
-  /** By word: where its gaps lie in `gap_pool`, ended by 0; 0: it has none. A gap is the number of characters before it. */
+  /** By word: where its gaps lie in `extras`, ended by 0; 0: it has none. A gap is the number of characters before it. */
   gaps: Int32Buffer;
-  gap_pool: Int32Buffer;
-  gap_pool_size: number;
+  /** The same of the letters that are compared, two integers each (`LetterBits`), of words that have `Compared`. */
+  letters: Int32Buffer;
+  extras: Int32Buffer;
+  extras_size: number;
 }
 
 /** How many characters a word has. */
@@ -48,5 +67,5 @@ function length_of(words: Words, word: number): number {
   return rshift(words.bits[word]!, WordBits.LengthShift);
 }
 
-export { Action, LONGEST_WORD, WordBits, length_of };
+export { Action, LONGEST_WORD, LetterBits, WordBits, length_of };
 export type { Words };
