@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Gateway, type JournalLine, startGateway } from "../support/gateway.ts";
+import { type Gateway, journalIn, type JournalLine, startGateway } from "../support/gateway.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
@@ -81,11 +80,7 @@ function together(count: number, more: Record<string, unknown> = {}): Promise<An
 /** All lines of the journal, when there are so many. */
 async function linesOf(count: number): Promise<JournalLine[]> {
   return eventually(`${count} lines in the journal`, () => {
-    const logs = join(directory, "run/logs");
-    const lines = readdirSync(logs)
-      .filter((name) => name.startsWith("usage.jsonl"))
-      .flatMap((name) => readFileSync(join(logs, name), "utf8").split("\n").filter(Boolean))
-      .map((line) => JSON.parse(line) as JournalLine);
+    const lines = journalIn(join(directory, "run/logs"));
     return lines.length >= count ? lines : undefined;
   });
 }

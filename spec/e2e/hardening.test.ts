@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACCOUNT_KEY, CLIENT_KEY, configuration } from "../support/configuration.ts";
-import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
+import { type Gateway, type JournalLine, readLines, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, errorOf, post, send, sendBytes } from "../support/http_client.ts";
 import { bodyOf, headersOf, type Mock, startMock } from "../support/mock.ts";
 import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
@@ -107,8 +107,7 @@ interface AccessLine {
 }
 
 function accessLines(): AccessLine[] {
-  const lines = gateway.accessLog().split("\n").slice(0, -1);
-  return lines.map((line) => JSON.parse(line) as AccessLine);
+  return readLines(gateway.accessLog());
 }
 
 /** What the access log must say at the end, by the ids that clients got. It is written once a second. */
@@ -550,7 +549,7 @@ describe("the journal", () => {
     loading = false;
     await Promise.all(load);
     const lines = (file: string): string[] =>
-      readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => (JSON.parse(line) as JournalLine).id);
+      readLines<JournalLine>(readFileSync(file, "utf8")).map(({ id }) => id);
     // A line is written when its answer has been sent.
     await eventually("a line for each answer", () => {
       const told = new Set([...lines(`${path}.1`), ...lines(path)]);

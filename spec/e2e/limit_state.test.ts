@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Gateway, type JournalLine, startGateway } from "../support/gateway.ts";
+import { type Gateway, journalIn, type JournalLine, startGateway } from "../support/gateway.ts";
 import { type Answer, errorOf, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
@@ -53,11 +53,7 @@ function ask(model = "chat", stream = false): Promise<Answer> {
 
 /** What all files of the journal say. */
 function journal(): JournalLine[] {
-  const logs = join(directory, "run/logs");
-  return readdirSync(logs)
-    .filter((name) => name.startsWith("usage.jsonl"))
-    .flatMap((name) => readFileSync(join(logs, name), "utf8").split("\n").filter(Boolean))
-    .map((line) => JSON.parse(line) as JournalLine);
+  return journalIn(join(directory, "run/logs"));
 }
 
 function charged(): number {

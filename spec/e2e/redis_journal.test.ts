@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Gateway, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
+import { type Gateway, journalIn, type JournalLine, startGateway, sumOf } from "../support/gateway.ts";
 import { type Answer, send } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
 import { eventually, removeDirectory, temporaryDirectory } from "../support/processes.ts";
@@ -90,10 +90,7 @@ function spent(): number {
 
 /** The lines of all files of the journal. */
 function lines(): JournalLine[] {
-  return readdirSync(logs(""), { withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.startsWith("usage.jsonl") && !entry.name.endsWith(".gz"))
-    .flatMap((entry) => readFileSync(logs(entry.name), "utf8").split("\n").filter(Boolean))
-    .map((line) => JSON.parse(line) as JournalLine);
+  return journalIn(logs(""));
 }
 
 function charged(): number {

@@ -98,6 +98,18 @@ function textOf(path: string): string {
   return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
+/** What the lines of a log say that are whole. The last one may be read while it is written. */
+function readLines<Line>(text: string): Line[] {
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line) as Line);
+}
+
+/** What all files of a journal say that are in that directory, those that were rotated away included; not those that were compressed. */
+function journalIn(logs: string): JournalLine[] {
+  return readdirSync(logs, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.startsWith("usage.jsonl") && !entry.name.endsWith(".gz"))
+    .flatMap((entry) => readLines<JournalLine>(readFileSync(join(logs, entry.name), "utf8")));
+}
+
 /** Every file below a directory. */
 function filesBelow(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true, recursive: true })
@@ -161,10 +173,7 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     return server.output() + errorLog();
   }
 
-  function journal(): JournalLine[] {
-    const lines = textOf(join(runDir, "logs/usage.jsonl")).split("\n").filter(Boolean);
-    return lines.map((line) => JSON.parse(line) as JournalLine);
-  }
+  const journal = (): JournalLine[] => readLines(textOf(join(runDir, "logs/usage.jsonl")));
 
   return {
     url: `http://127.0.0.1:${port}`,
@@ -221,5 +230,5 @@ async function startGateway(options: GatewayOptions): Promise<Gateway> {
   throw new Error(`the gateway doesn't start:\n${output}\n${told.slice(0, 5).join("\n")}`);
 }
 
-export { parseMetrics, startGateway, sumOf };
+export { journalIn, parseMetrics, readLines, startGateway, sumOf };
 export type { Gateway, GatewayOptions, JournalLine };
