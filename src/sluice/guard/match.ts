@@ -57,7 +57,7 @@ function is_nested_kind(kind: number): boolean {
 }
 
 /** A find in that text. */
-function new_hit(field: Field, start: number, finish: number, action: number, source: number): Hit {
+function new_hit(field: Field, start: number, finish: number, action: number, source: number, quoted: number): Hit {
   const { kind } = field;
   return {
     field: field.id,
@@ -67,18 +67,18 @@ function new_hit(field: Field, start: number, finish: number, action: number, so
     end: finish,
     action,
     source,
-    bare: is_nested_kind(kind) && field.quoted === 0,
+    bare: is_nested_kind(kind) && quoted === 0,
     tokens: kind === TextKind.LogProbability,
     repeated: kind === TextKind.Repeated || kind === TextKind.RepeatedArguments,
   };
 }
 
-/** Notes a find in that text. */
-function add_find(finds: Finds, field: Field, start: number, finish: number, action: number, source: number): void {
+/** Notes a find in that text. `quoted`: not 0 inside of a string of JSON in a string. */
+function add_find(finds: Finds, field: Field, start: number, finish: number, action: number, source: number, quoted: number): void {
   if (action === Action.Flag && finds.count_flags) {
     finds.flagged += 1;
   } else if (finds.hits.length < MOST_FINDS) {
-    finds.hits.push(new_hit(field, start, finish, action, source));
+    finds.hits.push(new_hit(field, start, finish, action, source, quoted));
   } else {
     finds.overflown = true;
   }
@@ -136,7 +136,7 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
         }
       }
       if (alone === whole) {
-        add_find(finds, field, start, finish, action, band(properties, WordBits.List));
+        add_find(finds, field, start, finish, action, band(properties, WordBits.List), field.quoted);
       }
     }
     word = lexicon.next[word]!;

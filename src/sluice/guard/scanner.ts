@@ -19,10 +19,13 @@ import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
 import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect } from "./match";
-import { pattern_end, pattern_live, pattern_reset, pattern_step } from "./pattern";
+import { addresses_in, is_asleep, numbers_in, pattern_end, pattern_live, pattern_reset, queue_is_read } from "./pattern";
+import { Wake } from "./pattern_class";
+import { QUEUE_SIZE, QUOTED, clear_queue, enqueue, new_queue } from "./pattern_queue";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
 import type { Finds } from "./match";
+import type { PatternQueue } from "./pattern_queue";
 
 const band = bits.band;
 const bor = bits.bor;
@@ -37,6 +40,8 @@ interface Scanner extends Finds {
   held_patterns: number;
   /** By pattern: its `Action`. */
   pattern_actions: LuaTable<number, number>;
+  /** Characters of the text at hand that the patterns have yet to be told of. */
+  queue: PatternQueue;
   /** Whether texts may be cut off before their ends, as a stream is that is blocked. */
   cuttable: boolean;
   /** Then: words that did not stand alone. In pairs, their last byte, and the character that follows. They do if that is cut off. */
@@ -46,8 +51,8 @@ interface Scanner extends Finds {
 /** A scanner for the lexicon's words, and no patterns. */
 function new_scanner(lexicon: Lexicon): Scanner {
   return {
-    lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), hits: [], count_flags: false, flagged: 0, overflown: false,
-    cuttable: false, refuted: [],
+    lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), queue: new_queue(), hits: [], count_flags: false, flagged: 0,
+    overflown: false, cuttable: false, refuted: [],
   };
 }
 
@@ -113,12 +118,58 @@ function fall_all(lexicon: Lexicon, state: number, symbol: number): number {
 }
 
 /** Notes the patterns that were found. */
-function take_patterns(scanner: Scanner, field: Field, count: number): void {
+function take_patterns(scanner: Scanner, field: Field, quoted: number): void {
   const state = field.pattern;
-  for (const index of $range(0, count - 1)) {
+  for (const index of $range(0, state.hits - 1)) {
     const pattern = state.hit_pattern[index]!;
     const action = scanner.pattern_actions.get(pattern);
-    add_find(scanner, field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern);
+    add_find(scanner, field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern, quoted);
+  }
+}
+
+/** Says again which characters take more than a simple move. */
+function note_rare(field: Field): void {
+  const { pattern } = field;
+  field.rare = bor(field.fixed, pattern.wake);
+  field.stops = is_asleep(pattern) ? field.rare : field.fixed;
+}
+
+/** Has the patterns read what is in the queue. */
+function read_queue(scanner: Scanner, field: Field): void {
+  const { patterns, queue } = scanner;
+  const { pattern } = field;
+  let at = 0;
+  while (at < queue.length) {
+    at = numbers_in(pattern, patterns, queue, at);
+    if (pattern.hits !== 0) {
+      take_patterns(scanner, field, pattern.quoted);
+    }
+  }
+  at = 0;
+  while (at < queue.length) {
+    at = addresses_in(pattern, patterns, queue, at);
+    if (pattern.hits !== 0) {
+      take_patterns(scanner, field, pattern.quoted);
+    }
+  }
+  queue_is_read(pattern, patterns, queue);
+  note_rare(field);
+}
+
+/** The patterns are told of a character: it goes into the queue. */
+function tell_patterns(scanner: Scanner, field: Field): void {
+  const { queue } = scanner;
+  if (is_asleep(field.pattern)) {
+    field.pattern.wake = Wake.Local + Wake.Nonlocal;
+    note_rare(field);
+    if (field.last >= 0) {
+      // They have to know what stands before a number.
+      enqueue(queue, scanner.lexicon.classes[field.last]!, field.position, field.position, field.passed);
+    }
+  }
+  enqueue(queue, bor(field.character_class, field.quoted * QUOTED), field.position, field.next, field.passed);
+  if (queue.length > QUEUE_SIZE - 2) {
+    read_queue(scanner, field);
   }
 }
 
@@ -195,16 +246,6 @@ function separate(scanner: Scanner, field: Field): void {
   field.gap = field.state === 0 ? 1 : field.gap + 1;
 }
 
-/** The patterns take the character at hand. */
-function wake_patterns(scanner: Scanner, field: Field): void {
-  const before = field.last < 0 ? 0 : scanner.lexicon.classes[field.last]!;
-  const found = pattern_step(field.pattern, scanner.patterns, field.character_class, before, field.position, field.next, field.passed);
-  if (found !== 0) {
-    take_patterns(scanner, field, found);
-  }
-  field.rare = bor(field.fixed, field.pattern.wake);
-}
-
 /** The character at hand, after folding. */
 function step(scanner: Scanner, field: Field): void {
   if (field.pending !== 0) {
@@ -217,7 +258,7 @@ function step(scanner: Scanner, field: Field): void {
     field.pending = 0;
   }
   if (band(field.entry, field.pattern.wake) !== 0) {
-    wake_patterns(scanner, field);
+    tell_patterns(scanner, field);
   }
   if (band(field.entry, Entry.Separator) === 0) {
     move(scanner, field);
@@ -268,6 +309,7 @@ function forget_word(field: Field): void {
 /** The field is at the beginning of a text. `nested`: it is JSON inside a JSON string. */
 function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   pattern_reset(field.pattern, scanner.patterns);
+  clear_queue(scanner.queue);
   field.state = 0;
   field.gap = 1;
   field.pending = 0;
@@ -278,7 +320,7 @@ function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   // Until it has a character.
   field.settled = 1;
   field.fixed = Entry.Ignored + Entry.Expands + (nested ? Entry.Inner : 0);
-  field.rare = bor(field.fixed, field.pattern.wake);
+  note_rare(field);
   field.starts = Entry.Starts;
   field.waits = 0;
 }
@@ -290,12 +332,14 @@ function settle(scanner: Scanner, field: Field): void {
     field.pending = 0;
   }
   if (scanner.patterns !== 0) {
-    const found = pattern_end(field.pattern, scanner.patterns);
-    if (found !== 0) {
-      take_patterns(scanner, field, found);
+    if (scanner.queue.length !== 0) {
+      read_queue(scanner, field);
+    }
+    if (pattern_end(field.pattern, scanner.patterns) !== 0) {
+      take_patterns(scanner, field, field.quoted);
     }
     pattern_reset(field.pattern, scanner.patterns);
-    field.rare = bor(field.fixed, field.pattern.wake);
+    note_rare(field);
   }
   field.settled = 1;
   note_waits(field);
@@ -340,5 +384,5 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   return scanner.held_patterns !== 0 ? earlier(start, pattern_live(field.pattern, scanner.held_patterns, count)) : start;
 }
 
-export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle };
+export { begin_text, end_run, forget_word, live_start, new_scanner, note_rare, note_waits, place_of, read_queue, scan_plain, settle };
 export type { Scanner };

@@ -14,8 +14,9 @@ import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner } from "./field";
 import { POSITION_SHIFT } from "./match";
 import { scan_nested } from "./nested";
+import { tell_plain, tell_wide } from "./pattern_runs";
 import { behind_gap, run_rows, run_wide } from "./runs";
-import { begin_text, end_run, note_waits, scan_plain, settle } from "./scanner";
+import { begin_text, end_run, note_waits, read_queue, scan_plain, settle } from "./scanner";
 import { SKIPPED, make_text, take_field } from "./text";
 import { locate_late, note_late } from "./late_place";
 import { locate } from "./text_place";
@@ -204,9 +205,13 @@ function plain_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to:
   let at = from;
   // A character by itself, between others, is not worth a run.
   if (field.waits === 0) {
+    const { last } = field;
     at = run_rows(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
-    count_plain(counting, bytes, from, at);
     if (at > from) {
+      if (field.stops !== field.rare) {
+        tell_plain(text.scanner, field, last, bytes, from, at, text.base + base, field.characters + counting.characters);
+      }
+      count_plain(counting, bytes, from, at);
       end_run(text.scanner, field, text.base + base + at);
     }
   }
@@ -227,7 +232,11 @@ function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: 
   const { base } = walk.state;
   let at = from;
   if (field.waits === 0 && from + 5 < to && bytes[from + 3]! >= 0xe0) {
+    const { last } = field;
     at = run_wide(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+    if (field.stops !== field.rare) {
+      tell_wide(text.scanner, field, last, bytes, from, at, text.base + base, field.characters + counting.characters);
+    }
     count_wide(counting, bytes, from, at);
   }
   if (at <= to - 3) {
@@ -271,6 +280,9 @@ function finish(this: void, text: Text, position: number): void {
     return;
   }
   field.characters += counting.characters;
+  if (guarded.scanner.queue.length !== 0) {
+    read_queue(guarded.scanner, field);
+  }
   if (guarded.streaming) {
     note_segment(guarded, field, position);
     if (any && field.settled !== 0) {
