@@ -84,23 +84,32 @@ function add_find(finds: Finds, field: Field, start: number, finish: number, act
   }
 }
 
-/** Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them. */
+/** Before how many of the ring's last `count` characters there are separators. */
+function count_gaps(ring: Int32Buffer, end: number, count: number): number {
+  let gaps = 0;
+  for (const at of $range(end - count, end - 1)) {
+    gaps += band(ring[band(at, RING - 1)]!, BEHIND_SEPARATOR);
+  }
+  return gaps;
+}
+
+/**
+ * Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them: there, and no
+ * others. Two plain loops: one that does both has more values than LuaJIT finds registers for where it is called from.
+ */
 function gaps_fit(lexicon: Lexicon, field: Field, word: number, length: number): boolean {
+  const { gap_pool } = lexicon;
+  const { count, ring } = field;
   let at = lexicon.gaps[word]!;
-  let gap = at !== 0 ? lexicon.gap_pool[at]! : 0;
-  for (const index of $range(1, length - 1)) {
-    const behind = band(field.ring[band(field.count - length + index, RING - 1)]!, BEHIND_SEPARATOR);
-    if (gap === index) {
-      at += 1;
-      gap = lexicon.gap_pool[at]!;
-      if (behind === 0) {
-        return false;
-      }
-    } else if (behind !== 0) {
+  let wanted = 0;
+  while (at !== 0 && gap_pool[at] !== 0) {
+    if (band(ring[band(count - length + gap_pool[at]!, RING - 1)]!, BEHIND_SEPARATOR) === 0) {
       return false;
     }
+    wanted += 1;
+    at += 1;
   }
-  return true;
+  return count_gaps(ring, count, length - 1) === wanted;
 }
 
 /** Whether the word begins as it must, and has its separators where it wants them. */

@@ -8,7 +8,8 @@ import { wide_character } from "../wire/json_text";
 import { is_asleep } from "./pattern";
 import { Wake } from "./pattern_class";
 import { QUEUE_SIZE, QUOTED, enqueue } from "./pattern_queue";
-import { note_rare, place_of, read_queue } from "./scanner";
+import { note_rare, read_queue } from "./pattern_scan";
+import { place_of } from "./scanner";
 import type { Field } from "./field";
 import type { Scanner } from "./scanner";
 

@@ -18,10 +18,10 @@ import * as bits from "bit";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
-import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, add_find, collect } from "./match";
-import { addresses_in, is_asleep, numbers_in, pattern_end, pattern_live, pattern_reset, queue_is_read } from "./pattern";
-import { Wake } from "./pattern_class";
-import { QUEUE_SIZE, QUOTED, clear_queue, enqueue, new_queue } from "./pattern_queue";
+import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, collect } from "./match";
+import { pattern_end, pattern_live, pattern_reset } from "./pattern";
+import { clear_queue, new_queue } from "./pattern_queue";
+import { note_rare, read_queue, take_patterns, tell_patterns } from "./pattern_scan";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
 import type { Finds } from "./match";
@@ -115,62 +115,6 @@ function fall_all(lexicon: Lexicon, state: number, symbol: number): number {
     found = fall_64(lexicon, -found, symbol);
   }
   return found;
-}
-
-/** Notes the patterns that were found. */
-function take_patterns(scanner: Scanner, field: Field, quoted: number): void {
-  const state = field.pattern;
-  for (const index of $range(0, state.hits - 1)) {
-    const pattern = state.hit_pattern[index]!;
-    const action = scanner.pattern_actions.get(pattern);
-    add_find(scanner, field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern, quoted);
-  }
-}
-
-/** Says again which characters take more than a simple move. */
-function note_rare(field: Field): void {
-  const { pattern } = field;
-  field.rare = bor(field.fixed, pattern.wake);
-  field.stops = is_asleep(pattern) ? field.rare : field.fixed;
-}
-
-/** Has the patterns read what is in the queue. */
-function read_queue(scanner: Scanner, field: Field): void {
-  const { patterns, queue } = scanner;
-  const { pattern } = field;
-  let at = 0;
-  while (at < queue.length) {
-    at = numbers_in(pattern, patterns, queue, at);
-    if (pattern.hits !== 0) {
-      take_patterns(scanner, field, pattern.quoted);
-    }
-  }
-  at = 0;
-  while (at < queue.length) {
-    at = addresses_in(pattern, patterns, queue, at);
-    if (pattern.hits !== 0) {
-      take_patterns(scanner, field, pattern.quoted);
-    }
-  }
-  queue_is_read(pattern, patterns, queue);
-  note_rare(field);
-}
-
-/** The patterns are told of a character: it goes into the queue. */
-function tell_patterns(scanner: Scanner, field: Field): void {
-  const { queue } = scanner;
-  if (is_asleep(field.pattern)) {
-    field.pattern.wake = Wake.Local + Wake.Nonlocal;
-    note_rare(field);
-    if (field.last >= 0) {
-      // They have to know what stands before a number.
-      enqueue(queue, scanner.lexicon.classes[field.last]!, field.position, field.position, field.passed);
-    }
-  }
-  enqueue(queue, bor(field.character_class, field.quoted * QUOTED), field.position, field.next, field.passed);
-  if (queue.length > QUEUE_SIZE - 2) {
-    read_queue(scanner, field);
-  }
 }
 
 /** A whole word was waiting for what comes behind it: it matches. */
@@ -384,5 +328,5 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   return scanner.held_patterns !== 0 ? earlier(start, pattern_live(field.pattern, scanner.held_patterns, count)) : start;
 }
 
-export { begin_text, end_run, forget_word, live_start, new_scanner, note_rare, note_waits, place_of, read_queue, scan_plain, settle };
+export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle };
 export type { Scanner };
