@@ -1,6 +1,7 @@
 /**
- * Puts finds in order. They come nearly in order, thousands of them at worst, and nobody else is served meanwhile: runs that are in order
- * already are merged, in loops that LuaJIT compiles, as it does not what calls back from `table.sort`.
+ * Puts finds in order. They come nearly in order, thousands of them at worst, and nobody else is served meanwhile. So each is moved before
+ * those that it should stand before, which are few; if that turns out to be much work, runs that are in order are merged
+ * instead. LuaJIT compiles these loops, as it does not what calls back from `table.sort`.
  */
 
 import type { Hit } from "./match";
@@ -11,6 +12,30 @@ function goes_before(a: Hit, b: Hit): boolean {
     return a.field < b.field;
   }
   return a.start !== b.start ? a.start < b.start : a.end > b.end;
+}
+
+/** So many moves for each find are less work than merging. */
+const MOVES_A_FIND = 8;
+
+/** Moves each find to its place among those before it. Returns false if that has become too much work: then it has been done for some. */
+function insert_each(finds: Hit[], count: number): boolean {
+  let moves = count * MOVES_A_FIND;
+  for (const index of $range(1, count - 1)) {
+    const find = finds[index]!;
+    let at = index;
+    while (at > 0 && goes_before(find, finds[at - 1]!)) {
+      finds[at] = finds[at - 1]!;
+      at -= 1;
+    }
+    if (at < index) {
+      finds[at] = find;
+      moves -= index - at;
+      if (moves < 0) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 /** Where the run ends that begins at `from`, of so many finds: behind its last one. */
@@ -39,9 +64,12 @@ function merge_runs(finds: readonly Hit[], into: Hit[], from: number, middle: nu
 
 /** The finds in order, in the list itself or in a new one. */
 function sort_finds(finds: Hit[]): Hit[] {
+  const count = finds.length;
+  if (insert_each(finds, count)) {
+    return finds;
+  }
   let sorted = finds;
   let other: Hit[] | undefined;
-  const count = finds.length;
   while (run_end(sorted, 0, count) < count) {
     const into: Hit[] = other ?? [];
     let from = 0;
