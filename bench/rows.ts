@@ -9,7 +9,7 @@
  */
 import { measure_balancing } from "./balancing.ts";
 import { answer_of, latency, make_request, sample, type Counter, type Request, type Sample } from "./load.ts";
-import { measure_lexicon, measure_pick, measure_search, measure_walk } from "./programs.ts";
+import { measure_costs, measure_lexicon, measure_pick, measure_search, measure_walk } from "./programs.ts";
 import { bearer_headers, chat_body, CONNECTIONS, REQUESTS, stream_request } from "./requests.ts";
 import type { Effort, Line, Row, Setting } from "./row.ts";
 import { API_KEY, NUMBERED_KEY, start_gateway_with_keys, start_gateway_with_redis, start_portkey, type Server } from "./servers.ts";
@@ -286,6 +286,7 @@ const ROWS: Row[] = [
   { name: "first-token", help: "added p99 of the time to the first token", control: true, measure: measure_first_token },
   { name: "lexicon", help: "compiling and mapping the list of words", control: false, measure: measure_lexicon },
   { name: "walk", help: "speed of the walk, with and without a scan", control: false, measure: measure_walk },
+  { name: "costs", help: "CPU a byte of text, by its kind and by guard", control: false, measure: measure_costs },
   { name: "search", help: "the scan against another one from npm", control: false, measure: measure_search },
   { name: "pick", help: "choosing an endpoint, of a few and of many", control: false, measure: measure_pick },
   { name: "balancing", help: "ways of choosing an endpoint, on simulated vLLM servers", control: false, measure: measure_balancing },

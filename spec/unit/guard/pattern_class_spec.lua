@@ -3,7 +3,7 @@ local pattern_class = require("sluice.guard.pattern_class")
 local class_of = pattern_class.class_of
 local wake_of = pattern_class.wake_of
 
-local DIGIT, LOCAL, NONLOCAL, DOT = 0x8000000, 0x10000000, 0x20000000, 0x40000000
+local DIGIT, LOCAL, NONLOCAL = 0x8000000, 0x10000000, 0x20000000
 
 describe("the class of", function()
     it("a digit is 16 and its value, whatever it was before folding", function()
@@ -50,9 +50,7 @@ it("each class wakes either what local characters wake or what others do", funct
             local expected = NONLOCAL
             if class >= 16 then
                 expected = DIGIT + LOCAL
-            elseif class == 4 then
-                expected = LOCAL + DOT
-            elseif class == 1 or class == 2 or class == 5 or class == 7 then
+            elseif class == 1 or class == 2 or class == 4 or class == 5 or class == 7 then
                 expected = LOCAL
             end
             assert.equal(expected, wake_of(class))

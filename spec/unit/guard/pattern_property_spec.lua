@@ -90,7 +90,8 @@ describe("the patterns, on random texts", function()
             end
             local expected = feeding.listed(text, found)
             assert.same(expected, feeding.listed(text, feeding.feed(text)), text)
-            assert.same(expected, feeding.listed(text, feeding.feed(text, nil, nil, true)), text)
+            assert.same(expected, feeding.listed(text, feeding.feed(text, nil, nil, nil, true)), text)
+            assert.same(expected, feeding.listed(text, feeding.feed(text, nil, nil, function() return math.random(1, 60) end)), text)
         end
         for _, which in ipairs(reference.PATTERNS) do
             assert.is_true((counts[which] or 0) > ROUNDS / 200, which)
@@ -108,7 +109,9 @@ describe("the patterns, on random texts", function()
                         expected[#expected + 1] = each
                     end
                 end
-                assert.same(feeding.listed(text, expected), feeding.listed(text, feeding.feed(text, which)), text)
+                local listed = feeding.listed(text, expected)
+                assert.same(listed, feeding.listed(text, feeding.feed(text, which)), text)
+                assert.same(listed, feeding.listed(text, feeding.feed(text, which, nil, function() return math.random(1, 60) end)), text)
             end
         end
     end)

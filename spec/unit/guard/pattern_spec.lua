@@ -2,6 +2,7 @@ local ffi = require("ffi")
 
 local feeding = require("spec.unit.guard.pattern_feeding")
 local pattern = require("sluice.guard.pattern")
+local pattern_queue = require("sluice.guard.pattern_queue")
 local reference = require("spec.unit.guard.pattern_reference")
 
 -- What that one pattern finds, in the order of their beginnings.
@@ -192,14 +193,34 @@ describe("the patterns", function()
         assert.equal(0, state.wake)
         pattern.pattern_reset(state, 31)
         local wake = state.wake
+        local queue = pattern_queue.new_queue()
         for index = 1, 10 do
-            pattern.pattern_step(state, 31, 17, 0, index, index + 1, index - 1)
+            pattern_queue.enqueue(queue, 17, index, index + 1, index - 1)
         end
+        assert.equal(10, pattern.numbers_in(state, 31, queue, 0))
+        assert.equal(10, pattern.addresses_in(state, 31, queue, 0))
         assert.is_true(pattern.pattern_live(state, 31, 10) >= 0)
         pattern.pattern_reset(state, 31)
         assert.equal(-1, pattern.pattern_live(state, 31, 0))
         assert.equal(wake, state.wake)
         assert.equal(0, pattern.pattern_end(state, 31))
+    end)
+
+    it("are asleep only while no number is under way, and no address is looked for", function()
+        local state = pattern.new_pattern_state()
+        local queue = pattern_queue.new_queue()
+        for _, wanted in ipairs({ 1, 15, 16, 31 }) do
+            pattern.pattern_reset(state, wanted)
+            assert.equal(wanted < 16, pattern.is_asleep(state))
+            for _, case in ipairs({ { 17, false }, { 6, false }, { 9, true }, { 17, false }, { 4, false }, { 1, true } }) do
+                pattern_queue.enqueue(queue, case[1], 0, 1, 0)
+                pattern.numbers_in(state, wanted, queue, 0)
+                pattern.addresses_in(state, wanted, queue, 0)
+                pattern.queue_is_read(state, wanted, queue)
+                assert.equal(0, queue.length)
+                assert.equal(wanted < 16 and case[2], pattern.is_asleep(state))
+            end
+        end
     end)
 
     it("keep all they know in 400 bytes", function() assert.is_true(ffi.sizeof("sluice_pattern") <= 400) end)
@@ -272,8 +293,10 @@ describe("what is held back", function()
 
     it("is only what the patterns that are asked for may need", function()
         local state = pattern.new_pattern_state()
+        local queue = pattern_queue.new_queue()
         pattern.pattern_reset(state, 31)
-        pattern.pattern_step(state, 31, 17, 6, 40, 41, 10)
+        pattern_queue.enqueue(queue, 17, 40, 41, 10)
+        pattern.numbers_in(state, 31, queue, 0)
         assert.equal(40, pattern.pattern_live(state, reference.MOBILE, 11))
         assert.equal(-1, pattern.pattern_live(state, reference.CARD, 11))
         assert.equal(-1, pattern.pattern_live(state, 0, 11))

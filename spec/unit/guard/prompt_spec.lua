@@ -36,7 +36,7 @@ local function pass(api, body, guard, size)
     end
     local edits = request.edits_for(reading, "upstream")
     if verdict and #verdict.masks > 0 then
-        prompt.mask_prompt(verdict, guard, edits, range, body)
+        prompt.mask_prompt(verdict, guard, edits, range, body, function() end)
     end
     return splice.apply(edits, body, 0), verdict
 end

@@ -1,7 +1,10 @@
 /** The request as nginx has it: its headers, and its body, in memory or on disk. */
 
 import * as bits from "bit";
+import { monotonic } from "./clock";
 import { random_bytes } from "./crypto";
+import { SLICE_BYTES, begin_again, begin_slice, is_over } from "./slices";
+import type { Slice } from "./slices";
 import type { Edits } from "../wire/splice";
 import { apply } from "../wire/splice";
 
@@ -10,8 +13,11 @@ const sub = string.sub;
 const tobit = bits.tobit;
 const tohex = bits.tohex;
 
-/** Larger bodies are handled in pieces of this size, and other requests served between two of them. */
-const SLICE_BYTES = 262144;
+/**
+ * Larger bodies are read in pieces of this size. After each the clock is asked, so that no text keeps others waiting, whatever it costs: the
+ * slowest one takes about two milliseconds a piece.
+ */
+const PIECE_BYTES = 32768;
 
 /** The shortest sleep, in seconds: nginx counts in milliseconds. */
 const LEAST_SECONDS = 0.001;
@@ -27,6 +33,19 @@ function sleep(seconds: number): void {
 /** Lets the worker serve others. */
 function rest(this: void): void {
   sleep(LEAST_SECONDS);
+}
+
+/** Work in slices begins. */
+function begin_slices(): Slice {
+  return begin_slice(monotonic());
+}
+
+/** So many more bytes have been handled: rests if that is enough for a slice, in bytes or in time. */
+function rest_if_due(slice: Slice, bytes: number): void {
+  if (is_over(slice, bytes, monotonic())) {
+    rest();
+    begin_again(slice, monotonic());
+  }
 }
 
 /** A body that nginx has read. One of the two is there, unless it is empty. */
@@ -116,7 +135,7 @@ function open_body(body: RequestBody): string | undefined {
 }
 
 /**
- * Offers the body to `take`, with `taker`, slice by slice, until that returns false. Rests between slices so that other requests
+ * Offers the body to `take`, with `taker`, piece by piece, until that returns false. Rests now and then so that other requests
  * are served. Returns why the body could not be read, if so.
  */
 function each_slice<Taker>(
@@ -126,15 +145,16 @@ function each_slice<Taker>(
 ): string | undefined {
   const text = body.text;
   if (text !== undefined) {
-    if (text.length <= SLICE_BYTES) {
+    if (text.length <= PIECE_BYTES) {
       take(taker, text);
       return undefined;
     }
-    for (const from of $range(0, text.length - 1, SLICE_BYTES)) {
-      if (!take(taker, sub(text, from + 1, from + SLICE_BYTES))) {
+    const slices = begin_slices();
+    for (const from of $range(0, text.length - 1, PIECE_BYTES)) {
+      if (!take(taker, sub(text, from + 1, from + PIECE_BYTES))) {
         return undefined;
       }
-      rest();
+      rest_if_due(slices, PIECE_BYTES);
     }
     return undefined;
   }
@@ -146,12 +166,13 @@ function each_slice<Taker>(
   if (file === undefined) {
     return reason;
   }
+  const slices = begin_slices();
   for (;;) {
-    const slice = file.read(SLICE_BYTES as never) as unknown as string | undefined;
+    const slice = file.read(PIECE_BYTES as never) as unknown as string | undefined;
     if (slice === undefined || !take(taker, slice)) {
       return undefined;
     }
-    rest();
+    rest_if_due(slices, slice.length);
   }
 }
 
@@ -208,7 +229,7 @@ function close_body(body: RequestBody): void {
 }
 
 export {
-  announce_request_id, begin_request_ids, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
-  open_body, path, peer_address, read_body, rest, sleep,
+  announce_request_id, begin_request_ids, begin_slices, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
+  open_body, path, peer_address, read_body, rest, rest_if_due, sleep,
 };
 export type { RequestBody };

@@ -7,7 +7,7 @@ import { end_body, read_body } from "../wire/answer";
 import { guarded_shape } from "../wire/answer_shape";
 import { Kind, MOST_REGIONS, NO_SINK, check, walker } from "../wire/json";
 import { compile } from "../wire/shape";
-import { apply, no_edits, replace } from "../wire/splice";
+import { apply, merge, no_edits, replace } from "../wire/splice";
 import { TextKind } from "../wire/text_kind";
 import { Action } from "./words";
 import { mask_in, new_masking } from "./mask";
@@ -194,20 +194,23 @@ function emptied(body: GuardedBody, content: string, regions: readonly number[],
   const { api } = body.reader;
   const gathered = gather(api, content);
   const choices = offending(gathered, hits);
-  const edits = no_edits();
+  const texts = no_edits();
   const gone: number[] = [];
   for (const index of $range(0, gathered.starts.length - 1)) {
     const start = gathered.starts[index]!;
     if (choices.has(gathered.choices[index]!) && !is_in(regions, start)) {
-      replace(edits, start, gathered.ends[index]!, emptied_string(content, gathered.ends[index]!, gathered.kinds[index]!, index));
+      replace(texts, start, gathered.ends[index]!, emptied_string(content, gathered.ends[index]!, gathered.kinds[index]!, index));
       gone.push(start);
       gone.push(gathered.ends[index]!);
     }
   }
-  mask_all(body, edits, content, masks, regions, gone);
-  drop_regions(edits, regions);
-  rewrite_ending(edits, api, content);
-  return apply(edits, content, 0);
+  // Each kind comes in its order. Put among the others one by one, many of one would be moved for each of another.
+  const masked_ones = no_edits();
+  mask_all(body, masked_ones, content, masks, regions, gone);
+  const others = no_edits();
+  drop_regions(others, regions);
+  rewrite_ending(others, api, content);
+  return apply(merge(merge(texts, masked_ones), others), content, 0);
 }
 
 /** The body with its finds rewritten. Its log probabilities, which repeat the text, are taken out. */

@@ -28,7 +28,7 @@ const enum Inner {
 ffi.cdef(`
 typedef struct {
   int32_t outer, inner, place, kind, id;
-  int32_t starts, rare, fixed, waits, last;
+  int32_t starts, rare, fixed, stops, waits, last;
   int32_t state, count, gap;
   int32_t entry, character_class, position, next, passed;
   int32_t pending, pending_end, pending_start, pending_parts, marks_end;
@@ -56,6 +56,8 @@ interface Field {
   /** Characters with one of these bits take more than a move of the automaton; `fixed`: without what the patterns wake for. */
   rare: number;
   fixed: number;
+  /** With one of these it ends a run: as `rare`, but what the patterns are told of is read off the run afterwards if they are awake. */
+  stops: number;
   /** Not 0: every character takes more, since something waits for it. */
   waits: number;
   /** Where the character before lies in the lexicon's tables; −1: there is none. */

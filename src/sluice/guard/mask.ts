@@ -20,6 +20,8 @@ import type { Lexicon } from "./lexicon";
 import type { Hit } from "./match";
 
 const band = bits.band;
+const find = string.find;
+const gsub = string.gsub;
 const sub = string.sub;
 
 const BLOCK = "\u2588";
@@ -82,6 +84,11 @@ function mask_one(lexicon: Lexicon, masking: Masking, code_point: number, raw: s
 
 /** The rewritten form of a piece of a JSON string or a line, as it stands there: whole characters, escapes included. */
 function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
+  if (!masking.nested && find(raw, "[^ -%[%]-~]")[0] === undefined) {
+    // ASCII characters that stand for themselves, as most numbers and addresses are: letters and digits are no separators, all others are.
+    const [masked] = gsub(raw, "%w", BLOCK);
+    return masked;
+  }
   const bytes = bytes_of(raw);
   const parts: string[] = [];
   let at = 0;

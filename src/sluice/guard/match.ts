@@ -59,7 +59,7 @@ function is_nested_kind(kind: number): boolean {
 }
 
 /** A find in that text. */
-function new_hit(field: Field, start: number, finish: number, action: number, source: number): Hit {
+function new_hit(field: Field, start: number, finish: number, action: number, source: number, quoted: number): Hit {
   const { kind } = field;
   return {
     field: field.id,
@@ -69,40 +69,49 @@ function new_hit(field: Field, start: number, finish: number, action: number, so
     end: finish,
     action,
     source,
-    bare: is_nested_kind(kind) && field.quoted === 0,
+    bare: is_nested_kind(kind) && quoted === 0,
     tokens: kind === TextKind.LogProbability,
     repeated: kind === TextKind.Repeated || kind === TextKind.RepeatedArguments,
   };
 }
 
-/** Notes a find in that text. */
-function add_find(finds: Finds, field: Field, start: number, finish: number, action: number, source: number): void {
+/** Notes a find in that text. `quoted`: not 0 inside of a string of JSON in a string. */
+function add_find(finds: Finds, field: Field, start: number, finish: number, action: number, source: number, quoted: number): void {
   if (action === Action.Flag && finds.count_flags) {
     finds.flagged += 1;
   } else if (finds.hits.length < MOST_FINDS) {
-    finds.hits.push(new_hit(field, start, finish, action, source));
+    finds.hits.push(new_hit(field, start, finish, action, source, quoted));
   } else {
     finds.overflown = true;
   }
 }
 
-/** Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them. */
+/** Before how many of the ring's last `count` characters there are separators. */
+function count_gaps(ring: Int32Buffer, end: number, count: number): number {
+  let gaps = 0;
+  for (const at of $range(end - count, end - 1)) {
+    gaps += band(ring[band(at, RING - 1)]!, BEHIND_SEPARATOR);
+  }
+  return gaps;
+}
+
+/**
+ * Whether a word of `length` characters, the last of which is the ring's last, has its separators where it wants them: there, and no
+ * others. Two plain loops: one that does both has more values than LuaJIT finds registers for where it is called from.
+ */
 function gaps_fit(lexicon: Lexicon, field: Field, word: number, length: number): boolean {
+  const { extras } = lexicon;
+  const { count, ring } = field;
   let at = lexicon.gaps[word]!;
-  let gap = at !== 0 ? lexicon.extras[at]! : 0;
-  for (const index of $range(1, length - 1)) {
-    const behind = band(field.ring[band(field.count - length + index, RING - 1)]!, BEHIND_SEPARATOR);
-    if (gap === index) {
-      at += 1;
-      gap = lexicon.extras[at]!;
-      if (behind === 0) {
-        return false;
-      }
-    } else if (behind !== 0) {
+  let wanted = 0;
+  while (at !== 0 && extras[at] !== 0) {
+    if (band(ring[band(count - length + extras[at]!, RING - 1)]!, BEHIND_SEPARATOR) === 0) {
       return false;
     }
+    wanted += 1;
+    at += 1;
   }
-  return true;
+  return count_gaps(ring, count, length - 1) === wanted;
 }
 
 /** What a dot above adds to a sum of marks. */
@@ -200,7 +209,8 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
       }
       const fits = band(properties, ASKS_MORE) === 0 || letters_fit(lexicon, field, word, properties, length);
       if (fits && is_due(properties, stage)) {
-        add_find(finds, field, start, open !== 0 ? math.max(finish, field.marks_end) : finish, action, band(properties, WordBits.List));
+        const end = open !== 0 ? math.max(finish, field.marks_end) : finish;
+        add_find(finds, field, start, end, action, band(properties, WordBits.List), field.quoted);
       }
     }
     word = lexicon.next[word]!;

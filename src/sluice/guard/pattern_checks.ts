@@ -1,10 +1,7 @@
 /** What the digits of a number have to be. All read the ring of a run's digits: `from` is the place of the number's first. */
 
-import * as bits from "bit";
-import * as ffi from "ffi";
+import { digit, satisfies_luhn } from "./pattern_sums";
 import type { PatternState } from "./pattern_state";
-
-const band = bits.band;
 
 /** The check value that stands for X. */
 const CHECK_X = 10;
@@ -17,11 +14,6 @@ const MOBILE_DIGITS = 11;
 /** An identity number without its last place. */
 const ID_DIGITS = 17;
 const SSN_DIGITS = 9;
-
-/** A digit of the run. */
-function digit(state: PatternState, place: number): number {
-  return state.digits[band(place, 31)]!;
-}
 
 /** A number of two digits. */
 function pair(state: PatternState, place: number): number {
@@ -39,23 +31,9 @@ function differ(state: PatternState, from: number, count: number): boolean {
   return false;
 }
 
-/** What a digit counts in Luhn's formula, by the digit; from 16 on, where it is doubled. */
-// prettier-ignore
-const LUHN_WEIGHTS = ffi.new<Bytes>("uint8_t[32]",
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0,
-  0, 2, 4, 6, 8, 1, 3, 5, 7, 9,
-);
-
-/** Whether the digits satisfy Luhn's formula (ISO/IEC 7812-1, annex B), and aren't all the same. */
+/** Whether the digits satisfy Luhn's formula, and aren't all the same. */
 function passes_luhn(state: PatternState, from: number, count: number): boolean {
-  let sum = 0;
-  // The last digit isn't doubled, the one before it is.
-  let doubled = band(count + 1, 1) * 16;
-  for (const place of $range(from, from + count - 1)) {
-    sum += LUHN_WEIGHTS[digit(state, place) + doubled]!;
-    doubled = 16 - doubled;
-  }
-  return sum % 10 === 0 && differ(state, from, count);
+  return satisfies_luhn(state, from, count) && differ(state, from, count);
 }
 
 /**
@@ -69,16 +47,6 @@ function begins_card(state: PatternState, from: number, count: number): boolean 
   }
   const second = digit(state, from + 1);
   return second >= 2 && second <= 7;
-}
-
-/** The check value (GB 11643-1999, ISO 7064 MOD 11-2) of the 17 digits of an identity number; 10 is written X. */
-function id_check(state: PatternState, from: number): number {
-  let product = 0;
-  for (const place of $range(from, from + ID_DIGITS - 1)) {
-    // As ISO 7064 puts it: a running sum that is doubled for each place.
-    product = ((product + digit(state, place)) * 2) % 11;
-  }
-  return (12 - product) % 11;
 }
 
 function days_of_month(year: number, month: number): number {
@@ -183,7 +151,5 @@ export {
   begins_id,
   begins_ssn,
   country_code,
-  digit,
-  id_check,
   passes_luhn,
 };

@@ -29,8 +29,6 @@ const enum Wake {
   Local = 0x10000000,
   /** Every other character: one of these two bits is set for each. */
   Nonlocal = 0x20000000,
-  /** The dot; `Local` is set for it too. */
-  Dot = 0x40000000,
 }
 
 /** Whether a code point is a hyphen, a dash or a minus sign of any width. */
@@ -107,12 +105,10 @@ function wake_of(character_class: number): number {
   if (character_class >= CharacterClass.Zero) {
     return Wake.Digit + Wake.Local;
   }
-  if (character_class === CharacterClass.Dot) {
-    return Wake.Dot + Wake.Local;
-  }
   const is_local =
     character_class === CharacterClass.Letter ||
     character_class === CharacterClass.X ||
+    character_class === CharacterClass.Dot ||
     character_class === CharacterClass.Hyphen ||
     character_class === CharacterClass.Sign;
   return is_local ? Wake.Local : Wake.Nonlocal;

@@ -9,154 +9,193 @@
  */
 
 import * as bits from "bit";
-import { CharacterClass, Wake } from "./pattern_class";
-import { Pattern, add_hit } from "./pattern_state";
+import * as ffi from "ffi";
+import { CharacterClass } from "./pattern_class";
+import { CLASS_MASK, QUOTED } from "./pattern_queue";
+import { Domain, Local, Pattern, add_hit } from "./pattern_state";
+import type { PatternQueue } from "./pattern_queue";
 import type { PatternState } from "./pattern_state";
 
 const band = bits.band;
-const lshift = bits.lshift;
+const bxor = bits.bxor;
+const rshift = bits.rshift;
 
-/** The classes of characters of a local part: letters, X, dot, hyphen, signs, digits. */
-const LOCAL = 0x3ff00b6;
 /** RFC 5321, section 4.5.3.1. */
 const MOST_LOCAL_CHARACTERS = 64;
 const MOST_DOMAIN_CHARACTERS = 255;
 
+/** What the machine tells apart. */
+const enum Kind {
+  Other = 0,
+  Letter = 1,
+  Digit = 2,
+  Hyphen = 3,
+  Sign = 4,
+  Dot = 5,
+  At = 6,
+}
+
+/** In `NEXT_LOCAL`: the local part begins with the character. */
+const BEGINS = 4;
+const BEGINS_SHIFT = 2;
+
+/** By class. */
+const KINDS = ffi.new<Bytes>("uint8_t[32]");
+KINDS[CharacterClass.Letter] = Kind.Letter;
+KINDS[CharacterClass.X] = Kind.Letter;
+KINDS[CharacterClass.Hyphen] = Kind.Hyphen;
+KINDS[CharacterClass.Sign] = Kind.Sign;
+KINDS[CharacterClass.Dot] = Kind.Dot;
+KINDS[CharacterClass.At] = Kind.At;
+for (const value of $range(0, 9)) {
+  KINDS[CharacterClass.Zero + value] = Kind.Digit;
+}
+
+/** By kind and `Local`: the next one. */
+// prettier-ignore
+const NEXT_LOCAL = ffi.new<Bytes>("uint8_t[32]",
+  // None                        NoneBehindDot                 Running         RunningBehindDot
+  Local.None,                    Local.None,                   Local.None,     Local.None,
+  Local.Running + BEGINS,        Local.Running + BEGINS,       Local.Running,  Local.Running,
+  Local.Running + BEGINS,        Local.Running + BEGINS,       Local.Running,  Local.Running,
+  Local.Running + BEGINS,        Local.Running + BEGINS,       Local.Running,  Local.Running,
+  Local.Running + BEGINS,        Local.Running + BEGINS,       Local.Running,  Local.Running,
+  Local.NoneBehindDot,           Local.NoneBehindDot,          Local.RunningBehindDot, Local.NoneBehindDot,
+  Local.None,                    Local.None,                   Local.None,     Local.None,
+);
+
 /** Whether the label being read could be a domain's last. */
 function may_be_last(state: PatternState): boolean {
-  return state.letters === 1 && state.label_length >= 2 && state.dots >= 1;
+  return state.domain === Domain.Letters && state.dots >= 1;
 }
 
 /** The domain has ended. */
 function close_domain(state: PatternState): void {
-  state.domain = 0;
+  state.domain = Domain.None;
   if (state.address_end >= 0) {
     add_hit(state, Pattern.Email, state.domain_start, state.address_end);
   }
 }
 
-/** A character behind the `@`. */
-function domain_step(state: PatternState, character_class: number, next: number, count: number): void {
+/** The label that has one more letter or digit. */
+function longer_label(label: Domain, kind: Kind): Domain {
+  if (kind === Kind.Digit || label >= Domain.Mixed) {
+    return Domain.Mixed;
+  }
+  return label === Domain.Empty ? Domain.Letter : Domain.Letters;
+}
+
+/** A character behind the `@`. `end`: where it ends. `count`: how many characters came before it. */
+function domain_step(state: PatternState, kind: Kind, end: number, count: number): void {
   const fits = count - state.domain_count <= MOST_DOMAIN_CHARACTERS;
-  const is_digit = character_class >= CharacterClass.Zero;
-  if (is_digit || character_class === CharacterClass.Letter || character_class === CharacterClass.X) {
-    if (!fits) {
+  const label = state.domain;
+  if (kind === Kind.Letter || kind === Kind.Digit) {
+    if (fits) {
+      state.domain = longer_label(label, kind);
+      state.domain_end = end;
+    } else {
       close_domain(state);
-      return;
     }
-    if (is_digit) {
-      state.letters = 0;
-    }
-    state.label_length += 1;
-    state.hyphen = 0;
-    state.domain_end = next;
     return;
   }
   if (may_be_last(state)) {
     state.address_end = state.domain_end;
   }
-  if (fits && state.label_length > 0 && character_class === CharacterClass.Hyphen) {
-    state.letters = 0;
-    state.label_length += 1;
-    state.hyphen = 1;
-  } else if (fits && state.label_length > 0 && character_class === CharacterClass.Dot && state.hyphen === 0) {
+  if (fits && kind === Kind.Hyphen && label !== Domain.Empty) {
+    state.domain = Domain.Hyphen;
+  } else if (fits && kind === Kind.Dot && label !== Domain.Empty && label !== Domain.Hyphen) {
+    state.domain = Domain.Empty;
     state.dots += 1;
-    state.letters = 1;
-    state.label_length = 0;
   } else {
     close_domain(state);
   }
 }
 
-/** Begins to read a domain; `count` characters came before the `@`. */
-function open_domain(state: PatternState, count: number): void {
-  state.domain = 1;
-  state.domain_start = state.local_start;
+/** A domain begins behind an `@`. `start`: where its address does; `count`: how many characters came before the `@`. */
+function open_domain(state: PatternState, start: number, count: number): void {
+  state.domain = Domain.Empty;
+  state.domain_start = start;
   state.domain_count = count;
   state.dots = 0;
-  state.letters = 1;
-  state.label_length = 0;
-  state.hyphen = 0;
   state.address_end = -1;
 }
 
-/** A character that `count` others came before, the last of class `before`. Matches are noted in the state. */
-function email_step(
-  state: PatternState,
-  character_class: number,
-  before: number,
-  position: number,
-  next: number,
-  count: number,
-): void {
-  if (state.domain !== 0) {
-    domain_step(state, character_class, next, count);
-  }
-  if (band(lshift(1, character_class), LOCAL) === 0) {
-    if (
-      character_class === CharacterClass.At &&
-      state.running !== 0 &&
-      count - state.local_count <= MOST_LOCAL_CHARACTERS &&
-      before !== CharacterClass.Dot
-    ) {
-      open_domain(state, count);
+/**
+ * Reads the characters of the queue from the one numbered `from` on, up to the first one behind which something is found: it is in the
+ * state then, until the next call. Returns the number of the character to go on with.
+ */
+function read_addresses(state: PatternState, queue: PatternQueue, from: number): number {
+  const { classes, counts, ends, length, starts } = queue;
+  let { local, local_count, local_start } = state;
+  let reached = length;
+  for (const at of $range(from, length - 1)) {
+    const kind = KINDS[band(classes[at]!, CLASS_MASK)]!;
+    if (state.domain !== Domain.None) {
+      domain_step(state, kind, ends[at]!, counts[at]!);
     }
-    state.running = 0;
-  } else if (character_class === CharacterClass.Dot) {
-    if (before === CharacterClass.Dot) {
-      state.running = 0;
+    if (kind === Kind.At && local === Local.Running && counts[at]! - local_count <= MOST_LOCAL_CHARACTERS) {
+      open_domain(state, local_start, counts[at]!);
     }
-    state.dot = count;
-  } else if (state.running === 0) {
-    state.running = 1;
-    state.local_start = position;
-    state.local_count = count;
+    const next = NEXT_LOCAL[kind * 4 + local]!;
+    // All ones where a local part begins.
+    const begins = 0 - rshift(next, BEGINS_SHIFT);
+    local_start = bxor(local_start, band(bxor(local_start, starts[at]!), begins));
+    local_count = bxor(local_count, band(bxor(local_count, counts[at]!), begins));
+    local = band(next, BEGINS - 1);
+    if (state.hits !== 0) {
+      state.quoted = band(classes[at]!, QUOTED);
+      reached = at + 1;
+      break;
+    }
   }
-  if (state.domain !== 0) {
-    state.email_wake = Wake.Local + Wake.Nonlocal;
-  } else if (state.running !== 0) {
-    state.email_wake = Wake.Nonlocal + Wake.Dot;
-  } else {
-    state.email_wake = Wake.Local;
-  }
+  state.local = local;
+  state.local_count = local_count;
+  state.local_start = local_start;
+  return reached;
+}
+
+/** Nothing has come. */
+function reset_addresses(state: PatternState): void {
+  state.domain = Domain.None;
+  state.local = Local.None;
 }
 
 /** The text has ended. A match is noted in the state. */
-function email_end(state: PatternState): void {
-  if (state.domain !== 0) {
+function end_addresses(state: PatternState): void {
+  if (state.domain !== Domain.None) {
     if (may_be_last(state)) {
       state.address_end = state.domain_end;
     }
     close_domain(state);
   }
-  state.running = 0;
-  state.email_wake = Wake.Local;
+  state.local = Local.None;
 }
 
 /** How many more characters the domain needs at least. */
 function missing_in_domain(state: PatternState): number {
-  if (state.dots >= 1 && state.letters === 1) {
-    return state.label_length >= 2 ? 0 : 2 - state.label_length;
+  const label = state.domain;
+  if (state.dots >= 1 && label <= Domain.Letters) {
+    return Domain.Letters - label;
   }
   // A letter if none may be followed by a dot yet, a dot, two letters.
-  return state.label_length === 0 || state.hyphen === 1 ? 4 : 3;
+  return label === Domain.Empty || label === Domain.Hyphen ? 4 : 3;
 }
 
 /** Where the first address begins that the end of the text may yet belong to, -1: there is none. `count`: characters so far. */
-function email_live(state: PatternState, count: number): number {
-  if (state.domain !== 0) {
+function address_live(state: PatternState, count: number): number {
+  if (state.domain !== Domain.None) {
     const length = count - state.domain_count - 1;
     if (state.address_end >= 0 || length + missing_in_domain(state) <= MOST_DOMAIN_CHARACTERS) {
       return state.domain_start;
     }
   }
-  if (state.running !== 0) {
+  if (state.local >= Local.Running) {
     const length = count - state.local_count;
-    if (length < MOST_LOCAL_CHARACTERS || (length === MOST_LOCAL_CHARACTERS && state.dot !== count - 1)) {
+    if (length < MOST_LOCAL_CHARACTERS || (length === MOST_LOCAL_CHARACTERS && state.local === Local.Running)) {
       return state.local_start;
     }
   }
   return -1;
 }
 
-export { email_end, email_live, email_step };
+export { address_live, end_addresses, read_addresses, reset_addresses };

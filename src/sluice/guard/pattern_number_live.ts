@@ -13,14 +13,14 @@ import {
   begins_id,
   begins_ssn,
   country_code,
-  digit,
-  id_check,
   passes_luhn,
 } from "./pattern_checks";
-import { Joiner, Left, Pattern, Stage } from "./pattern_state";
+import { DIGITS_RING, Joiner, Pattern, Stage } from "./pattern_state";
+import { digit, id_check } from "./pattern_sums";
 import type { PatternState } from "./pattern_state";
 
 const band = bits.band;
+const rshift = bits.rshift;
 
 /** Longer than any group that is noted. */
 const NO_GROUP = 99;
@@ -28,7 +28,7 @@ const NO_GROUP = 99;
 /**
  * Whether a mobile number may come of `count` digits. `first`: how many are in the first group; `shortest`: the length of the
  * shortest closed group behind it; `open`: the length of the last group if it can go on, else 0; `alone`: whether
- * each digit is a group so far.
+ * each digit is a group so far; `may_begin`: whether it may do without a country code.
  */
 function may_be_mobile(
   state: PatternState,
@@ -38,11 +38,11 @@ function may_be_mobile(
   shortest: number,
   open: number,
   alone: boolean,
-  left: Left,
+  may_begin: boolean,
 ): boolean {
   const code = country_code(state, from, count);
   const missing = MOBILE_DIGITS + code - count;
-  if (code < 0 || missing < 0 || left === Left.Word || (left === Left.Sign && code !== 2)) {
+  if (code < 0 || missing < 0 || (!may_begin && code !== 2)) {
     return false;
   }
   if (first === count && open > 0) {
@@ -96,72 +96,70 @@ function may_be_card(
   return first >= 4 && shortest >= 3 && missing >= 3 - open;
 }
 
-/** Whether a social security number may come of it; `group` is where it would begin. */
-function may_be_ssn(state: PatternState, from: number, count: number, group: number, open: number): boolean {
-  const groups = state.groups - group;
+/**
+ * Whether a social security number may come of it. `groups`: how many there are so far; `first`, `second`: the length of the first one,
+ * and of the one behind it.
+ */
+function may_be_ssn(state: PatternState, from: number, count: number, groups: number, first: number, second: number, open: number): boolean {
   if (groups > 3 || !begins_ssn(state, from, count)) {
     return false;
   }
-  const first = state.group_lengths[band(group, 31)]!;
+  const last = band(state.joiners, 3);
   if (groups === 1) {
-    return open > 0 ? first <= 3 : first === 3 && state.joiner !== Joiner.Two;
+    return open > 0 ? first <= 3 : first === 3 && last !== Joiner.Two;
   }
-  const joiner = state.group_joiners[band(group + 1, 31)]!;
-  const second = state.group_lengths[band(group + 1, 31)]!;
-  if (first !== 3 || joiner === Joiner.Two) {
-    return false;
-  }
+  // The joiner of a group that has not begun yet is noted already.
+  const before = band(rshift(state.joiners, 2), 3);
   if (groups === 2) {
-    return open > 0 ? second <= 2 : second === 2 && state.joiner === joiner;
+    const joiner = open > 0 ? last : before;
+    return first === 3 && joiner !== Joiner.Two && (open > 0 ? second <= 2 : second === 2 && last === joiner);
   }
-  return second === 2 && open > 0 && open <= 4 && state.group_joiners[band(group + 2, 31)] === joiner;
+  return first === 3 && second === 2 && before !== Joiner.Two && open > 0 && open <= 4 && last === before;
 }
 
 /** Where the first number begins that the end of the text may yet belong to; -1: there is none. */
 function number_live(state: PatternState, wanted: number): number {
-  const stage = state.stage;
+  const { stage, starts, total } = state;
   if (stage === Stage.Idle || stage === Stage.Point) {
     return -1;
   }
-  const last = state.groups - 1;
+  const most = math.min(total, MOST_CARD_DIGITS);
   let found = -1;
-  let count = 0;
+  let groups = 0;
+  // The digits of the groups that have been passed; of those behind the first, the length of the shortest one, and the first one's.
+  let passed = 0;
   let shortest = NO_GROUP;
-  const open = stage === Stage.Digits ? state.group_lengths[band(last, 31)]! : 0;
-  let twice = stage === Stage.JoinedTwice;
-  for (const group of $range(last, 0, -1)) {
-    const length = state.group_lengths[band(group, 31)]!;
-    count += length;
-    if (count > MOST_CARD_DIGITS) {
-      return found;
-    }
-    const from = state.run_digits - count;
-    const left = group === 0 ? state.left : Left.Free;
-    const alone = count === last - group + 1;
-    let live = false;
-    if (stage === Stage.Tail) {
-      live =
-        count === ID_DIGITS &&
-        left === Left.Free &&
-        band(wanted, Pattern.CnIdCard) !== 0 &&
-        begins_id(state, from, count) &&
-        id_check(state, from) === CHECK_X;
-    } else {
-      live =
-        (band(wanted, Pattern.CnMobile) !== 0 && may_be_mobile(state, from, count, length, shortest, open, alone, left)) ||
-        (left === Left.Free &&
-          ((band(wanted, Pattern.CnIdCard) !== 0 && may_be_id(state, from, count, open)) ||
-            (band(wanted, Pattern.PaymentCard) !== 0 && may_be_card(state, from, count, length, shortest, open, twice)) ||
-            (band(wanted, Pattern.UsSsn) !== 0 && may_be_ssn(state, from, count, group, open))));
-    }
-    if (live) {
-      found = state.group_starts[band(group, 31)]!;
-    }
-    if (length < shortest && (group < last || open === 0)) {
-      shortest = length;
-    }
-    if (state.group_joiners[band(group, 31)] === Joiner.Two) {
-      twice = true;
+  let second = 0;
+  let open = 0;
+  for (const count of $range(1, most)) {
+    const signed = state.signed_left === 1 && count === total;
+    if (signed || band(rshift(starts, count - 1), 1) === 1) {
+      const from = total - count;
+      const length = count - passed;
+      groups += 1;
+      if (groups === 1 && stage === Stage.Digits) {
+        open = length;
+      }
+      let live = false;
+      if (stage === Stage.Tail) {
+        live = count === ID_DIGITS && !signed && band(wanted, Pattern.CnIdCard) !== 0 && begins_id(state, from, count) && id_check(state, from) === CHECK_X;
+      } else {
+        const twice = state.last_double > from;
+        live =
+          (band(wanted, Pattern.CnMobile) !== 0 && may_be_mobile(state, from, count, length, shortest, open, count === groups, !signed)) ||
+          (!signed &&
+            ((band(wanted, Pattern.CnIdCard) !== 0 && may_be_id(state, from, count, open)) ||
+              (band(wanted, Pattern.PaymentCard) !== 0 && may_be_card(state, from, count, length, shortest, open, twice)) ||
+              (band(wanted, Pattern.UsSsn) !== 0 && may_be_ssn(state, from, count, groups, length, second, open))));
+      }
+      if (live) {
+        found = state.places[band(from, DIGITS_RING - 1)]!;
+      }
+      if (length < shortest && (groups > 1 || open === 0)) {
+        shortest = length;
+      }
+      passed = count;
+      second = length;
     }
   }
   return found;

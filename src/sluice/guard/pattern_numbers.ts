@@ -3,6 +3,11 @@
  * two dashes or spaces. When a group ends, each range of whole groups that ends there is looked at. A run forgets nothing
  * but what lies more than 19 digits back, and no number is longer than that.
  *
+ * Where groups begin is a set of bits, so that whether groups of the right lengths end here is a comparison or two; whether their digits
+ * sum up to what they must is one more (`pattern_sums`). What a character does to a run is one word of a table (`MOVES`), and is done
+ * without branches. So a character costs the same whatever it is and wherever it stands, and a group's end the same however
+ * many groups a run has: there is no loop in here but the one over the text, and that is one trace.
+ *
  * No number has a letter, a word character, one of `_ % +`, or a further digit directly beside it, none begins behind a digit
  * and a dot, where it would be a fraction. Chinese characters may stand beside it.
  *
@@ -16,237 +21,315 @@
  */
 
 import * as bits from "bit";
+import * as ffi from "ffi";
 import { CharacterClass, Wake } from "./pattern_class";
-import {
-  CHECK_X,
-  ID_DIGITS,
-  LEAST_CARD_DIGITS,
-  MOBILE_DIGITS,
-  MOST_CARD_DIGITS,
-  SSN_DIGITS,
-  begins_card,
-  begins_id,
-  begins_ssn,
-  country_code,
-  digit,
-  id_check,
-  passes_luhn,
-} from "./pattern_checks";
-import { Joiner, Left, Pattern, Stage, add_hit } from "./pattern_state";
+import { CHECK_X, ID_DIGITS, LEAST_CARD_DIGITS, MOBILE_DIGITS, MOST_CARD_DIGITS, SSN_DIGITS, begins_card, begins_id, begins_ssn, country_code, passes_luhn } from "./pattern_checks";
+import { CLASS_MASK, QUOTED } from "./pattern_queue";
+import { DIGITS_RING, Joiner, Pattern, Stage, add_hit } from "./pattern_state";
+import { DOUBLED, digit, id_check } from "./pattern_sums";
+import type { PatternQueue } from "./pattern_queue";
 import type { PatternState } from "./pattern_state";
 
 const band = bits.band;
+const bnot = bits.bnot;
+const bor = bits.bor;
+const bxor = bits.bxor;
 const lshift = bits.lshift;
+const rshift = bits.rshift;
 
-/** The classes that no number has beside it: letters, X, signs, word characters. */
-const BESIDE = 0x186;
-/** How long a group is noted to be: longer than any number. */
-const LONGEST_GROUP = 20;
+/** The bits of `starts` of a social security number: groups of 3, 2 and 4 digits; those of the latter two. */
+const SSN_STARTS = 0x128;
+const SSN_BITS = 0x1ff;
+/** A mobile number each of whose digits is a group. */
+const SPELLED_STARTS = 0x7ff;
+/** Where the first group of a payment card number may begin. */
+const CARD_STARTS = 0x7f000;
+/** The least numbers of digits that have their bit there: if no group begins so far back, there is nothing to look at. */
+const ANY_STARTS = 0x7ff00;
 
-/** Goes to a stage, and asks to be woken for what matters there. */
-function enter(state: PatternState, stage: Stage): void {
-  state.stage = stage;
-  state.number_wake = stage === Stage.Idle ? Wake.Digit : Wake.Local + Wake.Nonlocal;
-}
-
-/** A group begins with a digit. */
-function begin_group(state: PatternState, joiner: Joiner, value: number): void {
-  const group = band(state.groups, 31);
-  state.group_starts[group] = state.position;
-  state.group_lengths[group] = 1;
-  state.group_joiners[group] = joiner;
-  state.groups += 1;
-  state.digits[band(state.run_digits, 31)] = value;
-  state.run_digits += 1;
-  state.number_end = state.next;
-  enter(state, Stage.Digits);
-}
-
-/** A run begins with a digit. */
-function begin_run(state: PatternState, left: Left, value: number): void {
-  state.left = left;
-  state.run_digits = 0;
-  state.groups = 0;
-  begin_group(state, Joiner.None, value);
-}
-
-/** The group goes on. */
-function add_digit(state: PatternState, value: number): void {
-  const group = band(state.groups - 1, 31);
-  const length = state.group_lengths[group]!;
-  if (length < LONGEST_GROUP) {
-    state.group_lengths[group] = length + 1;
-  }
-  state.digits[band(state.run_digits, 31)] = value;
-  state.run_digits += 1;
-  state.number_end = state.next;
-}
-
-/** Whether the last three groups are those of a social security number. */
-function is_ssn(state: PatternState, from: number): boolean {
-  const last = band(state.groups - 1, 31);
-  const middle = band(state.groups - 2, 31);
-  return (
-    state.group_lengths[last] === 4 &&
-    state.group_lengths[middle] === 2 &&
-    state.group_joiners[last] !== Joiner.Two &&
-    state.group_joiners[last] === state.group_joiners[middle] &&
-    begins_ssn(state, from, SSN_DIGITS)
-  );
-}
-
-/** Whether an identity number's 17 digits begin there whose last place has that value. */
-function is_id(state: PatternState, from: number, check: number): boolean {
-  return begins_id(state, from, ID_DIGITS) && id_check(state, from) === check;
+/** Whether groups begin, behind the first digit of the last `count`, so that each of them has three digits or more, and the first four. */
+function are_card_groups(starts: number, count: number): boolean {
+  const inner = band(starts, lshift(1, count - 1) - 1);
+  return inner === 0 || bor(band(inner, 3), band(inner, bor(lshift(inner, 1), lshift(inner, 2))), band(inner, lshift(7, count - 4))) === 0;
 }
 
 /**
- * Notes what each range of groups holds that ends with the last digit, or with the X behind it (`tail`).
+ * Whether the groups of the last `count` digits are those of a mobile number, whose country code has `code` digits: three or more of it
+ * in the first group, two or more in each other, or a digit in each.
+ */
+function are_mobile_groups(starts: number, count: number, code: number): boolean {
+  if (code === 0 && band(starts, SPELLED_STARTS) === SPELLED_STARTS) {
+    return true;
+  }
+  const inner = band(starts, lshift(1, count - 1) - 1);
+  return bor(band(inner, 1), band(inner, lshift(inner, 1)), band(inner, lshift(lshift(1, code + 2) - 1, 8))) === 0;
+}
+
+function find_mobile(state: PatternState, count: number): void {
+  const { starts, total } = state;
+  const from = total - count;
+  const code = count - MOBILE_DIGITS;
+  // Behind a sign, which is where the run begins, only a number with 86 before it.
+  const may_begin = band(rshift(starts, count - 1), 1) === 1 || (state.signed_left === 1 && from === 0 && code === 2);
+  if (may_begin && country_code(state, from, count) === code && are_mobile_groups(starts, count, code)) {
+    add_hit(state, Pattern.CnMobile, state.places[band(from, DIGITS_RING - 1)]!, state.number_end);
+  }
+}
+
+/** An identity number of so many digits, behind which an X may stand; `check`: the value of its last place. */
+function find_id(state: PatternState, count: number, check: number): void {
+  const from = state.total - count;
+  if (band(rshift(state.starts, count - 1), 1) === 1 && begins_id(state, from, ID_DIGITS) && id_check(state, from) === check) {
+    add_hit(state, Pattern.CnIdCard, state.places[band(from, DIGITS_RING - 1)]!, state.number_end);
+  }
+}
+
+function find_card(state: PatternState, count: number): void {
+  const { starts } = state;
+  const from = state.total - count;
+  if (
+    band(rshift(starts, count - 1), 1) === 1 &&
+    state.last_double <= from &&
+    are_card_groups(starts, count) &&
+    begins_card(state, from, count) &&
+    passes_luhn(state, from, count)
+  ) {
+    add_hit(state, Pattern.PaymentCard, state.places[band(from, DIGITS_RING - 1)]!, state.number_end);
+  }
+}
+
+function find_ssn(state: PatternState): void {
+  const from = state.total - SSN_DIGITS;
+  const joiner = band(state.joiners, 3);
+  if (joiner !== Joiner.Two && joiner === band(rshift(state.joiners, 2), 3) && begins_ssn(state, from, SSN_DIGITS)) {
+    add_hit(state, Pattern.UsSsn, state.places[band(from, DIGITS_RING - 1)]!, state.number_end);
+  }
+}
+
+/**
+ * A group is at its end, and nothing that forbids a number stands behind it: notes what each range of groups holds that ends
+ * here.
  *
  * Groups that can belong to a card number have three digits or more, so that of its seven lengths three hold at once; with
  * mobile numbers of three lengths and one each of the others that makes eight.
  */
-function evaluate(state: PatternState, wanted: number, tail: boolean): void {
-  const end = state.number_end;
-  const last = state.groups - 1;
-  let count = 0;
-  // Of the groups behind the first: the length of the shortest one, and whether two characters join any.
-  let shortest = LONGEST_GROUP;
-  let twice = 0;
-  for (const group of $range(last, 0, -1)) {
-    const length = state.group_lengths[band(group, 31)]!;
-    count += length;
-    if (count > MOST_CARD_DIGITS) {
-      return;
-    }
-    const from = state.run_digits - count;
-    const start = state.group_starts[band(group, 31)]!;
-    const left = group === 0 ? state.left : Left.Free;
-    if (tail) {
-      if (count === ID_DIGITS && left === Left.Free && is_id(state, from, CHECK_X)) {
-        add_hit(state, Pattern.CnIdCard, start, end);
-      }
-    } else {
-      if (count >= MOBILE_DIGITS && count <= MOBILE_DIGITS + 4 && band(wanted, Pattern.CnMobile) !== 0) {
-        const code = country_code(state, from, count);
-        if (
-          code === count - MOBILE_DIGITS &&
-          ((length >= code + 3 && shortest >= 2) || (code === 0 && count === last - group + 1)) &&
-          (left === Left.Free || (left === Left.Sign && code === 2))
-        ) {
-          add_hit(state, Pattern.CnMobile, start, end);
-        }
-      }
-      if (left === Left.Free) {
-        if (
-          count === ID_DIGITS + 1 &&
-          band(wanted, Pattern.CnIdCard) !== 0 &&
-          is_id(state, from, digit(state, from + ID_DIGITS))
-        ) {
-          add_hit(state, Pattern.CnIdCard, start, end);
-        }
-        if (
-          count >= LEAST_CARD_DIGITS &&
-          band(wanted, Pattern.PaymentCard) !== 0 &&
-          shortest >= 3 &&
-          twice === 0 &&
-          length >= 4 &&
-          begins_card(state, from, count) &&
-          passes_luhn(state, from, count)
-        ) {
-          add_hit(state, Pattern.PaymentCard, start, end);
-        }
-        if (
-          count === SSN_DIGITS &&
-          length === 3 &&
-          group === last - 2 &&
-          band(wanted, Pattern.UsSsn) !== 0 &&
-          is_ssn(state, from)
-        ) {
-          add_hit(state, Pattern.UsSsn, start, end);
-        }
-      }
-    }
-    if (length < shortest) {
-      shortest = length;
-    }
-    if (state.group_joiners[band(group, 31)] === Joiner.Two) {
-      twice = 1;
-    }
+function end_group(state: PatternState, wanted: number): void {
+  const { starts } = state;
+  if (band(starts, ANY_STARTS) === 0 && state.signed_left === 0) {
+    return;
+  }
+  if (band(wanted, Pattern.CnMobile) !== 0) {
+    find_mobile(state, MOBILE_DIGITS);
+    find_mobile(state, MOBILE_DIGITS + 2);
+    find_mobile(state, MOBILE_DIGITS + 4);
+  }
+  if (band(wanted, Pattern.CnIdCard) !== 0 && band(rshift(starts, ID_DIGITS), 1) === 1) {
+    find_id(state, ID_DIGITS + 1, digit(state, state.total - 1));
+  }
+  // The last group of a card number has three digits or more.
+  if (band(wanted, Pattern.PaymentCard) !== 0 && band(starts, 3) === 0 && band(starts, CARD_STARTS) !== 0) {
+    find_card(state, LEAST_CARD_DIGITS);
+    find_card(state, LEAST_CARD_DIGITS + 1);
+    find_card(state, LEAST_CARD_DIGITS + 2);
+    find_card(state, LEAST_CARD_DIGITS + 3);
+    find_card(state, LEAST_CARD_DIGITS + 4);
+    find_card(state, LEAST_CARD_DIGITS + 5);
+    find_card(state, MOST_CARD_DIGITS);
+  }
+  if (band(wanted, Pattern.UsSsn) !== 0 && band(starts, SSN_BITS) === SSN_STARTS) {
+    find_ssn(state);
   }
 }
 
-/** The last group is at its end, and nothing that forbids a number stands behind it. */
-function end_group(state: PatternState, wanted: number, tail: boolean): void {
-  if (state.run_digits >= SSN_DIGITS) {
-    evaluate(state, wanted, tail);
-  }
+/** What a character does, in `MOVES`; the low three bits are the next `Stage`. */
+const enum Move {
+  StageMask = 7,
+  /** It is a digit. */
+  Digit = 8,
+  /** The run goes on; else nothing is left of it. */
+  Keeps = 16,
+  /** A group ends, and this character does not forbid a number before it. */
+  Ends = 32,
+  /** It takes more than that. */
+  Odd = 64,
+  /** A number may begin behind it, or only one with its country code. */
+  Free = 128,
+  Signed = 256,
+  /** A joiner: 0 or 2, by which `joiners` is shifted, and the bits that it adds. */
+  JoinsShift = 9,
+  JoinerShift = 11,
+  /** It is the second of two joiners. */
+  Doubles = 8192,
 }
 
-/** A character behind a group of digits, no digit. */
-function after_digits(state: PatternState, wanted: number, character_class: number): void {
-  if (character_class === CharacterClass.Hyphen || character_class === CharacterClass.Space) {
-    state.joiner = character_class === CharacterClass.Hyphen ? Joiner.Hyphen : Joiner.Space;
-    end_group(state, wanted, false);
-    enter(state, Stage.Joined);
-  } else if (character_class === CharacterClass.Dot) {
-    end_group(state, wanted, false);
-    enter(state, Stage.Point);
-  } else if (character_class === CharacterClass.X && state.run_digits >= ID_DIGITS && band(wanted, Pattern.CnIdCard) !== 0) {
-    state.number_end = state.next;
-    enter(state, Stage.Tail);
-  } else {
-    if (band(lshift(1, character_class), BESIDE) === 0) {
-      end_group(state, wanted, false);
-    }
-    enter(state, Stage.Idle);
+/** From the highest bit to that of `Ends`. */
+const ENDS_TO_LOWEST = 26;
+const DIGIT_SHIFT = 3;
+const KEEPS_SHIFT = 4;
+const FREE_SHIFT = 7;
+const SIGNED_SHIFT = 8;
+const DOUBLES_SHIFT = 13;
+
+/** How many classes have room beside each other. */
+const STAGE_SHIFT = 5;
+
+/** The move of a character that ends a run, or stands in none. */
+function leaving(character_class: number): number {
+  if (character_class === CharacterClass.Sign) {
+    return Stage.Idle + Move.Signed;
   }
+  const beside = character_class === CharacterClass.Letter || character_class === CharacterClass.X || character_class === CharacterClass.Word;
+  return beside ? Stage.Idle : Stage.Idle + Move.Free;
 }
 
-/** What a run has before it if it begins behind a character of that class. */
-function left_of(before: number): Left {
-  if (before === CharacterClass.Sign) {
-    return Left.Sign;
-  }
-  return band(lshift(1, before), BESIDE) === 0 ? Left.Free : Left.Word;
+function is_joiner(character_class: number): boolean {
+  return character_class === CharacterClass.Hyphen || character_class === CharacterClass.Space;
 }
 
-/** A character, the place of which is in the state; `before`: the class of the one before it. Matches are noted in the state. */
-function number_step(state: PatternState, wanted: number, character_class: number, before: number): void {
-  const stage = state.stage;
+/** The move of a character directly behind a digit. */
+function behind_digit(character_class: number): number {
+  if (is_joiner(character_class)) {
+    const joiner = character_class === CharacterClass.Hyphen ? Joiner.Hyphen : Joiner.Space;
+    return Stage.Joined + Move.Keeps + Move.Ends + Move.Free + lshift(2, Move.JoinsShift) + lshift(joiner, Move.JoinerShift);
+  }
+  if (character_class === CharacterClass.Dot) {
+    // What follows may be a fraction.
+    return Stage.Point + Move.Ends;
+  }
+  const move = leaving(character_class);
+  if (character_class === CharacterClass.X) {
+    return move + Move.Odd;
+  }
+  return band(move, Move.Free) !== 0 ? move + Move.Ends : move;
+}
+
+function move_of(stage: number, character_class: number): number {
   if (character_class >= CharacterClass.Zero) {
-    const value = character_class - CharacterClass.Zero;
-    if (stage === Stage.Digits) {
-      add_digit(state, value);
-    } else if (stage === Stage.Idle) {
-      begin_run(state, left_of(before), value);
-    } else if (stage === Stage.Joined || stage === Stage.JoinedTwice) {
-      begin_group(state, state.joiner, value);
-    } else {
-      begin_run(state, Left.Word, value);
-    }
-  } else if (stage === Stage.Digits) {
-    after_digits(state, wanted, character_class);
-  } else if (
-    stage === Stage.Joined &&
-    (character_class === CharacterClass.Hyphen || character_class === CharacterClass.Space)
-  ) {
-    state.joiner = Joiner.Two;
-    enter(state, Stage.JoinedTwice);
-  } else if (stage !== Stage.Idle) {
-    if (stage === Stage.Tail && band(lshift(1, character_class), BESIDE) === 0) {
-      end_group(state, wanted, true);
-    }
-    enter(state, Stage.Idle);
+    return Stage.Digits + Move.Digit + Move.Keeps + (stage === Stage.Tail ? Move.Odd : 0);
   }
+  if (stage === Stage.Digits) {
+    return behind_digit(character_class);
+  }
+  if (stage === Stage.Joined && is_joiner(character_class)) {
+    return Stage.JoinedTwice + Move.Keeps + Move.Free + Move.Doubles + lshift(Joiner.Two, Move.JoinerShift);
+  }
+  return leaving(character_class) + (stage === Stage.Tail ? Move.Odd : 0);
+}
+
+/** By stage and class. */
+const MOVES = ffi.new<Int32Buffer>("int16_t[192]");
+for (const stage of $range(Stage.Idle, Stage.Tail)) {
+  for (const character_class of $range(0, 31)) {
+    MOVES[bor(lshift(stage, STAGE_SHIFT), character_class)] = move_of(stage, character_class);
+  }
+}
+
+/** The run has ended. */
+function forget_run(state: PatternState): void {
+  state.stage = Stage.Idle;
+  state.total = 0;
+  state.starts = 0;
+  state.next_start = 0;
+  state.joiners = 0;
+  state.last_double = -1;
+  state.signed_left = 0;
+  state.plain_sum = 0;
+  state.doubled_sum = 0;
+  // Up to the run's first digit.
+  state.plain_sums[DIGITS_RING - 1] = 0;
+  state.doubled_sums[DIGITS_RING - 1] = 0;
+}
+
+/**
+ * A character, the `at`th of the queue, behind a group at whose end there may be numbers, or behind or before an X. Returns the move that it
+ * makes after that.
+ */
+function step_oddly(state: PatternState, wanted: number, queue: PatternQueue, at: number, move: number): number {
+  if (state.stage === Stage.Tail) {
+    if (band(move, Move.Free) !== 0) {
+      find_id(state, ID_DIGITS, CHECK_X);
+    }
+    forget_run(state);
+  } else if (band(move, Move.Ends) !== 0) {
+    end_group(state, wanted);
+  } else if (state.total >= ID_DIGITS && band(wanted, Pattern.CnIdCard) !== 0) {
+    // An X behind digits.
+    state.number_end = queue.ends[at]!;
+    return Stage.Tail + Move.Keeps;
+  }
+  return move;
+}
+
+/**
+ * Reads the characters of the queue from the one numbered `from` on, up to the first one behind which something is found: it is in the
+ * state then, until the next call. Returns the number of the character to go on with.
+ */
+function read_numbers(state: PatternState, wanted: number, queue: PatternQueue, from: number): number {
+  const { length } = queue;
+  // Without a digit in sight, all that matters is what stands before the next one.
+  const first = state.stage === Stage.Idle && band(queue.seen, CharacterClass.Zero) === 0 ? length - 1 : from;
+  for (const at of $range(first, length - 1)) {
+    const character_class = band(queue.classes[at]!, CLASS_MASK);
+    let move = MOVES[bor(lshift(state.stage, STAGE_SHIFT), character_class)]!;
+    const candidates = bor(band(state.starts, ANY_STARTS), state.signed_left);
+    // Of 0 less it, the highest bit is set where there are any.
+    if (bor(band(move, Move.Odd), band(rshift(0 - candidates, ENDS_TO_LOWEST), move, Move.Ends)) !== 0) {
+      move = step_oddly(state, wanted, queue, at, move);
+    }
+    const is_digit = band(rshift(move, DIGIT_SHIFT), 1);
+    // All ones for a digit; if the run goes on; for the second of two joiners.
+    const of_digit = 0 - is_digit;
+    const of_run = 0 - band(rshift(move, KEEPS_SHIFT), 1);
+    const of_double = 0 - band(rshift(move, DOUBLES_SHIFT), 1);
+    const { doubled_sum, last_double, number_end, plain_sum, total } = state;
+    const value = band(character_class, 15);
+    const plain = band(bxor(plain_sum, band(bxor(plain_sum, doubled_sum + value), of_digit)), of_run);
+    const doubled = band(bxor(doubled_sum, band(bxor(doubled_sum, plain_sum + DOUBLED[value]!), of_digit)), of_run);
+    const digits = band(total + is_digit, of_run);
+    state.stage = band(move, Move.StageMask);
+    state.total = digits;
+    state.starts = band(bor(lshift(state.starts, is_digit), band(state.next_start, is_digit)), of_run);
+    state.next_start = band(rshift(move, FREE_SHIFT), 1);
+    state.joiners = band(bor(lshift(state.joiners, band(rshift(move, Move.JoinsShift), 3)), band(rshift(move, Move.JoinerShift), 3)), of_run);
+    state.last_double = bor(bxor(last_double, band(bxor(last_double, total), of_double)), bnot(of_run));
+    state.signed_left = bor(band(rshift(move, SIGNED_SHIFT), 1), band(state.signed_left, of_run));
+    state.number_end = bxor(number_end, band(bxor(number_end, queue.ends[at]!), of_digit));
+    state.plain_sum = plain;
+    state.doubled_sum = doubled;
+    // Of the next digit, if this is none.
+    const place = band(total, DIGITS_RING - 1);
+    const last = band(digits - 1, DIGITS_RING - 1);
+    state.places[place] = queue.starts[at]!;
+    state.digits[place] = value;
+    state.plain_sums[last] = plain;
+    state.doubled_sums[last] = doubled;
+    if (state.hits !== 0) {
+      state.quoted = band(queue.classes[at]!, QUOTED);
+      return at + 1;
+    }
+  }
+  return length;
+}
+
+/** No digits have come, and nothing stands before the next character. */
+function reset_numbers(state: PatternState): void {
+  forget_run(state);
+  state.next_start = 1;
 }
 
 /** The text has ended. Matches are noted in the state. */
-function number_end(state: PatternState, wanted: number): void {
-  if (state.stage === Stage.Digits || state.stage === Stage.Tail) {
-    end_group(state, wanted, state.stage === Stage.Tail);
+function end_numbers(state: PatternState, wanted: number): void {
+  if (state.stage === Stage.Digits) {
+    end_group(state, wanted);
+  } else if (state.stage === Stage.Tail) {
+    find_id(state, ID_DIGITS, CHECK_X);
   }
-  enter(state, Stage.Idle);
+  reset_numbers(state);
 }
 
-export { enter, number_end, number_step };
+/** What the machine wants to be woken for. */
+function wake_for_numbers(state: PatternState): number {
+  return state.stage === Stage.Idle ? Wake.Digit : Wake.Local + Wake.Nonlocal;
+}
+
+export { end_numbers, read_numbers, reset_numbers, wake_for_numbers };

@@ -32,13 +32,27 @@ const enum Stage {
   Tail = 5,
 }
 
-/** What stands directly before a run. */
-const enum Left {
-  Free = 0,
-  /** A letter or the like, or the point of a fraction: no number begins here. */
-  Word = 1,
-  /** One of `_ % +`: no number either, but one with a country code. */
-  Sign = 2,
+/** Of the local part of an address: whether it has begun, and whether a dot stands before the next character. */
+const enum Local {
+  None = 0,
+  NoneBehindDot = 1,
+  Running = 2,
+  RunningBehindDot = 3,
+}
+
+/** What the last label of a domain is so far. */
+const enum Domain {
+  /** No domain is being read. */
+  None = 0,
+  /** It has no character yet. */
+  Empty = 1,
+  Letter = 2,
+  /** Two letters or more: it could be a domain's last. */
+  Letters = 3,
+  /** With a digit or hyphen in it. */
+  Mixed = 4,
+  /** With a hyphen at its end. */
+  Hyphen = 5,
 }
 
 /** What joins a group to the one before it. */
@@ -50,54 +64,57 @@ const enum Joiner {
   Two = 3,
 }
 
+/** Digits and their places are remembered in rings of this size (a power of two): more than the longest number has. */
+const DIGITS_RING = 32;
+
 ffi.cdef(`
 typedef struct {
-  int32_t wake, number_wake, email_wake, hits;
-  int32_t position, next;
-  int32_t stage, left, joiner, run_digits, groups, number_end;
-  int32_t running, local_start, local_count, dot;
-  int32_t domain, domain_start, domain_count, dots, label_length, letters, hyphen, domain_end, address_end;
-  int32_t hit_start[8], hit_end[8], group_starts[32];
-  uint8_t hit_pattern[8], digits[32], group_lengths[32], group_joiners[32];
+  int32_t wake, hits, quoted;
+  int32_t stage, total, starts, next_start, joiners, last_double, signed_left, number_end, plain_sum, doubled_sum;
+  int32_t local, local_start, local_count;
+  int32_t domain, dots, domain_start, domain_count, domain_end, address_end;
+  int32_t hit_start[8], hit_end[8], places[${DIGITS_RING}];
+  uint8_t digits[${DIGITS_RING}], plain_sums[${DIGITS_RING}], doubled_sums[${DIGITS_RING}], hit_pattern[8];
 } sluice_pattern;
 `);
 
 interface PatternState {
-  /** The bits of `Wake` for which the next character has to be handed over; the parts of it that each machine asks for. */
+  /** The bits of `Wake` of the characters that have to be handed over next. */
   wake: number;
-  number_wake: number;
-  email_wake: number;
-  /** How many matches the last call has found. */
+  /** How many matches the last call has found, and whether they ended inside of a quoted string (`QUOTED`). */
   hits: number;
-  /** Where the character at hand begins, and where the one behind it does. */
-  position: number;
-  next: number;
+  quoted: number;
 
   stage: number;
-  left: number;
-  /** What was met behind the last group. */
-  joiner: number;
-  /** The digits and groups of the run so far; of both, the last 32 are kept, in rings. */
-  run_digits: number;
-  groups: number;
+  /** How many digits the run has. */
+  total: number;
+  /**
+   * Where numbers may begin: bit 0 stands for the last digit, the one above for that before it, and so on. A bit is set for the first
+   * digit of each group but one that may begin no number. `next_start`: the bit of the digit that comes next.
+   */
+  starts: number;
+  next_start: number;
+  /** What joins the last groups to those before them (`Joiner`): two bits each, the last one's are the lowest. */
+  joiners: number;
+  /** The number of the digit that begins the last group which two characters join to the one before; −1: there is none. */
+  last_double: number;
+  /** 1: the run begins behind one of `_ % +`, where only a mobile number with its country code may begin. */
+  signed_left: number;
   /** Where the last digit (or X) ends. */
   number_end: number;
+  /** The sums of all digits so far (see `pattern_sums`). */
+  plain_sum: number;
+  doubled_sum: number;
 
-  /** Whether characters that may be a local part have come without a break; where they began; how many came before. */
-  running: number;
+  /** A `Local`; where the local part begins, and how many characters came before it. */
+  local: number;
   local_start: number;
   local_count: number;
-  /** How many characters came before the last dot that was met. */
-  dot: number;
-  /** Whether a domain is being read, where its address began, and how many characters came before its `@`. */
+  /** A `Domain`, and its dots so far; where its address began, and how many characters came before its `@`. */
   domain: number;
+  dots: number;
   domain_start: number;
   domain_count: number;
-  /** Its dots so far; of its last label the length, whether all are letters, and whether the last is a hyphen. */
-  dots: number;
-  label_length: number;
-  letters: number;
-  hyphen: number;
   /** Where its last letter or digit ends; where the longest address so far ends, -1: there is none yet. */
   domain_end: number;
   address_end: number;
@@ -105,11 +122,11 @@ interface PatternState {
   hit_start: Int32Buffer;
   hit_end: Int32Buffer;
   hit_pattern: Bytes;
-  group_starts: Int32Buffer;
+  /** By the number of a digit: where it stands, itself, and the sums up to it (see `pattern_sums`). */
+  places: Int32Buffer;
   digits: Bytes;
-  /** At most 20 is noted. */
-  group_lengths: Bytes;
-  group_joiners: Bytes;
+  plain_sums: Bytes;
+  doubled_sums: Bytes;
 }
 
 /** How many matches one call can find. No more hold at once, see `evaluate`. */
@@ -126,5 +143,5 @@ function add_hit(state: PatternState, pattern: Pattern, start: number, end: numb
   }
 }
 
-export { Joiner, Left, NUMBERS, PATTERN_NAMES, Pattern, Stage, add_hit };
+export { DIGITS_RING, Domain, Joiner, Local, NUMBERS, PATTERN_NAMES, Pattern, Stage, add_hit };
 export type { PatternState };

@@ -47,15 +47,17 @@ function judge_prompt(text: Text, guard: Guard): PromptVerdict | undefined {
   return { tally, masks: chosen };
 }
 
-/** Adds to the edits of a body what has to be masked. `range` gives bytes of `source`, the body. */
+/** Adds to the edits of a body what has to be masked. `range` gives bytes of `source`, the body. `pause` is called between two finds. */
 function mask_prompt<Source>(
   verdict: PromptVerdict,
   guard: Guard,
   edits: Edits,
   range: (this: void, source: Source, start: number, end: number) => string,
   source: Source,
+  pause: (this: void) => void,
 ): void {
   for (const hit of verdict.masks) {
+    pause();
     const from = math.max(0, hit.start - MARGIN);
     mask_in(edits, guard.lexicon, new_masking(hit), range(source, from, hit.end + MARGIN), from, hit.start, hit.end);
   }

@@ -62,7 +62,7 @@ function row_of(tables: Tables, field: Field): number {
 
 /** Moves through ASCII characters by the table of their rows. Returns where a character takes more than that. */
 function run_rows(field: Field, tables: Tables, base: number, bytes: Bytes, from: number, to: number): number {
-  const { rare, ring } = field;
+  const { ring, stops } = field;
   let { count, gap } = field;
   let row = row_of(tables, field);
   let word = band(rshift(field.starts, STARTS_TO_RING), BEHIND_WORD);
@@ -74,7 +74,7 @@ function run_rows(field: Field, tables: Tables, base: number, bytes: Bytes, from
     const value = bytes[at]!;
     const entry = tables.entries[value]!;
     const next = tables.cells[bor(lshift(row, ROW_BITS), tables.columns[value]!)]!;
-    if (bor(STRING_CLASS[value]!, band(entry, rare), rshift(next, 15), band(gap, MOST_SEPARATORS)) !== 0) {
+    if (bor(STRING_CLASS[value]!, band(entry, stops), rshift(next, 15), band(gap, MOST_SEPARATORS)) !== 0) {
       reached = at;
       break;
     }
@@ -139,7 +139,7 @@ function note_marks(field: Field, foreign: number, count: number, code_point: nu
 /** Moves through three-byte characters. Returns where a character takes more than a simple move. */
 function run_wide(field: Field, tables: Tables, base: number, bytes: Bytes, from: number, to: number): number {
   const { ring } = field;
-  const foreign = bor(field.rare, Entry.Word);
+  const foreign = bor(field.stops, Entry.Word);
   let { count, starts, state } = field;
   let behind = behind_field(field);
   // Whole characters of three bytes.

@@ -18,11 +18,14 @@ import * as bits from "bit";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
-import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, add_find, collect } from "./match";
-import { pattern_end, pattern_live, pattern_reset, pattern_step } from "./pattern";
+import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, collect } from "./match";
+import { pattern_end, pattern_live, pattern_reset } from "./pattern";
+import { clear_queue, new_queue } from "./pattern_queue";
+import { note_rare, read_queue, take_patterns, tell_patterns } from "./pattern_scan";
 import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
 import type { Finds } from "./match";
+import type { PatternQueue } from "./pattern_queue";
 
 const band = bits.band;
 const bor = bits.bor;
@@ -37,6 +40,8 @@ interface Scanner extends Finds {
   held_patterns: number;
   /** By pattern: its `Action`. */
   pattern_actions: LuaTable<number, number>;
+  /** Characters of the text at hand that the patterns have yet to be told of. */
+  queue: PatternQueue;
   /** Whether texts may be cut off before their ends, as a stream is that is blocked. */
   cuttable: boolean;
   /** Then: words that did not stand alone. In pairs, their last byte, and the character that follows. They do if that is cut off. */
@@ -46,8 +51,8 @@ interface Scanner extends Finds {
 /** A scanner for the lexicon's words, and no patterns. */
 function new_scanner(lexicon: Lexicon): Scanner {
   return {
-    lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), hits: [], count_flags: false, flagged: 0, overflown: false,
-    cuttable: false, refuted: [],
+    lexicon, patterns: 0, held_patterns: 0, pattern_actions: new LuaTable(), queue: new_queue(), hits: [], count_flags: false, flagged: 0,
+    overflown: false, cuttable: false, refuted: [],
   };
 }
 
@@ -110,16 +115,6 @@ function fall_all(lexicon: Lexicon, state: number, symbol: number): number {
     found = fall_64(lexicon, -found, symbol);
   }
   return found;
-}
-
-/** Notes the patterns that were found. */
-function take_patterns(scanner: Scanner, field: Field, count: number): void {
-  const state = field.pattern;
-  for (const index of $range(0, count - 1)) {
-    const pattern = state.hit_pattern[index]!;
-    const action = scanner.pattern_actions.get(pattern);
-    add_find(scanner, field, state.hit_start[index]!, state.hit_end[index]!, action, -pattern);
-  }
 }
 
 /** Words were waiting for what comes behind them: they match, if it lets them. */
@@ -197,16 +192,6 @@ function separate(scanner: Scanner, field: Field): void {
   field.gap = field.state === 0 ? 1 : field.gap + 1;
 }
 
-/** The patterns take the character at hand. */
-function wake_patterns(scanner: Scanner, field: Field): void {
-  const before = field.last < 0 ? 0 : scanner.lexicon.classes[field.last]!;
-  const found = pattern_step(field.pattern, scanner.patterns, field.character_class, before, field.position, field.next, field.passed);
-  if (found !== 0) {
-    take_patterns(scanner, field, found);
-  }
-  field.rare = bor(field.fixed, field.pattern.wake);
-}
-
 /** A character of a word follows words that were waiting. */
 function refute(scanner: Scanner, field: Field): void {
   if (field.pending_parts !== 0) {
@@ -229,7 +214,7 @@ function step(scanner: Scanner, field: Field): void {
     field.pending = 0;
   }
   if (band(field.entry, field.pattern.wake) !== 0) {
-    wake_patterns(scanner, field);
+    tell_patterns(scanner, field);
   }
   if (band(field.entry, Entry.Separator) === 0) {
     move(scanner, field);
@@ -280,6 +265,7 @@ function forget_word(field: Field): void {
 /** The field is at the beginning of a text. `nested`: it is JSON inside a JSON string. */
 function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   pattern_reset(field.pattern, scanner.patterns);
+  clear_queue(scanner.queue);
   field.state = 0;
   field.gap = 1;
   field.pending = 0;
@@ -291,7 +277,7 @@ function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   // Until it has a character.
   field.settled = 1;
   field.fixed = bor(Entry.Ignored, Entry.Expands, Entry.Letter, nested ? Entry.Inner : 0);
-  field.rare = bor(field.fixed, field.pattern.wake);
+  note_rare(field);
   field.starts = Entry.Starts;
   field.waits = 0;
 }
@@ -303,12 +289,14 @@ function settle_words(scanner: Scanner, field: Field): void {
     field.pending = 0;
   }
   if (scanner.patterns !== 0) {
-    const found = pattern_end(field.pattern, scanner.patterns);
-    if (found !== 0) {
-      take_patterns(scanner, field, found);
+    if (scanner.queue.length !== 0) {
+      read_queue(scanner, field);
+    }
+    if (pattern_end(field.pattern, scanner.patterns) !== 0) {
+      take_patterns(scanner, field, field.quoted);
     }
     pattern_reset(field.pattern, scanner.patterns);
-    field.rare = bor(field.fixed, field.pattern.wake);
+    note_rare(field);
   }
   field.settled = 1;
   note_waits(field);

@@ -2,6 +2,7 @@
 
 import { encode_string } from "../wire/json";
 import { Action } from "./words";
+import { sort_finds } from "./find_order";
 import { PATTERN_NAMES } from "./pattern";
 import type { Guard } from "./guards";
 import type { Hit } from "./match";
@@ -32,14 +33,6 @@ function source_name(guard: Guard, source: number): string {
   return PATTERN_NAMES[index] ?? "";
 }
 
-/** Of the same text, the one that begins first goes first, of several the longest. */
-function goes_before(this: void, a: Hit, b: Hit): boolean {
-  if (a.field !== b.field) {
-    return a.field < b.field;
-  }
-  return a.start !== b.start ? a.start < b.start : a.end > b.end;
-}
-
 /**
  * Takes the finds that are to be masked and begin before `limit` from the list, and returns those that stand: of several that
  * overlap the one that begins first, the longest. `until` remembers by text how far it is masked.
@@ -47,8 +40,7 @@ function goes_before(this: void, a: Hit, b: Hit): boolean {
 function choose(masks: Hit[], limit: number, until: LuaTable<number, number>): LuaMultiReturn<[chosen: Hit[], rest: Hit[]]> {
   const chosen: Hit[] = [];
   const rest: Hit[] = [];
-  table.sort(masks, goes_before);
-  for (const hit of masks) {
+  for (const hit of sort_finds(masks)) {
     if (hit.start >= limit) {
       rest.push(hit);
     } else if (hit.start >= ((until.get(hit.field) as number | undefined) ?? 0)) {
@@ -60,6 +52,17 @@ function choose(masks: Hit[], limit: number, until: LuaTable<number, number>): L
 }
 
 /**
+ * Whether of two finds the first one began first; of those that begin together, whether it ended first, or is a word and the other one of
+ * a pattern: patterns are told of characters later.
+ */
+function was_first(find: Hit, other: Hit): boolean {
+  if (find.start !== other.start) {
+    return find.start < other.start;
+  }
+  return find.end < other.end || (find.end === other.end && find.source >= 0 && other.source < 0);
+}
+
+/**
  * Sorts what the scanner found: counts what is only flagged, adds what is to be masked to `masks`. Returns the one that
  * blocks, if any does: of several the one that begins first. `repeated`: repetitions count too, as there was nothing before them.
  */
@@ -67,7 +70,7 @@ function sort_hits(tally: Tally, guard: Guard, hits: readonly Hit[], masks: Hit[
   let blocking: Hit | undefined;
   for (const hit of hits) {
     if (hit.action === Action.Block) {
-      blocking = blocking === undefined || hit.start < blocking.start ? hit : blocking;
+      blocking = blocking === undefined || was_first(hit, blocking) ? hit : blocking;
     } else if (hit.action === Action.Mask) {
       masks.push(hit);
     } else if (repeated || !hit.repeated) {

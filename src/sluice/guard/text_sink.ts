@@ -14,6 +14,8 @@ import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner } from "./field";
 import { POSITION_SHIFT } from "./match";
 import { scan_nested } from "./nested";
+import { tell_plain, tell_wide } from "./pattern_runs";
+import { read_queue } from "./pattern_scan";
 import { behind_gap, run_rows, run_wide } from "./runs";
 import { scan_character, settle } from "./letters";
 import { begin_text, end_run, note_waits } from "./scanner";
@@ -205,9 +207,13 @@ function plain_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to:
   let at = from;
   // A character by itself, between others, is not worth a run.
   if (field.waits === 0) {
+    const { last } = field;
     at = run_rows(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
-    count_plain(counting, bytes, from, at);
     if (at > from) {
+      if (field.stops !== field.rare) {
+        tell_plain(text.scanner, field, last, bytes, from, at, text.base + base, field.characters + counting.characters);
+      }
+      count_plain(counting, bytes, from, at);
       end_run(text.scanner, field, text.base + base + at);
     }
   }
@@ -228,7 +234,11 @@ function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: 
   const { base } = walk.state;
   let at = from;
   if (field.waits === 0 && from + 5 < to && bytes[from + 3]! >= 0xe0) {
+    const { last } = field;
     at = run_wide(field, text.scanner.lexicon.tables, lshift(text.base + base, POSITION_SHIFT), bytes, from, to);
+    if (field.stops !== field.rare) {
+      tell_wide(text.scanner, field, last, bytes, from, at, text.base + base, field.characters + counting.characters);
+    }
     count_wide(counting, bytes, from, at);
   }
   if (at <= to - 3) {
@@ -272,6 +282,9 @@ function finish(this: void, text: Text, position: number): void {
     return;
   }
   field.characters += counting.characters;
+  if (guarded.scanner.queue.length !== 0) {
+    read_queue(guarded.scanner, field);
+  }
   if (guarded.streaming) {
     note_segment(guarded, field, position);
     if (any && field.settled !== 0) {

@@ -13,6 +13,7 @@ import { compile_lexicon } from "./compile";
 import { FOLD_VERSION } from "./fold";
 import { open_image } from "./lexicon";
 import { watch_prompt } from "./prompt";
+import { NUMBERS, Pattern } from "./pattern_state";
 import { end_guarded, guard_stream, read_guarded } from "./stream";
 import { unguard_text } from "./text";
 import { read_word_list } from "./word_list";
@@ -31,8 +32,8 @@ const TEXT: Place = { text: true, key_text: true };
 TEXT.items = TEXT;
 TEXT.others = TEXT;
 
-/** Words that share beginnings with each other and with the texts below, and none that is in them. */
-const WORDS = "zeal\nzealot\nthen again\n\u654f\u611f\u8bcd\n\u611f\u8bcd\u8868\n\u4eca\u5e74\n\u5e74\u7ec8\u5956\n";
+/** Words that share beginnings with each other and with the texts below, and none that is in these but in `FINDS`. */
+const WORDS = "babe\tpart,loose\nabed\tpart\nbedded\nab be\texact,part\nzeal\nzealot\nthen again\n\u654f\u611f\u8bcd\n\u611f\u8bcd\u8868\n\u4eca\u5e74\n\u5e74\u7ec8\u5956\n";
 
 function make_guard(patterns: number): Guard | undefined {
   const pause = (): void => {};
@@ -49,9 +50,15 @@ function make_guard(patterns: number): Guard | undefined {
   if (lexicon === undefined) {
     return undefined;
   }
+  const pattern_actions = new LuaTable<number, number>();
+  let pattern = 1;
+  while (pattern <= Pattern.Email) {
+    pattern_actions.set(pattern, Action.Flag);
+    pattern *= 2;
+  }
   return {
     name: "warm-up", on_prompt: true, on_completion: true, lexicon, lists: lexicon.names, patterns, held_patterns: patterns,
-    pattern_actions: new LuaTable(),
+    pattern_actions,
   };
 }
 
@@ -73,6 +80,12 @@ const ESCAPES = rep("\\n\\t", 60);
 const MIXED =
   "then a zebra, \u4eca\u5929\u654f\u6377\u3002 in 2024: 12 zones, caf\u00e9!\\n \u5e74\u7ec8 the zeta\u3001\u611f\u8bcd\uff0c\u4eca\u5e74. \\\"so\\\" \u654f-\u611f then ag ";
 
+/** Figures of all kinds, in which nothing is found. */
+const FIGURES =
+  "123,456;7.89,2024-01-01T00:00:00Z deadbeef-0123-4567-89ab 12 34 1 2 3-4 5678 9012 3456 1234567890123456789012345 a.b@c, 1\u4eca2\u00e93\\n4@5.b ";
+/** Words, numbers and addresses: each is found. */
+const FINDS = "babe b-a-b-e abed xabedded bedded, ab be 13812345678 138-1234-5678 4111 1111 1111 1111 078-05-1120 a.b@c.org, 11010519491231002X ";
+
 function walk_prompts(guard: Guard): void {
   const text = new_text();
   const walk = walker(compile(TEXT), text_sink(), text);
@@ -82,7 +95,9 @@ function walk_prompts(guard: Guard): void {
   run_string(walk, WIDE);
   run_string(walk, ESCAPES);
   run_string(walk, MIXED);
-  const document = `{"messages":[{"role":"user","content":"${PLAIN}${WIDE}${MIXED}"}],"n":1}`;
+  run_string(walk, FIGURES);
+  run_string(walk, FINDS);
+  const document = `{"messages":[{"role":"user","content":"${PLAIN}${WIDE}${MIXED}${FIGURES}"}],"n":1}`;
   for (const _ of $range(1, ROUNDS)) {
     check(walk, document);
   }
@@ -118,10 +133,12 @@ function warm_up_guards(): void {
   if (guard !== undefined) {
     walk_prompts(guard);
     read_streams(guard);
-    guard.patterns = 15;
-    guard.held_patterns = 15;
-    walk_prompts(guard);
-    read_streams(guard);
+    for (const patterns of [NUMBERS, NUMBERS + Pattern.Email]) {
+      guard.patterns = patterns;
+      guard.held_patterns = patterns;
+      walk_prompts(guard);
+      read_streams(guard);
+    }
   }
 }
 

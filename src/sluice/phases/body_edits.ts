@@ -3,7 +3,7 @@
  * over. nginx has only the edited body then, so what is needed of the client's own is kept.
  */
 
-import { body_range, close_body, edit_body, open_body, read_body } from "../edge/request";
+import { begin_slices, body_range, close_body, edit_body, open_body, read_body, rest_if_due } from "../edge/request";
 import { mask_prompt } from "../guard/prompt";
 import { edits_for } from "../wire/request";
 import { add_all, edits_between } from "../wire/resplice";
@@ -39,7 +39,9 @@ function masks_of(state: RequestState, body: RequestBody): Edits | undefined {
     return undefined;
   }
   const masks = no_edits();
-  mask_prompt(verdict, state.principal!.tenant.guard!, masks, body_range, body);
+  // There may be tens of thousands.
+  const slices = begin_slices();
+  mask_prompt(verdict, state.principal!.tenant.guard!, masks, body_range, body, () => rest_if_due(slices, 0));
   return masks;
 }
 

@@ -138,8 +138,9 @@ function start(this: void, trusted_file = DEFAULT_AUTHORITIES, most_intermediate
     restore_limits({ dictionary: limits, process: 0, is_alive: () => false, mend, journal_end });
   }
   // One request's path through a phase is longer than what LuaJIT records by default, and has more short loops in it; it would be
-  // compiled in shreds, or not at all.
-  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960", "loopunroll=60");
+  // compiled in shreds, or not at all. The loop over a text has more ways through it than the 100 that it may have by default: those that
+  // are met last would be interpreted until the worker ends.
+  start_options("maxrecord=16000", "maxirconst=4000", "maxsnap=2000", "maxtrace=8000", "maxmcode=40960", "loopunroll=60", "maxside=1000");
   warm_up();
   warm_up_guards();
   // What reading the configuration left behind goes before the workers are forked: they would copy it page by page.

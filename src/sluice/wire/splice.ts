@@ -35,6 +35,46 @@ function replace(edits: Edits, start: number, end: number, text: string): void {
   edits.count += 1;
 }
 
+/** Copies an edit behind the others. */
+function append(edits: Edits, from: Edits, index: number): void {
+  edits.starts[edits.count] = from.starts[index]!;
+  edits.ends[edits.count] = from.ends[index]!;
+  edits.texts[edits.count] = from.texts[index]!;
+  edits.count += 1;
+}
+
+/** Both lists in one, in ascending order. They must not overlap. Of two that begin at the same place the first list's comes first. */
+function merge(first: Edits, second: Edits): Edits {
+  const edits = no_edits();
+  let other = 0;
+  for (const index of $range(0, first.count - 1)) {
+    while (other < second.count && second.starts[other]! < first.starts[index]!) {
+      append(edits, second, other);
+      other += 1;
+    }
+    append(edits, first, index);
+  }
+  for (const index of $range(other, second.count - 1)) {
+    append(edits, second, index);
+  }
+  return edits;
+}
+
+/** The first edit that may matter for what lies from `offset` on. */
+function first_edit(edits: Edits, offset: number): number {
+  let low = 0;
+  let high = edits.count;
+  while (low < high) {
+    const middle = math.floor((low + high) / 2);
+    if (edits.ends[middle]! < offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
 /**
  * What a slice becomes. `offset` is where its first byte lies in the document. An edit's text comes with the
  * slice that holds its first byte.
@@ -43,10 +83,13 @@ function apply(edits: Edits, slice: string, offset: number): string {
   const to = offset + slice.length;
   const parts: string[] = [];
   let done = offset;
-  for (const index of $range(0, edits.count - 1)) {
+  for (const index of $range(first_edit(edits, offset), edits.count - 1)) {
     const start = edits.starts[index]!;
     const end = edits.ends[index]!;
-    if (start < to && (end > offset || start >= offset)) {
+    if (start >= to) {
+      break;
+    }
+    if (end > offset || start >= offset) {
       if (start > done) {
         parts.push(sub(slice, done - offset + 1, start - offset));
       }
@@ -67,5 +110,5 @@ function apply(edits: Edits, slice: string, offset: number): string {
   return table.concat(parts);
 }
 
-export { apply, no_edits, replace };
+export { apply, merge, no_edits, replace };
 export type { Edits };
