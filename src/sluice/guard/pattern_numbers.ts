@@ -6,7 +6,7 @@
  * Where groups begin is a set of bits, so that whether groups of the right lengths end here is a comparison or two; whether their digits
  * sum up to what they must is one more (`pattern_sums`). What a character does to a run is one word of a table (`MOVES`), and is done
  * without branches. So a character costs the same whatever it is and wherever it stands, and a group's end the same however
- * many groups a run has: there is no loop in here but the one over the text, and that is one trace.
+ * many groups a run has: the loop over the text is one trace, and the only other one is over the eleven lengths that numbers have.
  *
  * No number has a letter, a word character, one of `_ % +`, or a further digit directly beside it, none begins behind a digit
  * and a dot, where it would be a fraction. Chinese characters may stand beside it.
@@ -42,8 +42,9 @@ const SSN_STARTS = 0x128;
 const SSN_BITS = 0x1ff;
 /** A mobile number each of whose digits is a group. */
 const SPELLED_STARTS = 0x7ff;
-/** Where the first group of a payment card number may begin. */
-const CARD_STARTS = 0x7f000;
+/** Bits of numbers of 11, 13 and 15 digits, and of 13 to 19. */
+const MOBILE_LENGTHS = 0x5400;
+const CARD_LENGTHS = 0x7f000;
 /** The least numbers of digits that have their bit there: if no group begins so far back, there is nothing to look at. */
 const ANY_STARTS = 0x7ff00;
 
@@ -106,38 +107,60 @@ function find_ssn(state: PatternState): void {
   }
 }
 
+/** The lengths, as bits of `starts`, that numbers of the patterns may have whose last group ends here. */
+function lengths_of(wanted: number, starts: number): number {
+  let lengths = 0;
+  if (band(wanted, Pattern.CnMobile) !== 0) {
+    lengths = MOBILE_LENGTHS;
+  }
+  if (band(wanted, Pattern.CnIdCard) !== 0) {
+    lengths = bor(lengths, lshift(1, ID_DIGITS));
+  }
+  // The last group of a card number has three digits or more.
+  if (band(wanted, Pattern.PaymentCard) !== 0 && band(starts, 3) === 0) {
+    lengths = bor(lengths, CARD_LENGTHS);
+  }
+  if (band(wanted, Pattern.UsSsn) !== 0 && band(starts, SSN_BITS) === SSN_STARTS) {
+    lengths = bor(lengths, lshift(1, SSN_DIGITS - 1));
+  }
+  return lengths;
+}
+
+/** Notes what the last `count` digits are, which begin with a group and may be a number of that length. */
+function judge_window(state: PatternState, wanted: number, count: number): void {
+  if (band(lshift(1, count - 1), MOBILE_LENGTHS) !== 0 && band(wanted, Pattern.CnMobile) !== 0) {
+    find_mobile(state, count);
+  }
+  if (count === ID_DIGITS + 1 && band(wanted, Pattern.CnIdCard) !== 0) {
+    find_id(state, count, digit(state, state.total - 1));
+  }
+  if (count >= LEAST_CARD_DIGITS && band(state.starts, 3) === 0 && band(wanted, Pattern.PaymentCard) !== 0) {
+    find_card(state, count);
+  }
+  if (count === SSN_DIGITS) {
+    find_ssn(state);
+  }
+}
+
 /**
  * A group is at its end, and nothing that forbids a number stands behind it: notes what each range of groups holds that ends
- * here.
+ * here. A loop, so that LuaJIT compiles the ways through one window, and not those through all of them together, which are thousands.
  *
  * Groups that can belong to a card number have three digits or more, so that of its seven lengths three hold at once; with
  * mobile numbers of three lengths and one each of the others that makes eight.
  */
 function end_group(state: PatternState, wanted: number): void {
-  const { starts } = state;
-  if (band(starts, ANY_STARTS) === 0 && state.signed_left === 0) {
+  const { signed_left, starts, total } = state;
+  // Behind a sign a number may begin too, if it has its country code.
+  const begins = total <= MOST_CARD_DIGITS ? bor(starts, lshift(signed_left, total - 1)) : starts;
+  const windows = band(begins, lengths_of(wanted, starts));
+  if (windows === 0) {
     return;
   }
-  if (band(wanted, Pattern.CnMobile) !== 0) {
-    find_mobile(state, MOBILE_DIGITS);
-    find_mobile(state, MOBILE_DIGITS + 2);
-    find_mobile(state, MOBILE_DIGITS + 4);
-  }
-  if (band(wanted, Pattern.CnIdCard) !== 0 && band(rshift(starts, ID_DIGITS), 1) === 1) {
-    find_id(state, ID_DIGITS + 1, digit(state, state.total - 1));
-  }
-  // The last group of a card number has three digits or more.
-  if (band(wanted, Pattern.PaymentCard) !== 0 && band(starts, 3) === 0 && band(starts, CARD_STARTS) !== 0) {
-    find_card(state, LEAST_CARD_DIGITS);
-    find_card(state, LEAST_CARD_DIGITS + 1);
-    find_card(state, LEAST_CARD_DIGITS + 2);
-    find_card(state, LEAST_CARD_DIGITS + 3);
-    find_card(state, LEAST_CARD_DIGITS + 4);
-    find_card(state, LEAST_CARD_DIGITS + 5);
-    find_card(state, MOST_CARD_DIGITS);
-  }
-  if (band(wanted, Pattern.UsSsn) !== 0 && band(starts, SSN_BITS) === SSN_STARTS) {
-    find_ssn(state);
+  for (const count of $range(SSN_DIGITS, MOST_CARD_DIGITS)) {
+    if (band(rshift(windows, count - 1), 1) === 1) {
+      judge_window(state, wanted, count);
+    }
   }
 }
 

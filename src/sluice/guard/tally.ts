@@ -52,14 +52,14 @@ function choose(masks: Hit[], limit: number, until: LuaTable<number, number>): L
 }
 
 /**
- * Whether of two finds the first one began first; of those that begin together, whether it ended first, or is a word and the other one of
- * a pattern: patterns are told of characters later.
+ * Whether a find that was noted later than another began first. Patterns are told of characters later than words: of a word and a pattern's
+ * find that begin together the one that ended first counts as the first, the word if they end together.
  */
-function was_first(find: Hit, other: Hit): boolean {
-  if (find.start !== other.start) {
-    return find.start < other.start;
+function was_first(later: Hit, other: Hit): boolean {
+  if (later.start !== other.start || later.source >= 0 === other.source >= 0) {
+    return later.start < other.start;
   }
-  return find.end < other.end || (find.end === other.end && find.source >= 0 && other.source < 0);
+  return later.end < other.end || (later.end === other.end && later.source >= 0);
 }
 
 /**
