@@ -151,3 +151,24 @@ describe("The headers of a pool", function()
         assert.equal("pools[4].headers.x-one: expected another name, found that of X-One", pool_problem(pool("X-One: a, x-one: b")))
     end)
 end)
+
+describe("A breaker's share", function()
+    it("is a half unless the pool says otherwise, above nothing and at most one", function()
+        local _, configuration = problems(nil, "{name: other, breaker: {share: 0.8}, endpoints: [{url: \"http://e\"}]}")
+        assert.equal(0.5, configuration.pools[1].breaker.share)
+        assert.equal(0.8, configuration.pools[#configuration.pools].breaker.share)
+        for _, share in ipairs({ "0", "1.5", "-1", "half" }) do
+            local pool = ("{name: other, breaker: {share: %s}, endpoints: [{url: \"http://e\"}]}"):format(share)
+            assert.matches("^pools%[4%]%.breaker%.share: expected ", pool_problem(pool))
+        end
+    end)
+end)
+
+describe("Other attempts", function()
+    it("can't be asked for after 501 and 505, which are about the request", function()
+        for _, status in ipairs({ 501, 505 }) do
+            assert.matches("^pools%[4%]%.retries%.on%[1%]: expected ",
+                pool_problem(("{name: other, retries: {on: [500, %d]}, endpoints: [{url: \"http://e\"}]}"):format(status)))
+        end
+    end)
+end)

@@ -6,6 +6,7 @@ local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
 local knowledge = require("sluice.pool.knowledge")
 local live_module = require("sluice.pool.live")
+local picking = require("sluice.pool.pick_endpoint")
 local pools = require("sluice.pool.pools")
 local slots_module = require("sluice.pool.slots")
 local standing = require("sluice.pool.standing")
@@ -40,7 +41,7 @@ local OTHER = { tenant = { id = "acme" }, key = "batch" }
 local function pick_for(caller, pool, live, now, ...)
     local tried = { [0] = nil }
     for place = 1, select("#", ...) do tried[place] = (select(place, ...)) end
-    local found = live_module.pick_endpoint(pool, live, tried, #tried, now or 0, caller)
+    local found = picking.pick_endpoint(pool, live, tried, #tried, now or 0, caller)
     return found.endpoint and found.endpoint.host, found
 end
 
@@ -61,7 +62,7 @@ describe("a pool in a worker that follows sessions", function()
         local conversation = conversation_module.new_conversation()
         conversation_module.look_up_session(conversation, memory, pool.name, pool.seed, "m", "acme", session)
         local tried = { (...) }
-        local found = live_module.pick_endpoint(pool, live, tried, select("#", ...), now, ACME, conversation)
+        local found = picking.pick_endpoint(pool, live, tried, select("#", ...), now, ACME, conversation)
         return found.endpoint and found.endpoint.host
     end
 
@@ -120,8 +121,8 @@ describe("a pool in a worker", function()
                 assert.truthy(("ab"):find((pick(pool, live, 0, 2)), 1, true))
             end
             assert.truthy(pick(pool, live, 0, 0, 1, 2))
-            assert.is_false(live_module.has_other_endpoint(live, { 0, 1, 2 }, 3, 0, ACME))
-            assert.is_true(live_module.has_other_endpoint(live, { 0, 2 }, 2, 0, ACME))
+            assert.is_false(picking.has_other_endpoint(live, { 0, 1, 2 }, 3, 0, ACME))
+            assert.is_true(picking.has_other_endpoint(live, { 0, 2 }, 2, 0, ACME))
         end
     end)
 
@@ -210,8 +211,8 @@ describe("a pool in a worker", function()
 
         it("rather lets one of them be tried than one that has failed the request", function()
             open(1, 100)
-            assert.is_true(live_module.has_other_endpoint(one, { 1 }, 1, 101, OTHER))
-            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 101, ACME))
+            assert.is_true(picking.has_other_endpoint(one, { 1 }, 1, 101, OTHER))
+            assert.is_false(picking.has_other_endpoint(one, { 1 }, 1, 101, ACME))
             assert.equal("b", (pick_for(ACME, pool, one, 101, 1)))
             local host, found = pick_for(OTHER, pool, one, 101, 1)
             assert.equal("a", host)
@@ -307,7 +308,7 @@ describe("a pool in a worker", function()
                 assert.equal("b", (pick(pool, one, 100.2)))
                 assert.equal("b", (pick(pool, two, 100.2, 1)))
             end
-            assert.is_false(live_module.has_other_endpoint(one, { 1 }, 1, 100.2, ACME))
+            assert.is_false(picking.has_other_endpoint(one, { 1 }, 1, 100.2, ACME))
             knowledge.write_place(store, "gpu", pool.endpoints[2].key, standing.DOWN)
             local host, found = pick(pool, one, 100.5)
             assert.is_nil(host)

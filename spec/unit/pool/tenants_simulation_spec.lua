@@ -7,6 +7,7 @@ local mark_of = require("sluice.pool.caller").mark_of
 local dictionary = require("spec.unit.pool.lasting_dictionary").new
 local flights = require("sluice.pool.flights")
 local live_module = require("sluice.pool.live")
+local picking = require("sluice.pool.pick_endpoint")
 local pools = require("sluice.pool.pools")
 local slots = require("sluice.pool.slots")
 
@@ -78,7 +79,7 @@ local function new_simulation(seed)
         end
     end
     attempt = function(request, since)
-        local found = live_module.pick_endpoint(pool, request.live, request.tried, #request.tried, made.now, request.caller)
+        local found = picking.pick_endpoint(pool, request.live, request.tried, #request.tried, made.now, request.caller)
         if found.endpoint then
             local index = found.endpoint.index + 1
             request.ticket = found.ticket

@@ -16,7 +16,7 @@ import { count_attempt, endpoint_meter } from "../metrics/meter";
 import { drop_trial } from "../pool/account_states";
 import { has_other_account } from "../pool/accounts";
 import { drop_ticket } from "../pool/breaker_trial";
-import { has_other_endpoint } from "../pool/live";
+import { has_other_endpoint } from "../pool/pick_endpoint";
 import { USER_AGENT } from "../pool/headers";
 import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
