@@ -16,7 +16,7 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
     local made = { until_time = nil }
     -- All attempts that ended, but failures only since it was closed, in order; and the failures that are remembered.
     local ended, met, saved = {}, {}, -math.huge
-    local trial, guest, last_trial
+    local trial, guests, last_trial
 
     local function alive(entry, now) return entry ~= nil and now < entry.ends end
     local function remembered(now)
@@ -86,7 +86,7 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
         for _, each in ipairs(ended) do
             if each.evidence < DOUBTFUL then well[#well + 1] = each end
         end
-        made.until_time, trial, ended, met, last_trial = nil, nil, well, {}, nil
+        made.until_time, trial, guests, ended, met, last_trial = nil, nil, nil, well, {}, nil
     end
     local function open(now) made.until_time, trial = now + open_time, nil end
 
@@ -109,22 +109,33 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
     function made.enter(now, mark)
         if made.until_time == nil then return CLOSED end
         if has_met(now, mark) then return NO end
-        if alive(guest, now) then return BUSY end
-        guest = { ends = now + trial_seconds, opening = made.until_time }
+        if alive(guests, now) then
+            local quiet = math.floor((math.floor(now * 1000) - guests.since) / 500)
+            if guests.count >= math.min(1024, 2 ^ quiet) then return BUSY end
+            guests.count = guests.count + 1
+        else
+            guests = { ends = now + trial_seconds, since = math.floor(now * 1000), count = 1 }
+        end
         return GUEST, made.until_time
     end
-    local function leave(opening, now)
-        if alive(guest, now) and guest.opening == opening then guest = nil end
+    local function leave(now)
+        if alive(guests, now) then
+            guests.count = guests.count - 1
+            if guests.count == 0 then guests = nil end
+        end
     end
     function made.drop(now, opening, is_guest)
         if is_guest then
-            leave(opening, now)
+            leave(now)
         elseif opening ~= nil and opening == made.until_time then
             trial = nil
         end
     end
     function made.fail(now, evidence, mark, opening, is_guest)
-        if is_guest then leave(opening, now) end
+        if is_guest then
+            leave(now)
+            if alive(guests, now) then guests.since = math.floor(now * 1000) end
+        end
         if made.until_time ~= nil then
             remember(now, mark, evidence == DOUBTFUL)
             if not is_guest and opening == made.until_time then
@@ -151,8 +162,9 @@ function breaker_reference.new(configuration, trial_seconds, check_seconds)
         end
     end
     local function settle(now, served, opening, is_guest)
-        if is_guest then leave(opening, now) end
-        local closes = opening ~= nil and opening == made.until_time and (served or not is_guest)
+        if is_guest then leave(now) end
+        local closes = opening ~= nil and opening == made.until_time
+        if is_guest then closes = served and made.until_time ~= nil end
         if closes then close() end
         return closes
     end

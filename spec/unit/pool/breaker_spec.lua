@@ -304,7 +304,7 @@ describe("the breaker of an endpoint", function()
     end)
 
     describe("lets callers in that have met no failure there,", function()
-        it("one at a time, also while it is open", function()
+        it("one at first, also while it is open", function()
             open_both(100)
             local entry, ticket = two.enter(101, 2)
             assert.equal(GUEST, entry)
@@ -362,20 +362,62 @@ describe("the breaker of an endpoint", function()
             assert.equal(TRIAL, one.may_try(105))
         end)
 
-        it("and no other while one is there that began before it opened anew", function()
+        it("and twice as many each half second, while none of them fails", function()
+            open_both(100)
+            local _, ticket = two.enter(101, 2)
+            assert.equal(BUSY, (one.enter(101.499, 3)))
+            assert.equal(GUEST, (one.enter(101.5, 3)))
+            assert.equal(BUSY, (two.enter(101.999, 4)))
+            for mark = 4, 5 do assert.equal(GUEST, (two.enter(102, mark))) end
+            assert.equal(BUSY, (two.enter(102, 6)))
+            -- Three are left then, and no other comes before they have ended, or have been there for a while.
+            one.fail(102, { mark = 2, ticket = ticket, evidence = DOUBTFUL })
+            assert.equal(BUSY, (two.enter(102.999, 6)))
+            assert.equal(GUEST, (two.enter(103, 6)))
+        end)
+
+        it("up to 1,024 of them", function()
+            open_both(100)
+            assert.equal(GUEST, (one.enter(101, 2)))
+            for mark = 3, 1025 do assert.equal(GUEST, (two.enter(120, mark))) end
+            assert.equal(BUSY, (two.enter(120, 1026)))
+        end)
+
+        it("and closes when one is served though a trial has failed meanwhile", function()
             open_both(100)
             local _, ticket = two.enter(101, 2)
             one.fail(105, { ticket = one.take_trial(105) })
-            assert.equal(BUSY, (one.enter(106, 3)))
-            assert.is_false(two.finish(107, ticket))
-            assert.equal(GUEST, (one.enter(107, 3)))
+            assert.is_true(two.finish(107, ticket))
+            assert.equal(YES, one.may_try(107))
         end)
 
-        it("and another one after a worker was killed that had one", function()
+        it("and counts no one any more whose worker was killed", function()
             open_both(100)
             two.enter(101, 2)
-            assert.equal(BUSY, (one.enter(130.9, 3)))
             assert.equal(GUEST, (one.enter(131, 3)))
+            assert.equal(BUSY, (one.enter(131, 4)))
+        end)
+    end)
+
+    describe("takes an answer that has begun for a service until it has ended:", function()
+        local function begun()
+            local breaker = view({ failures = 5, window = 10, open = 5, share = 0.5 })
+            for _ = 1, 5 do breaker.fail(100, { evidence = DOUBTFUL, mark = 7 }) end
+            return breaker, breaker.begin(105, breaker.take_trial(105))
+        end
+
+        it("a good end is not counted again", function()
+            local breaker, counted = begun()
+            assert.is_true(counted)
+            breaker.finish(106, 0, false, counted)
+            assert.equal(1, shared.entries["breaker:gpu http://a:served"])
+        end)
+
+        it("after a bad one the endpoint has served nobody, and one caller's failures count in full", function()
+            local breaker, counted = begun()
+            breaker.fail(106, { evidence = DOUBTFUL, mark = 7, begun = counted })
+            for _ = 1, 3 do assert.is_false(breaker.fail(107, { evidence = DOUBTFUL, mark = 7 })) end
+            assert.is_true(breaker.fail(107, { evidence = DOUBTFUL, mark = 7 }))
         end)
     end)
 

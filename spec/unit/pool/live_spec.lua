@@ -53,7 +53,7 @@ end
 -- The endpoint at that index fails a request of a caller. Returns whether its breaker opens.
 local function fail(live, index, now, caller, ticket)
     local mark = require("sluice.pool.caller").mark_of(caller or ACME)
-    return breaker.note_failure(live.breakers[index], now, breaker_view.LOST, mark, true, ticket or 0)
+    return breaker.note_failure(live.breakers[index], now, breaker_view.LOST, mark, true, ticket or 0, false)
 end
 
 describe("a pool in a worker that follows sessions", function()
@@ -157,7 +157,7 @@ describe("a pool in a worker", function()
             if host == "a" then
                 probes = probes + 1
                 assert.is_true(found.ticket ~= 0)
-                breaker.note_end(one.breakers[1], 116, true, found.ticket)
+                breaker.note_end(one.breakers[1], 116, true, found.ticket, false)
                 break
             end
         end
@@ -199,7 +199,7 @@ describe("a pool in a worker", function()
             assert.is_nil(host)
             assert.is_false(found.awaited)
             -- One has been served: all are let in there, also by workers that had the endpoint out of their picks.
-            assert.is_true(breaker.note_end(one.breakers[1], 101.1, true, seen.a))
+            assert.is_true(breaker.note_end(one.breakers[1], 101.1, true, seen.a, false))
             assert.equal("a", (pick_for(FOURTH, pool, two, 101.11)))
             assert.equal("a", (pick_for(ACME, pool, one, 101.3)))
         end)

@@ -51,7 +51,8 @@ local function new_simulation(seed)
         made.now = last
     end
 
-    --- What an endpoint does with a request: given its index and the caller's kind, returns the evidence and the seconds that it takes.
+    --- What an endpoint does with a request: given its index and the caller's kind, returns the evidence and the seconds that it takes; and
+    --- when the header of a good answer comes, if that is not its end.
     made.behave = function() return SERVED, 0.3 end
 
     local attempt
@@ -61,14 +62,14 @@ local function new_simulation(seed)
         live_module.leave_endpoint(live, pool.endpoints[index])
         made.tries[request.kind] = (made.tries[request.kind] or 0) + 1
         if evidence == SERVED then
-            breaker.note_end(each, made.now, true, request.ticket)
+            breaker.note_end(each, made.now, true, request.ticket, request.begun)
             made.served[request.kind] = (made.served[request.kind] or 0) + 1
             return
         end
         local first = not request.failed_at[index]
         request.failed_at[index] = true
         table.insert(made.failures[index], { time = made.now, evidence = evidence })
-        if breaker.note_failure(each, made.now, evidence, mark, first, request.ticket) then
+        if breaker.note_failure(each, made.now, evidence, mark, first, request.ticket, request.begun) then
             made.opened[#made.opened + 1] = { time = made.now, index = index, failures = #made.failures[index] }
         end
         table.insert(request.tried, index - 1)
@@ -83,7 +84,14 @@ local function new_simulation(seed)
         if found.endpoint then
             local index = found.endpoint.index + 1
             request.ticket = found.ticket
-            local evidence, seconds = made.behave(index, request.kind)
+            request.begun = false
+            local evidence, seconds, begins = made.behave(index, request.kind)
+            if begins and request.ticket ~= 0 then
+                made.at(made.now + begins, function()
+                    request.begun = breaker.note_begun(request.live.breakers[index], made.now, request.ticket)
+                    request.ticket = 0
+                end)
+            end
             made.at(made.now + seconds, function() finish(request, index, evidence) end)
         elseif (found.saturated or found.awaited) and made.now < since + QUEUE_SECONDS then
             made.at(made.now + LOOK_SECONDS, function() attempt(request, since) end)
@@ -168,6 +176,22 @@ describe("twenty honest tenants and one hostile one", function()
                 assert.equal(simulation.served.honest, simulation.tries.honest)
             end)
 
+            for _, seconds in ipairs({ 5, 15, 30 }) do
+                local what = "lose nothing when their answers begin after %d seconds (seed %d, %.1f a second)"
+                it(what:format(seconds, seed, rate), function()
+                    local simulation = new_simulation(seed)
+                    simulation.behave = function(_, kind)
+                        if kind == "hostile" then return DOUBTFUL, 0.005 end
+                        return SERVED, seconds
+                    end
+                    for request = 1, 10 do simulation.at(1000 + request / 100, function() simulation.ask("hostile", "hostile") end) end
+                    simulation.keep_asking("hostile", "hostile", 5, 1, 120, 3)
+                    twenty(simulation, rate, 1, 120)
+                    simulation.run(240)
+                    assert.same({}, simulation.honest_lost())
+                end)
+            end
+
             it(("lose nothing when it asks with ten keys (seed %d, %.1f a second)"):format(seed, rate), function()
                 local simulation = new_simulation(seed)
                 simulation.behave = mistaken(DOUBTFUL)
@@ -249,6 +273,18 @@ describe("a single caller", function()
         assert.equal(1, simulation.opened[1].index)
         assert.is_true(simulation.opened[1].time <= 1030 + 10 * 9 / 8 + 3, simulation.opened[1].time)
         assert.is_true(#simulation.failures[1] < 130, #simulation.failures[1])
+    end)
+
+    it("is not left with one that begins good answers and ends them with errors", function()
+        local simulation = new_simulation(8)
+        simulation.behave = function(index)
+            if index == 1 and simulation.now >= 1030 then return DOUBTFUL, 0.02, 0.01 end
+            return SERVED, 0.3, 0.1
+        end
+        simulation.keep_asking("honest", "alone", 2, 0, 630)
+        simulation.run(660)
+        -- At most as many as open it, and a trial, each time that it has been closed; and those of the first window, in which it has served.
+        assert.is_true(#simulation.failures[1] < 6 * 600 / 15, #simulation.failures[1])
     end)
 
     it("gets both endpoints back after both were down", function()

@@ -3,7 +3,7 @@
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
- * tenth of that, and removed is what is found by the usual call. Where the list lies differs between builds of nginx. It is looked for with
+ * tenth of that, and a header is removed where it lies, whatever bytes its name has. Where the list lies differs between builds of nginx. It is looked for with
  * the first answer: a request has exactly two lists of headers, which are alike in their size, room and pool, and the second is the answer's. If
  * there are not two of them, or size and room aren't right later, ngx_lua's list is used.
  */
@@ -31,8 +31,9 @@ interface HeaderList {
   pool: unknown;
 }
 
-/** ngx_table_elt_t, as far as it matters. */
+/** ngx_table_elt_t, as far as it matters. nginx sends no header whose hash is 0. */
 interface Header {
+  hash: unknown;
   length: number;
   name: Int32Buffer;
 }
@@ -83,23 +84,56 @@ function find_list(request: unknown): number {
   return first !== undefined && second !== undefined && found.length === 2 && list_of(request, first).pool === list_of(request, second).pool ? second : -1;
 }
 
-/** Removes them by way of a list of all. */
-function remove_listed(): void {
+/** Whether a header's name, in small letters, says that it must not go on. */
+type Unwanted = (this: void, name: string) => boolean;
+
+/** The list of the headers of the answer at hand; undefined: it was not found. */
+function answer_headers(): HeaderList | undefined {
+  const request = get_request();
+  list_at = list_at ?? find_list(request);
+  const list = list_at >= 0 ? list_of(request, list_at) : undefined;
+  return list !== undefined && is_list(list) ? list : undefined;
+}
+
+/** Removes headers by way of a list of all. ngx_lua takes an underscore of a name for a hyphen, so a name with one stays. */
+function remove_listed(unwanted: Unwanted): void {
   const [names] = ngx.resp.get_headers(0);
   for (const [name] of names) {
-    if (sub(name, 1, PREFIX.length) === PREFIX) {
+    if (unwanted(name)) {
       ngx.header.set(name, undefined);
     }
   }
 }
 
+/** Removes the headers of the answer at hand that are unwanted. In the header filter. */
+function remove_headers(unwanted: Unwanted): void {
+  const list = answer_headers();
+  if (list === undefined) {
+    remove_listed(unwanted);
+    return;
+  }
+  let part: HeaderPart | undefined = list.part;
+  do {
+    const { count, headers } = part;
+    for (const index of $range(0, count - 1)) {
+      const header = ffi.cast<Header>("sluice_header *", headers + index * list.size);
+      if (unwanted(string.lower(ffi.string(header.name, header.length)))) {
+        header.hash = undefined;
+      }
+    }
+    part = part.next;
+  } while (part !== undefined);
+}
+
+function is_own(this: void, name: string): boolean {
+  return sub(name, 1, PREFIX.length) === PREFIX;
+}
+
 /** Removes the headers of the answer at hand that only the gateway may send. In the header filter, before it sends any. */
 function remove_own_headers(): void {
-  const request = get_request();
-  list_at = list_at ?? find_list(request);
-  const list = list_at >= 0 ? list_of(request, list_at) : undefined;
-  if (list === undefined || !is_list(list)) {
-    remove_listed();
+  const list = answer_headers();
+  if (list === undefined) {
+    remove_listed(is_own);
     return;
   }
   const { size } = list;
@@ -107,11 +141,10 @@ function remove_own_headers(): void {
   do {
     const { count, headers } = part;
     for (const index of $range(0, count - 1)) {
-      const header = ffi.cast<Header>("const sluice_header *", headers + index * size);
+      const header = ffi.cast<Header>("sluice_header *", headers + index * size);
       if (header.length >= PREFIX.length && bor(header.name[0]!, SMALL) === FIRST && bor(header.name[1]!, SMALL) === SECOND) {
-        const name = ffi.string(header.name, header.length);
-        if (sub(name, PREFIX.length, PREFIX.length) === "-") {
-          ngx.header.set(name, undefined);
+        if (sub(ffi.string(header.name, header.length), PREFIX.length, PREFIX.length) === "-") {
+          header.hash = undefined;
         }
       }
     }
@@ -119,4 +152,4 @@ function remove_own_headers(): void {
   } while (part !== undefined);
 }
 
-export { remove_own_headers };
+export { remove_headers, remove_own_headers };

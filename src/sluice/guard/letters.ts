@@ -12,7 +12,7 @@ import * as bits from "bit";
 import { Info } from "./automaton";
 import { Entry, TAKEN } from "./entry";
 import { RING } from "./field";
-import { place_of, scan_plain, settle_words, step } from "./scanner";
+import { end_waiting, place_of, scan_plain, settle_words, step } from "./scanner";
 import { begin_syllable, is_complete, jamo_of, join_jamo, split_syllable, syllable_of, without_trailing } from "./jamo";
 import { Script, Trait, script_of, sum_of, trait_of } from "./traits";
 import { Folded, expansion_bounds, expansion_part, fold } from "./fold";
@@ -86,6 +86,11 @@ function take_mark(scanner: Scanner, field: Field, trait: number, place: number)
 
 /** A letter with what marks it has of itself; the number of the last Greek or Cyrillic letter is noted too. */
 function take_letter(scanner: Scanner, field: Field, trait: number, place: number): void {
+  if (field.pending !== 0) {
+    // What is noted below is this letter's, and not of the words before it.
+    field.entry = band(scanner.lexicon.entries[place]!, TAKEN);
+    end_waiting(scanner, field);
+  }
   const number = field.count;
   const { greek, cyrillic } = field;
   const slot = band(number, RING - 1);

@@ -203,15 +203,20 @@ function refute(scanner: Scanner, field: Field): void {
   }
 }
 
+/** Words are waiting for the character at hand. */
+function end_waiting(scanner: Scanner, field: Field): void {
+  if (band(field.entry, Entry.Word) === 0) {
+    confirm(scanner, field, Stage.Alone);
+  } else {
+    refute(scanner, field);
+  }
+  field.pending = 0;
+}
+
 /** The character at hand, after folding. */
 function step(scanner: Scanner, field: Field): void {
   if (field.pending !== 0) {
-    if (band(field.entry, Entry.Word) === 0) {
-      confirm(scanner, field, Stage.Alone);
-    } else {
-      refute(scanner, field);
-    }
-    field.pending = 0;
+    end_waiting(scanner, field);
   }
   if (band(field.entry, field.pattern.wake) !== 0) {
     tell_patterns(scanner, field);
@@ -344,5 +349,5 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   return scanner.held_patterns !== 0 ? earlier(start, pattern_live(field.pattern, scanner.held_patterns, count)) : start;
 }
 
-export { begin_text, end_run, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle_words, step };
+export { begin_text, end_run, end_waiting, forget_word, live_start, new_scanner, note_waits, place_of, scan_plain, settle_words, step };
 export type { Scanner };

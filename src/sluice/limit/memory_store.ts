@@ -262,16 +262,17 @@ function settle(store: MemoryStore, reservation: Reservation, now: number, file:
     settle_scope(store, reservation, allowance!, free_counters, free, reservation.free_used, now, file, offset);
   }
   if (key !== undefined) {
-    settle_scope(store, reservation, key, key_counters, 0, 0, now, file, offset);
+    // Before the lease: a worker that is killed in between leaves one place too few, which is swept with its lease, and never one too many.
     if (reservation.key_returned) {
       settle_place(store, key);
     }
+    settle_scope(store, reservation, key, key_counters, 0, 0, now, file, offset);
   }
   if (tenant !== undefined) {
-    due = settle_scope(store, reservation, tenant, tenant_counters, reservation.nano_usd, reservation.cost_nano_usd, now, file, offset);
     if (reservation.tenant_returned) {
       settle_place(store, tenant);
     }
+    due = settle_scope(store, reservation, tenant, tenant_counters, reservation.nano_usd, reservation.cost_nano_usd, now, file, offset);
   }
   unlock(store, first_scope(reservation).owner);
   return due;

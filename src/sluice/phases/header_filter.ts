@@ -8,7 +8,7 @@
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
 import { write_refusal_headers } from "../edge/response";
-import { remove_own_headers } from "../edge/own_headers";
+import { remove_headers, remove_own_headers } from "../edge/own_headers";
 import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
 import { passing_request_id, upstream_answered } from "../edge/upstream";
@@ -58,17 +58,17 @@ function refuse_unreadable(): Refusal | undefined {
     : undefined;
 }
 
-/** Removes what the upstream says of the account that was used: its rate limits, its organisation. */
+/** Whether a header, by its name, tells of the account that was used: its rate limits, its organisation. */
+function is_of_account(this: void, name: string): boolean {
+  return find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-"
+    || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-";
+}
+
+/** Removes what the upstream says of the account that was used. */
 function hide_account(state: RequestState): void {
   const { account, endpoint } = state;
-  if (account === undefined || endpoint === undefined || (account.id === "" && endpoint.scheme === "http")) {
-    return;
-  }
-  const [names] = ngx.resp.get_headers(0);
-  for (const [name] of names) {
-    if (find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-" || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-") {
-      ngx.header.set(name, undefined);
-    }
+  if (account !== undefined && endpoint !== undefined && (account.id !== "" || endpoint.scheme !== "http")) {
+    remove_headers(is_of_account);
   }
 }
 

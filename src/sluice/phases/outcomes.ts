@@ -61,18 +61,19 @@ function is_first_failure(state: RequestState): boolean {
 
 /** An answer of the endpoint has begun: which is enough for a request that was to try it. */
 function note_begun(state: RequestState, live: LivePool): void {
-  note_breaker_begun(live.breakers[state.endpoint!.index]!, monotonic(), state.ticket);
+  state.counted_as_served = note_breaker_begun(live.breakers[state.endpoint!.index]!, monotonic(), state.ticket);
 }
 
 /** Tells the endpoint's breaker what an attempt that has ended says. */
 function note_evidence(state: RequestState, live: LivePool, evidence: Evidence): void {
   const breaker = live.breakers[state.endpoint!.index]!;
-  const { ticket } = state;
+  const { counted_as_served, ticket } = state;
+  state.counted_as_served = false;
   if (evidence === Evidence.None) {
     drop_ticket(breaker, ticket);
   } else if (!is_failure(evidence)) {
-    note_end(breaker, monotonic(), evidence === Evidence.Served, ticket);
-  } else if (note_failure(breaker, monotonic(), evidence, mark_of(state.principal!), is_first_failure(state), ticket)) {
+    note_end(breaker, monotonic(), evidence === Evidence.Served, ticket, counted_as_served);
+  } else if (note_failure(breaker, monotonic(), evidence, mark_of(state.principal!), is_first_failure(state), ticket, counted_as_served)) {
     ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": endpoint ", state.endpoint!.name, " fails and gets no requests for a while");
   }
 }
@@ -89,8 +90,15 @@ function note_endpoint(state: RequestState, live: LivePool, outcome: Outcome, st
   note_evidence(state, live, is_address ? Evidence.None : evidence);
 }
 
-/** What the last attempt says of its endpoint, which has answered with a status below 500. `cut`: the answer has broken off. */
+/**
+ * What the last attempt says of its endpoint, which has answered with a status below 500. `cut`: the answer has broken off. Nothing, if the
+ * request's own time has cut it: who goes on and on has not served anybody yet.
+ */
 function note_answer(state: RequestState, live: LivePool, status: number, cut: boolean): void {
+  if (state.timeout === "total") {
+    note_evidence(state, live, Evidence.None);
+    return;
+  }
   const error = state.answer !== undefined && state.answer.failed ? state.answer.error_status : NO_ERROR;
   note_evidence(state, live, evidence_of(Outcome.Status, status, false, cut, error));
 }

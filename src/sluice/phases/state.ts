@@ -102,6 +102,8 @@ interface RequestState {
   waiter: Waiter<unknown> | undefined;
   /** From the breaker of the endpoint, if this request tries it, and from the rest of the account, if this is its trial; else 0. */
   ticket: number;
+  /** Whether the breaker has counted the attempt as served when its answer began. */
+  counted_as_served: boolean;
   account_index: number;
   account_ticket: number;
   /** The places of the endpoints that were tried, so many of them; and the accounts. */
@@ -178,6 +180,7 @@ function new_state(): RequestState {
     waited: false,
     waiter: undefined,
     ticket: 0,
+    counted_as_served: false,
     account_index: 0,
     account_ticket: 0,
     tried: [],
@@ -226,6 +229,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.taken = false;
   state.waited = false;
   state.ticket = 0;
+  state.counted_as_served = false;
   state.account_ticket = 0;
   state.attempts_before = 0;
   state.next_fallback = 0;

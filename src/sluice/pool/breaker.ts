@@ -2,23 +2,24 @@
  * Keeps requests away from an endpoint that keeps failing, until it is found that it answers again. All workers share what they know of
  * an endpoint; a worker of its own opinion would have to fail as often as all the others have.
  *
- * It opens when so many failures lie in the window that are also a certain share of the attempts that ended in it. Where nobody has been
- * there at all since so many failures (refused, reset, silent, broken off), the share is not asked for: what was served before says
- * nothing then. Of a caller's failures that may be only its requests' fault, half of that number counts at most, rounded down, unless the
- * endpoint has served nobody in the window. What does not count for that reason is no ended attempt either.
+ * It opens when so many failures lie in the window that are also a certain share of the attempts that ended in it. A run of so many attempts
+ * that all found nobody (refused, reset, silent, broken off) opens it without the share: answers from before the run say nothing of an
+ * endpoint that is gone. Of a caller's failures that may be only its requests' fault, half of that number counts at most, rounded down,
+ * unless the endpoint has served nobody in the window. A failure beyond that half is not counted among the ended attempts either.
  *
  * While it is open, three things can close it.
  * - The trial: once the open time is over, one request; of another caller than the last trial's, for as long as the open time once more. If
  *   it fails, the open time begins anew. Where the endpoint is asked whether it is well, the trial is the next such question, and a
  *   request only if none comes.
- * - A request of a caller that has met no failure there, one at a time. If it fails, nothing changes but that its caller has met one.
+ * - A guest, which is a request of a caller that has met no failure there (breaker_guests). If it fails, nothing changes but that its
+ *   caller has met one.
  *
  * How it lies in the shared dictionary, by endpoint, and why.
  * - The state: absent while the breaker is closed, which is all that a request looks at then; otherwise the time from which there may be
  *   a trial. Before it the breaker is open, from then on half open. That time also is the opening's name: whoever tries keeps it as its
  *   ticket, and what it finds counts only as long as that opening lasts. The ticket of a request that is no trial is negative.
- * - The trial and the other request: each added by the one that has it, with a life as long as a request may take. So one whose
- *   worker was killed, or that reports nothing, makes way for the next.
+ * - The trial: added by the request that has it, with a life as long as a request may take. So one whose worker was killed, or that
+ *   reports nothing, makes way for the next. The guests: how many there are.
  * - The last failures and who met them (failure_list), and how many attempts have ended (ended_attempts).
  *
  * Requests that began before the breaker opened still end afterwards, well or badly. They change nothing, but that a caller is remembered.
@@ -31,8 +32,8 @@
  * Times are seconds on a clock that only goes forward and is the same for all workers.
  */
 
+import { fail_guest, leave_guest } from "./breaker_guests";
 import { NO_TICKET, opening, release_lock, take_lock } from "./breaker_state";
-import { leave_guest } from "./breaker_trial";
 import { count_ended, ended_well, ended_within, forget_failed } from "./ended_attempts";
 import { Evidence } from "./evidence";
 import {
@@ -62,6 +63,7 @@ function close(breaker: Breaker, now: number, until: number): boolean {
     forget_failed(breaker.ended, now);
     dictionary.remove(breaker.state_key);
     dictionary.remove(breaker.trial_key);
+    dictionary.remove(breaker.guest_key);
   }
   release_lock(breaker, held);
   return closes;
@@ -85,7 +87,7 @@ function fail_open(breaker: Breaker, now: number, until: number, evidence: Evide
   add_failure(breaker.failures, now, mark, evidence === Evidence.Doubtful);
   save_failures(breaker.failures);
   if (ticket < 0) {
-    leave_guest(breaker, ticket);
+    fail_guest(breaker, now);
   }
   return ticket === until && reopen(breaker, now, until, mark);
 }
@@ -116,11 +118,21 @@ function fail_closed(breaker: Breaker, now: number, evidence: Evidence, mark: nu
   return save_failures(failures) && opens && open(breaker, now);
 }
 
+/** An attempt that has been counted as served when its answer began has ended otherwise. */
+function take_back_served({ worker, ended }: Breaker): void {
+  worker.dictionary.increase(ended.served, -1);
+}
+
 /**
  * The endpoint has failed a request. `evidence`: how. `mark`: the caller's. `counts`: it is the request's first failure there. `ticket`: from
- * `take_trial` or `enter`, or 0. Returns whether that opens the breaker, anew or again.
+ * `take_trial` or `enter`, or 0. `begun`: what `note_begun` has returned. Returns whether that opens the breaker, anew or again.
  */
-function note_failure(breaker: Breaker, now: number, evidence: Evidence, mark: number, counts: boolean, ticket: number): boolean {
+function note_failure(
+  breaker: Breaker, now: number, evidence: Evidence, mark: number, counts: boolean, ticket: number, begun: boolean,
+): boolean {
+  if (begun) {
+    take_back_served(breaker);
+  }
   if (breaker.configuration.failures === 0 || (!counts && ticket === NO_TICKET)) {
     return false;
   }
@@ -132,7 +144,7 @@ function note_failure(breaker: Breaker, now: number, evidence: Evidence, mark: n
   } else {
     opens = counts && fail_closed(breaker, now, evidence, mark);
     if (ticket < 0) {
-      leave_guest(breaker, ticket);
+      fail_guest(breaker, now);
     }
   }
   release_lock(breaker, held);
@@ -145,32 +157,43 @@ function note_failure(breaker: Breaker, now: number, evidence: Evidence, mark: n
  */
 function settle_ticket(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
   if (ticket < 0) {
-    leave_guest(breaker, ticket);
-    return served && close(breaker, now, -ticket);
+    leave_guest(breaker);
+    // Whatever has opened it meanwhile: it serves now.
+    const until = served ? opening(breaker) : undefined;
+    return until !== undefined && close(breaker, now, until);
   }
   return ticket !== NO_TICKET && close(breaker, now, ticket);
 }
 
 /**
  * A good answer to a request has begun. That is enough to close the breaker if it has a ticket, and then the endpoint has served
- * somebody: else one caller's failures would count in full until the answer has ended.
+ * somebody: else one caller's failures would count in full until the answer has ended. Returns whether it has been counted as served,
+ * which whoever notes how the attempt has ended says again.
  */
-function note_begun(breaker: Breaker, now: number, ticket: number): void {
-  if (settle_ticket(breaker, now, true, ticket)) {
+function note_begun(breaker: Breaker, now: number, ticket: number): boolean {
+  const closes = settle_ticket(breaker, now, true, ticket);
+  if (closes) {
     count_ended(breaker.ended, breaker.ended.served, now);
   }
+  return closes;
 }
 
 /**
- * An attempt has ended without a failure. `served`: else it has only been answered. `ticket`: from `take_trial` or `enter`, or 0. Without
- * one it is one operation of the dictionary, mostly. Returns whether that closes the breaker.
+ * An attempt has ended without a failure. `served`: else it has only been answered. `ticket`: from `take_trial` or `enter`, or 0. `begun`:
+ * what `note_begun` has returned. Without a ticket it is one operation of the dictionary, mostly. Returns whether that closes the breaker.
  */
-function note_end(breaker: Breaker, now: number, served: boolean, ticket: number): boolean {
+function note_end(breaker: Breaker, now: number, served: boolean, ticket: number, begun: boolean): boolean {
   const { configuration, ended } = breaker;
   if (configuration.failures === 0) {
     return false;
   }
   const closes = settle_ticket(breaker, now, served, ticket);
+  if (begun && served) {
+    return closes;
+  }
+  if (begun) {
+    take_back_served(breaker);
+  }
   count_ended(ended, served ? ended.served : ended.answered, now);
   return closes;
 }

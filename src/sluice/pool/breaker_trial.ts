@@ -1,10 +1,8 @@
-/**
- * Who may try an endpoint whose breaker is not closed: the trial, once the open time is over, and before it guests, who are requests of
- * callers that have met no failure there. See breaker.ts.
- */
+/** The trial: the one request that may try an endpoint whose breaker is half open, once the open time is over. See breaker.ts. */
 
+import { leave_guest } from "./breaker_guests";
 import { NO_TICKET, opening } from "./breaker_state";
-import { has_failure, last_trial, load_failures } from "./failure_list";
+import { last_trial, load_failures } from "./failure_list";
 import type { Breaker } from "./breaker_state";
 
 /** What a request may do with an endpoint. */
@@ -13,18 +11,6 @@ const enum Permission {
   Yes = 1,
   /** Only if `take_trial` gives it a ticket. */
   Trial = 2,
-}
-
-/** What comes of asking for an open endpoint without a trial. */
-const enum Entry {
-  /** The caller has met a failure there. */
-  No = 0,
-  /** Another such request is there. */
-  Busy = 1,
-  /** The breaker is closed by now. */
-  Closed = 2,
-  /** The request may go there, with a ticket. */
-  Guest = 3,
 }
 
 /** What any request may do. One look into the dictionary while the breaker is closed, two at most. */
@@ -83,47 +69,13 @@ function take_trial(breaker: Breaker, now: number): number {
   return until;
 }
 
-/** Whether an endpoint's breaker is open and a caller may be the next guest, once no other is there. `mark`: the caller's. */
-function may_enter(breaker: Breaker, mark: number): boolean {
-  if (breaker.configuration.failures === 0 || opening(breaker) === undefined) {
-    return false;
-  }
-  load_failures(breaker.failures);
-  return !has_failure(breaker.failures, mark);
-}
-
-/** Lets a request of a caller that has met no failure there go to an open endpoint, one at a time. Returns the ticket too. */
-function enter(breaker: Breaker, mark: number): LuaMultiReturn<[entry: Entry, ticket: number]> {
-  const until = opening(breaker);
-  if (until === undefined) {
-    return $multi(Entry.Closed, NO_TICKET);
-  }
-  load_failures(breaker.failures);
-  if (has_failure(breaker.failures, mark)) {
-    return $multi(Entry.No, NO_TICKET);
-  }
-  const reason = breaker.worker.dictionary.add(breaker.guest_key, until, breaker.trial_seconds);
-  if (reason !== undefined) {
-    return $multi(reason === "exists" ? Entry.Busy : Entry.No, NO_TICKET);
-  }
-  return $multi(Entry.Guest, -until);
-}
-
-/** The guest is not there any more, whatever has become of the opening. */
-function leave_guest(breaker: Breaker, ticket: number): void {
-  const { dictionary } = breaker.worker;
-  if (dictionary.get(breaker.guest_key) === -ticket) {
-    dictionary.remove(breaker.guest_key);
-  }
-}
-
 /** Gives a ticket back that came to no outcome, as when the client has left: another request may try at once. */
 function drop_ticket(breaker: Breaker, ticket: number): void {
   if (ticket < 0) {
-    leave_guest(breaker, ticket);
+    leave_guest(breaker);
   } else if (ticket !== NO_TICKET && opening(breaker) === ticket) {
     breaker.worker.dictionary.remove(breaker.trial_key);
   }
 }
 
-export { Entry, Permission, drop_ticket, enter, leave_guest, may_enter, may_try, must_wait, take_trial };
+export { Permission, drop_ticket, may_try, must_wait, take_trial };

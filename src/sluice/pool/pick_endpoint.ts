@@ -3,7 +3,8 @@
  * failed it, may go to one whose breaker is open, if its caller has met no failure there.
  */
 
-import { Entry, Permission, drop_ticket, enter, may_enter, may_try, must_wait, take_trial } from "./breaker_trial";
+import { Entry, enter, may_enter } from "./breaker_guests";
+import { Permission, drop_ticket, may_try, must_wait, take_trial } from "./breaker_trial";
 import { mark_of } from "./caller";
 import { remember } from "./conversation";
 import { running_if_open } from "./field";
@@ -34,7 +35,7 @@ interface Found {
 
 const LAST_STAMP = 0x7fffffff;
 /** So many endpoints whose breakers are open are looked at for a request that finds no other. */
-const MOST_SHUT = 32;
+const MOST_OPEN = 32;
 
 const found: Found = { endpoint: undefined, ticket: 0, counted: false, saturated: false, awaited: false };
 
@@ -114,8 +115,8 @@ function take_back(live: LivePool): void {
   }
 }
 
-/** Whether requests are kept away from an endpoint by its breaker at most, which the request with this stamp has not tried. */
-function may_be_shut({ field, knowledge }: LivePool, index: number, stamp: number): boolean {
+/** Whether nothing but its breaker can keep the request with this stamp from an endpoint, which it has not tried. */
+function may_be_open({ field, knowledge }: LivePool, index: number, stamp: number): boolean {
   return field.tried[index] !== stamp && (knowledge === undefined || knowledge.allowed[index] !== 0);
 }
 
@@ -123,13 +124,13 @@ function may_be_shut({ field, knowledge }: LivePool, index: number, stamp: numbe
  * Looks for an endpoint whose breaker is open and that the request has not tried, in which its caller has met no failure. Returns
  * its index, with the request counted there; or -1. One that is not open any more is put back into the picks.
  */
-function enter_shut(live: LivePool, pool: Pool, stamp: number, caller: Caller): number {
+function enter_open(live: LivePool, pool: Pool, stamp: number, now: number, caller: Caller): number {
   const { breakers, field } = live;
   const mark = mark_of(caller);
   let index = math.floor(math.random() * field.count);
-  for (const _ of $range(1, math.min(MOST_SHUT, field.count))) {
-    if (field.usable[index] === 0 && may_be_shut(live, index, stamp)) {
-      const [entry, ticket] = enter(breakers[index]!, mark);
+  for (const _ of $range(1, math.min(MOST_OPEN, field.count))) {
+    if (field.usable[index] === 0 && may_be_open(live, index, stamp)) {
+      const [entry, ticket] = enter(breakers[index]!, now, mark);
       if (entry === Entry.Closed) {
         field.usable[index] = 1;
         live.unusable -= 1;
@@ -172,9 +173,9 @@ function find_endpoint(pool: Pool, live: LivePool, stamp: number, count: number,
     const is_left = index >= 0 && (count === 0 || field.tried[index] !== stamp);
     if (!is_left && live.unusable > 0 && (index >= 0 || !any_usable(live))) {
       const { unusable } = live;
-      const shut = enter_shut(live, pool, stamp, caller);
-      if (shut >= 0) {
-        return shut;
+      const open = enter_open(live, pool, stamp, now, caller);
+      if (open >= 0) {
+        return open;
       }
       if (live.unusable < unusable) {
         continue;
@@ -233,8 +234,8 @@ function has_other_endpoint(live: LivePool, tried: readonly number[], count: num
     }
   }
   const mark = mark_of(caller);
-  for (const index of $range(0, math.min(MOST_SHUT, field.count) - 1)) {
-    if (may_be_shut(live, index, stamp) && may_enter(breakers[index]!, mark)) {
+  for (const index of $range(0, math.min(MOST_OPEN, field.count) - 1)) {
+    if (may_be_open(live, index, stamp) && may_enter(breakers[index]!, mark)) {
       return true;
     }
   }
