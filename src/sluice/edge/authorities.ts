@@ -7,7 +7,7 @@
  * is put into the SSL settings (SSL_CTX) with which ngx_lua makes that connection, unless they hold certificates or revocation lists
  * already: what nginx.conf says with lua_ssl_trusted_certificate or lua_ssl_crl counts. The checks themselves stay ngx_lua's and OpenSSL's.
  *
- * There is no call for these settings (ngx_lua has one for a single handshake, settrustedstore, since May 2026; Debian has none), so
+ * There is no call for these settings (newer versions of ngx_lua have one for a single handshake, settrustedstore; Debian's has none), so
  * they are read where ngx_lua keeps them. A request begins with a signature and the settings of its location; those of the Lua module begin,
  * in every ngx_lua 0.10, with a pointer to nginx's ngx_ssl_t, which begins with the SSL_CTX, the log and the size of the buffer, 16384
  * unless a server says otherwise. Where one of them is not what it must be, nothing is set: no certificate is trusted then that nginx.conf

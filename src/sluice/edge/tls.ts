@@ -10,8 +10,8 @@ function begin_tls(socket: TcpSocket, server_name: string | undefined, verify: b
   if (verify) {
     trust_authorities();
   }
-  // No session is kept: resty.core 0.1.25 throws if it is to be and the certificate is found wrong without a wait. If none is to be kept
-  // it says yes in that case, though ngx_lua has closed the connection, which then has no count of uses any more.
+  // No session is asked for: with one, resty.core 0.1.25 throws where the certificate is found wrong without a wait. Without one, resty.core
+  // reports success there; that ngx_lua has closed the connection is told by its missing count of uses.
   const [session, reason] = socket.sslhandshake(false, server_name, verify);
   if (session === undefined || session === false) {
     return reason ?? "no TLS session";

@@ -21,7 +21,7 @@ const enum Entry {
   /** Stands for several symbols. */
   Expands = 0x4000000,
   /**
-   * The sign: what it is takes a look at its traits (`letters`). A letter whose marks some word compares, a letter of Hangul, or, with
+   * The sign: its traits (`letters`) say what it is. A letter whose marks some word compares, a letter of Hangul, or, with
    * `Ignored`, a mark. Set only where some word of the lexicon asks for it.
    */
   Letter = -0x80000000,

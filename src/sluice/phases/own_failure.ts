@@ -1,5 +1,5 @@
 /**
- * Whether an attempt has failed of something of the gateway's own. Such a failure says nothing of the endpoint: no breaker counts it, no
+ * Whether an attempt has failed for a reason of the gateway's own. Such a failure says nothing of the endpoint: no breaker counts it, no
  * address is left out for it, and the journal does not call the endpoint lost.
  *
  * | what failed | what becomes of the request |
@@ -29,7 +29,7 @@ const find = string.find;
 /** When a client may come back to a gateway that has no connection left, in milliseconds. */
 const COME_BACK_MS = 1000;
 
-/** Of what the attempt has failed that ended with this status, if it was something of ours. `error`: the system's, read first of all. */
+/** Which cause of ours, if any, made the attempt fail that ended with this status. `error`: the system's, read before all else. */
 function own_failure(state: RequestState, status: number, error: number): Own {
   if (upstream_answered()) {
     return Own.No;

@@ -127,7 +127,7 @@ function pool_metrics(): string {
     }
   }
   return (
-    "# HELP sluice_breaker_open 1 while an endpoint gets no requests because it fails, else 0.\n# TYPE sluice_breaker_open gauge\n" +
+    "# HELP sluice_breaker_open 1 while an endpoint's breaker is open or half open: it gets only requests that try it. Else 0.\n# TYPE sluice_breaker_open gauge\n" +
     table.concat(breakers) +
     "# HELP sluice_pool_queue_depth Requests that wait for a place in the pool.\n# TYPE sluice_pool_queue_depth gauge\n" +
     table.concat(depths) +

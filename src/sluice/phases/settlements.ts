@@ -64,7 +64,7 @@ function forget_settled(shared: Shared, settlements: Settlement[], count: number
 /**
  * Takes settlements to Redis. Returns how many of the first are done with: also those that were answered before Redis failed.
  *
- * That it has answered here, where it has seconds, does not say that it is fast enough for requests; that it has not does say something.
+ * An answer here does not prove that Redis is fast enough for requests, since settlements have seconds. A failure here proves that it is not.
  */
 function run_settlements(shared: Shared, settlements: Settlement[]): number {
   const scopes = scopes_by_name();

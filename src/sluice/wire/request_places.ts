@@ -34,12 +34,12 @@ function wanted(slot: string): Place {
   return { slot, kind: TextKind.Other, others: TEXT, items: TEXT, key_text: true };
 }
 
-/** A string of a few that the API names: text under a guard, if it is another one. */
+/** An enumeration: text under a guard unless the API names the value. */
 function one_of(known: readonly string[]): Place {
   return { kind: TextKind.Other, known, others: TEXT, items: TEXT, key_text: true };
 }
 
-/** Several such strings. */
+/** Several such values. */
 function some_of(known: readonly string[]): Place {
   return { kind: TextKind.Other, known, items: one_of(known), others: TEXT, key_text: true };
 }
