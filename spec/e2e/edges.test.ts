@@ -45,7 +45,7 @@ afterAll(async () => {
 describe("an upstream's headers", () => {
   /** Each with a value that no header of the gateway's has. */
   const STOPPED = [
-    "X-Sluice-Model", "x-sluice-pool", "X-SLUICE-ATTEMPTS", "X-Sluice-Cache", "X-Sluice-Overhead-Ms", "X-Sluice-Asked-Model", "X-Sluice-", "X-Sluice-Of-Another-Time",
+    "X-Sluice-Model", "x-sluice-pool", "X-SLUICE-ATTEMPTS", "X-Sluice-Cache", "X-Sluice-Overhead-Ms", "X-Sluice-Asked-Model", "X-Sluice-", "X-Sluice-Of-Another-Time", "X-Sluice-With_Underscore",
     "x-sLuIcE-budget", "NEL", "Report-To", "Reporting-Endpoints", "Server-Timing", "Content-Disposition", "Location", "Accept-CH", "Service-Worker-Allowed",
   ];
   /** Names that only look like ours. */
