@@ -163,6 +163,8 @@ async function attempt(options: GatewayOptions, directory: string): Promise<Gate
     "the gateway's first answer",
     async () => {
       if (!server.isRunning()) return "ended";
+      // nginx writes it when it has its ports. Before, another program that has taken one of them may answer in its place.
+      if (textOf(join(runDir, "nginx.pid")).trim() !== String(server.pid)) return undefined;
       const answer = await fetch(`${adminUrl}/healthz`).catch(() => undefined);
       return answer?.ok === true ? "ready" : undefined;
     },

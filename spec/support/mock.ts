@@ -1,6 +1,6 @@
 /** Starts the mock model server, and asks it what happened. */
 
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventually, freePorts, removeDirectory, ROOT, start, temporaryDirectory } from "./processes.ts";
@@ -105,6 +105,9 @@ async function attempt(options: MockOptions, directory: string): Promise<Mock | 
     "the mock's first answer",
     async () => {
       if (!server.isRunning()) return "ended";
+      // nginx writes it when it has its ports. Before, another program that has taken one of them may answer in its place.
+      const pidFile = join(directory, "nginx.pid");
+      if (!existsSync(pidFile) || readFileSync(pidFile, "utf8").trim() !== String(server.pid)) return undefined;
       const answer = await fetch(`${url}/health`).catch(() => undefined);
       return answer?.ok === true ? "ready" : undefined;
     },

@@ -229,14 +229,34 @@ function step(scanner: Scanner, field: Field): void {
   field.starts = lshift(Entry.Starts, band(rshift(field.entry, WORD_SHIFT), 1));
 }
 
-/** A character that stands for several. */
+/** A part of a character that stands for several. */
+function take_expanded(scanner: Scanner, field: Field, at: number): void {
+  const { lexicon } = scanner;
+  field.entry = lexicon.expansion_entries[at]!;
+  field.character_class = lexicon.expansion_classes[at]!;
+  step(scanner, field);
+}
+
+/**
+ * A character that stands for several. Most stand for two or three, which are written out: a loop that runs so seldom round is given up
+ * by LuaJIT in a worker that has seen many texts, and then all that leads here is interpreted.
+ */
 function expand(scanner: Scanner, field: Field): void {
   const { lexicon } = scanner;
   const expansion = band(field.entry, Entry.Symbol);
-  for (const at of $range(lexicon.expansions[expansion]!, lexicon.expansions[expansion + 1]! - 1)) {
-    field.entry = lexicon.expansion_entries[at]!;
-    field.character_class = lexicon.expansion_classes[at]!;
-    step(scanner, field);
+  const from = lexicon.expansions[expansion]!;
+  const to = lexicon.expansions[expansion + 1]!;
+  take_expanded(scanner, field, from);
+  if (from + 1 < to) {
+    take_expanded(scanner, field, from + 1);
+  }
+  if (from + 2 < to) {
+    take_expanded(scanner, field, from + 2);
+  }
+  if (from + 3 < to) {
+    for (const at of $range(from + 3, to - 1)) {
+      take_expanded(scanner, field, at);
+    }
   }
 }
 
