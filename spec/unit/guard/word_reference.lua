@@ -192,7 +192,7 @@ end
 
 -- words: each { "word", action = "mask", whole = true, loose = true }. Returns them with their characters and gaps.
 function reference.words(words)
-    local made = { marks = false }
+    local made = {}
     for index, word in ipairs(words) do
         local units, at = {}, 0
         for _, code_point in ipairs(reference.decoded(word[1])) do
@@ -216,7 +216,6 @@ function reference.words(words)
             characters = characters, gaps = gaps, action = word.action, whole = word.whole, loose = word.loose, text = word[1], letters = {},
         }
         add_letters(one, kept)
-        made.marks = made.marks or next(one.letters) ~= nil
         made[index] = one
     end
     return made
@@ -351,7 +350,7 @@ function reference.refuted(items, words, settled)
                 if last and items[last + 1] and items[last + 1].word and not settled[last] then
                     found[#found + 1] = { items[last].last, items[last + 1].first }
                 end
-                for _, mark in ipairs(last and words.marks and items[last].marks or {}) do
+                for _, mark in ipairs(last and word.open and items[last].marks or {}) do
                     found[#found + 1] = { items[last].last, mark[2] }
                 end
             end

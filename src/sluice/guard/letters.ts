@@ -12,6 +12,7 @@ import * as bits from "bit";
 import { Info } from "./automaton";
 import { Entry, TAKEN } from "./entry";
 import { RING } from "./field";
+import { Waiting } from "./match";
 import { end_waiting, place_of, scan_plain, settle_words, step } from "./scanner";
 import { begin_syllable, is_complete, jamo_of, join_jamo, split_syllable, syllable_of, without_trailing } from "./jamo";
 import { Script, Trait, script_of, sum_of, trait_of } from "./traits";
@@ -58,7 +59,8 @@ function add_mark(scanner: Scanner, field: Field, trait: number): void {
   field.mark_bits[slot] = bor(field.mark_bits[slot]!, band(trait, Trait.Has));
   if (field.pending !== 0) {
     field.marks_end = field.next;
-    if (scanner.cuttable && field.pending_start >= 0) {
+    // A word that does not compare marks is found whatever marks follow.
+    if (scanner.cuttable && field.pending_start >= 0 && band(field.pending_for, Waiting.Marks) !== 0) {
       scanner.refuted.push(field.pending_end - 1);
       scanner.refuted.push(field.position);
     }
