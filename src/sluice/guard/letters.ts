@@ -123,10 +123,22 @@ function begin_held(field: Field, held: number, start: number): void {
   field.held_next = field.next;
 }
 
+/**
+ * The letter at hand changes the syllable that is held. If the stream were cut off before it, a word might end with what the syllable
+ * was before: the two go on together.
+ */
+function note_change(scanner: Scanner, field: Field): void {
+  if (scanner.cuttable) {
+    scanner.refuted.push(field.held_next - 1);
+    scanner.refuted.push(field.position);
+  }
+}
+
 /** A letter of Hangul. */
 function take_jamo(scanner: Scanner, field: Field, jamo: number, place: number): void {
   const joined = join_jamo(field.held, jamo);
   if (joined !== 0) {
+    note_change(scanner, field);
     field.held_middle = field.held_next;
     field.held_last = field.position;
     field.held_next = field.next;
@@ -138,6 +150,7 @@ function take_jamo(scanner: Scanner, field: Field, jamo: number, place: number):
   }
   const split = split_syllable(field.held, jamo);
   if (split !== 0) {
+    note_change(scanner, field);
     const start = field.held_last;
     field.held = without_trailing(field.held);
     field.held_next = field.held_middle;
