@@ -178,9 +178,9 @@ const enum Stage {
 
 /** What words wait for besides the character that says whether they stand alone. */
 const enum Waiting {
-  /** Marks that may yet make their last letter another one. */
+  /** Marks that may yet make the last letter another one, of words that have to be held back. */
   Marks = 1,
-  /** Only for those: they need not stand alone. */
+  /** Only for marks: they need not stand alone. */
   Part = 2,
 }
 
@@ -209,8 +209,11 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
       const open = band(properties, WordBits.Open);
       if (band(properties, WordBits.Whole + WordBits.Open) !== 0) {
         waiting = true;
-        if (open !== 0) {
-          field.pending_for = bor(field.pending_for, band(properties, WordBits.Whole) === 0 ? Waiting.Marks + Waiting.Part : Waiting.Marks);
+        if (open !== 0 && band(properties, WordBits.Whole) === 0) {
+          field.pending_for = bor(field.pending_for, Waiting.Part);
+        }
+        if (open !== 0 && action !== Action.Flag) {
+          field.pending_for = bor(field.pending_for, Waiting.Marks);
         }
         if (action !== Action.Flag && (field.pending_start < 0 || start < field.pending_start)) {
           field.pending_start = start;
