@@ -57,6 +57,17 @@ describe("a pool of Azure's", function()
     end)
 end)
 
+describe("A pool with a base path", function()
+    it("has it in place of /v1, behind the path of the endpoint's URL", function()
+        for base, expected in pairs({ ["/api/v3"] = "/base/api/v3", ["/v1beta/openai"] = "/base/v1beta/openai", [""] = "/base" }) do
+            local upstream = pool({ api = "openai", base_path = base }).endpoints[1].upstream
+            for _, api in ipairs(APIS) do
+                assert.equal("https://sluice_tls_0" .. expected .. api.upstream_path:sub(4), upstream[api.name])
+            end
+        end
+    end)
+end)
+
 describe("APIs of pools", function()
     it("are two families", function()
         assert.equal(paths.family_of("openai"), paths.family_of("azure"))

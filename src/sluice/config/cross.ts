@@ -3,7 +3,7 @@ import type { Configuration } from "./configuration";
 import { split_url } from "./format";
 import type { GuardConfiguration } from "../guard/config";
 import { nearest } from "./near";
-import { check_azure, check_headers } from "./pool_rules";
+import { check_azure, check_forwarding, check_headers, check_version } from "./pool_rules";
 import { check_model } from "./model_rules";
 import { shown } from "./problem";
 import type { StoreConfiguration } from "../limit/config";
@@ -67,10 +67,7 @@ function check_endpoints(pool: PoolConfiguration, path: string, report: Report):
       if (parts.scheme !== scheme) {
         report(here, `expected ${scheme}, as the pool's first endpoint has it, found ${parts.scheme}`);
       }
-      const [version] = string.find(parts.path, "/v1$");
-      if (version !== undefined) {
-        report(here, "expected a base without /v1 at its end; the API's path, which begins with /v1, is added to it");
-      }
+      check_version(pool, parts.path, here, report);
     }
     index = index + 1;
   }
@@ -185,7 +182,11 @@ function check_across(configuration: Configuration, report: Report): void {
     const path = `pools[${index}]`;
     check_endpoints(pool, path, report);
     check_azure(pool, path, report);
+    if (pool.warmup !== undefined) {
+      pool.warmup.path = (pool.warmup.path as string | undefined) ?? `${pool.base_path ?? "/v1"}/chat/completions`;
+    }
     check_headers(pool, path, report);
+    check_forwarding(pool, path, report);
     unique(pool.keys, `${path}.keys`, "id", (key) => key.id, report);
     index = index + 1;
   }

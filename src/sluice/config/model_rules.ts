@@ -107,6 +107,10 @@ function check_model(
 ): void {
   const path = `models[${index}]`;
   const model = configuration.models[index]!;
+  const name = model.name as string | undefined;
+  if (name !== undefined && string.find(name, "*", 1, true)[0] !== undefined) {
+    report(`${path}.name`, "expected a name without *, which stands for nothing here: list each model by its name");
+  }
   if (model.choose !== undefined) {
     check_choices(configuration, model, path, models, check_reference, report);
     return;

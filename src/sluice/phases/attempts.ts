@@ -24,6 +24,7 @@ import { upstream_of } from "../route/table";
 import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
 import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
 import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
+import { more_headers } from "./forwarding";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
 import { may_fall_back, may_retry, own_failure, refuse_own } from "./own_failure";
@@ -82,7 +83,7 @@ function send_on(state: RequestState): void {
   const account = state.account!;
   const endpoint = state.endpoint!;
   const model = state.model!;
-  const { headers } = model.pool;
+  const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
   direct(
     upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);

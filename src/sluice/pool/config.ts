@@ -70,10 +70,16 @@ interface PoolConfiguration {
   api: PoolApi;
   endpoints: EndpointConfiguration[];
   keys: AccountKeyConfiguration[];
+  /** What stands in place of `/v1` in the paths of its APIs; undefined: `/v1`. */
+  base_path?: string;
   /** Azure's dated form of the paths; undefined: the v1 form. */
   api_version?: string;
   /** More headers for the endpoints, by name. */
   headers: Record<string, string>;
+  /** The names of the client's headers that go on to the endpoints. */
+  forward_headers?: string[];
+  /** Whether the endpoints are told the client's address. */
+  forward_client_ip?: boolean;
   timeouts: TimeoutConfiguration;
   balance: Balance;
   /** The header in which clients name a session; undefined: none. */
@@ -112,12 +118,31 @@ const POOLS_SCHEMA: Schema = {
         format: "identifier",
         examples: ["2024-10-21"],
       },
+      base_path: {
+        description: "What stands in place of /v1 in the API's paths, behind the path of the endpoint's URL. An empty text: nothing does. Not for azure.",
+        type: "string",
+        format: "base_path",
+        examples: ["/api/v3", "/v1beta/openai", ""],
+      },
       headers: {
         description: "More headers for the endpoints, by their names. Not those that Sluice sets itself.",
         type: "object",
         default: {},
         additionalProperties: { description: "The header's value.", type: "string", format: "header_value", writeOnly: true },
         examples: [{ "OpenAI-Organization": "org-1234" }],
+      },
+      forward_headers: {
+        description: "The client's own headers that go on to the endpoints, such as a session that the provider wants. None that carries a credential or an address. Values of more than 1 KB, or 4 KB together, and such that are not visible ASCII are left out.",
+        type: "array",
+        maxItems: 32,
+        default: [],
+        items: { description: "A header's name.", type: "string", format: "header_name" },
+        examples: [["X-Session-Id"]],
+      },
+      forward_client_ip: {
+        description: "Tells the endpoints the client's address, in X-Real-IP and X-Forwarded-For: for engines of one's own.",
+        type: "boolean",
+        default: false,
       },
       endpoints: {
         description: "The model servers. All of one pool use the same scheme.",
@@ -128,7 +153,7 @@ const POOLS_SCHEMA: Schema = {
           required: ["url"],
           properties: {
             url: {
-              description: "Where the server is, with its base path if it has one. The API's path (/v1/…) is added to it.",
+              description: "Where the server is, with its base path if it has one. The API's path (/v1/…, or base_path in place of /v1) is added to it.",
               type: "string",
               format: "url",
               examples: ["http://10.0.0.11:8000", "https://api.example.com/openai"],

@@ -15,10 +15,16 @@ DEPLOYMENT_PATHS.set("chat", "chat/completions");
 DEPLOYMENT_PATHS.set("completions", "completions");
 DEPLOYMENT_PATHS.set("embeddings", "embeddings");
 
-/** The path of an API below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path. */
-function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiName, usual: string): string | undefined {
+/** What all paths of the APIs begin with. */
+const VERSION = "/v1";
+
+/**
+ * The path of an API below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path,
+ * which begins with `/v1`. `base_path`: what stands in place of that; not for Azure's paths.
+ */
+function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiName, usual: string, base_path: string | undefined): string | undefined {
   if (api !== "azure") {
-    return usual;
+    return base_path === undefined ? usual : base_path + string.sub(usual, VERSION.length + 1);
   }
   return api_version === undefined && name !== "messages" ? `/openai${usual}` : undefined;
 }

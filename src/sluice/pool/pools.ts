@@ -56,6 +56,9 @@ interface Pool {
   api_version: string | undefined;
   /** The value of `User-Agent` with which more headers are sent; empty: there are none. */
   headers: string;
+  /** The client's headers that go on, undefined: none do; and whether its address does. */
+  forward_headers: string[] | undefined;
+  forward_client_ip: boolean;
   endpoints: Endpoint[];
   accounts: Account[];
   /** In seconds. */
@@ -93,7 +96,7 @@ interface Problem {
   message: string;
 }
 
-/** The paths below an endpoint's base path, which ends before `/v1`, by public API. */
+/** The paths below an endpoint's base path, which begin with `/v1` (a pool's `base_path` stands in its place), by public API. */
 interface UpstreamPath {
   name: ApiName;
   upstream_path: string;
@@ -129,13 +132,15 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
     is_limited = is_limited || most[index] !== 0;
   }
-  const { breaker, queue, session_header } = configuration;
+  const { breaker, forward_headers, queue, session_header } = configuration;
   const [seed] = hash(configuration.name);
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
     api_version: configuration.api_version,
     headers: header_lines(configuration.headers ?? {}),
+    forward_headers: forward_headers !== undefined && forward_headers.length > 0 ? forward_headers : undefined,
+    forward_client_ip: configuration.forward_client_ip === true,
     endpoints: [],
     accounts: [],
     connect_timeout: configuration.timeouts.connect / 1000,
@@ -172,7 +177,7 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     const upstream = new LuaTable<ApiName, string>();
     const base = `${endpoint.scheme}://${slot}${endpoint.path}`;
     for (const api of apis) {
-      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path);
+      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path, configuration.base_path);
       if (path !== undefined) {
         upstream.set(api.name, base + path);
       }
