@@ -3,13 +3,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Gateway, startGateway } from "../support/gateway.ts";
 import { type Answer, send } from "../support/http_client.ts";
-import { type Asked, type Provider, startProvider } from "../support/provider.ts";
+import { type Asked, type Provider, type Reply, startProvider } from "../support/provider.ts";
 
 const KEY = "sk-sluice-client-key-of-acme-0123456789";
 const PATHS = {
   chat: "/v1/chat/completions", completions: "/v1/completions", embeddings: "/v1/embeddings", responses: "/v1/responses", messages: "/v1/messages",
 };
 const BASES = { ark: "/api/v3", gemini: "/v1beta/openai", perplexity: "" };
+
+const FALLBACKS = { failing: { fallback: ["plain"] }, never_first: { fallback: ["plain", "mistral"] }, never_last: { fallback: ["mistral"] } };
 
 let provider: Provider;
 let gateway: Gateway;
@@ -25,6 +27,9 @@ beforeAll(async () => {
     address: { ...own, forward_client_ip: true },
     failing: { ...dead, forward_headers: ["X-OpenCode-Session"], forward_client_ip: true, api: "openai" },
     claude: { ...own, api: "anthropic" },
+    mistral: { endpoints: [{ url: `${provider.url}/mistral` }], stream_options: "never" },
+    never_first: { endpoints: [{ url: `${provider.url}/mistral-down` }], stream_options: "never", retries: { attempts: 1 } },
+    never_last: { endpoints: [{ url: `${provider.url}/usual-down` }], retries: { attempts: 1 } },
   };
   gateway = await startGateway({
     workers: 1,
@@ -32,7 +37,7 @@ beforeAll(async () => {
       trusted_proxies: ["127.0.0.1"],
       tenants: [{ id: "acme", api_keys: [{ id: "web", secret: KEY }] }],
       models: [
-        ...Object.keys(pools).map((name) => ({ name, pool: name, ...(name === "failing" && { fallback: ["plain"] }) })),
+        ...Object.keys(pools).map((name) => ({ name, pool: name, ...FALLBACKS[name as keyof typeof FALLBACKS] })),
         { name: "tiered", choose: [{ when: { header: { name: "X-Tier", values: ["a, b"] } }, use: "session" }, { use: "plain" }] },
       ],
       pools: Object.entries(pools).map(([name, pool]) => ({ name, ...pool })),
@@ -139,5 +144,80 @@ describe("anthropic-beta", () => {
     expect(answer.status).toBe(200);
     expect(valuesOf(asked, "anthropic-beta")).toEqual(expected);
     expect(valuesOf(asked, "anthropic-version")).toEqual(["2023-06-01"]);
+  });
+});
+
+/** Mistral's API: it knows no stream_options, and tells the usage in the last chunk all the same. */
+function mistral({ body, path }: Asked): Reply {
+  if (path.includes("down")) return { status: 500, json: "no" };
+  if (body.includes("stream_options") || body.includes("stream_\\u006f")) {
+    return { status: 422, json: { object: "error", message: { detail: [{ type: "extra_forbidden", loc: ["body", "stream_options"] }] } } };
+  }
+  return body.includes('"stream":true') ? { events: [...CHUNKS, "data: [DONE]\n\n"] } : {};
+}
+
+const CHUNKS = [
+  'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":"hello"},"finish_reason":null}]}\n\n',
+  'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}\n\n',
+];
+
+describe("an upstream that knows no stream_options", () => {
+  const MESSAGES = [{ role: "user", content: "Hello" }];
+
+  async function stream(body: string): Promise<[Answer, Asked[]]> {
+    provider.answer(mistral);
+    const answer = await send(gateway.port, { path: PATHS.chat, body, key: KEY });
+    return [answer, provider.taken()];
+  }
+
+  it("gets none, and what it tells of the usage is counted", async () => {
+    const body = JSON.stringify({ model: "mistral", stream: true, messages: MESSAGES });
+    const [answer, [asked]] = await stream(body);
+    expect(answer.status).toBe(200);
+    expect(answer.text).toBe([...CHUNKS, "data: [DONE]\n\n"].join(""));
+    expect(asked!.body).toBe(body);
+    const line = await gateway.journalLine(String(answer.headers["x-request-id"]));
+    expect(line).toMatchObject({ ending: "finished", input_tokens: 5, output_tokens: 2, usage_from: "upstream" });
+  });
+
+  it("does not get the client's own, wherever they stand; all else stays as it was", async () => {
+    for (const options of ['{"include_usage":true}', "{}", "null", '{"include_usage":false,"x":[1, 2]}']) {
+      for (const streams of [true, false]) {
+        const rest = `"stream":${streams}, "messages": [{"role":"user","content":"Hello"}],"n" :1`;
+        for (const [sent, expected] of [
+          [`{"stream_options":${options},"model":"mistral",${rest}}`, `{"model":"mistral",${rest}}`],
+          [`{"model":"mistral",${rest},"stream_options" : ${options} }`, `{"model":"mistral",${rest} }`],
+          [`{"model":"mistral","stream_\\u006fptions":${options},${rest}}`, `{"model":"mistral",${rest}}`],
+        ]) {
+          const [answer, [asked]] = await stream(sent!);
+          expect(asked!.body).toBe(expected);
+          expect(answer.status).toBe(200);
+        }
+      }
+    }
+  });
+
+  it("counts the output of a stream that tells no usage", async () => {
+    provider.answer(() => ({ events: [CHUNKS[0]!, CHUNKS[1]!.replace(/,"usage":.*\}\}/, "}"), "data: [DONE]\n\n"] }));
+    const answer = await send(gateway.port, { path: PATHS.chat, body: JSON.stringify({ model: "mistral", stream: true, messages: MESSAGES }), key: KEY });
+    const line = await gateway.journalLine(String(answer.headers["x-request-id"]));
+    expect(line).toMatchObject({ ending: "finished", usage_from: "counted" });
+    expect(line.output_tokens).toBeGreaterThan(0);
+  });
+
+  it("leaves them to the models that take its place, and takes the place of others without them", async () => {
+    for (const options of [undefined, "null", "{}", '{"include_usage":false}', '{"include_usage":true,"x":1}']) {
+      const member = options === undefined ? "" : `,"stream_options":${options}`;
+      const [, first] = await stream(`{"model":"never_first","stream":true,"messages":[]${member}}`);
+      expect(first.map(({ path }) => path.split("/")[1])).toEqual(["mistral-down", "v1"]);
+      expect(first[0]!.body).toBe('{"model":"never_first","stream":true,"messages":[]}');
+      const at_plain = JSON.parse(first[1]!.body) as { model: string; stream_options: { include_usage: boolean; x?: number } };
+      expect(at_plain.model).toBe("plain");
+      expect(at_plain.stream_options).toEqual({ include_usage: true, ...(options?.includes("x") && { x: 1 }) });
+      const [answer, last] = await stream(`{"model":"never_last","stream":true,"messages":[]${member}}`);
+      expect(answer.status).toBe(200);
+      expect((JSON.parse(last[0]!.body) as { stream_options: object }).stream_options).toMatchObject({ include_usage: true });
+      expect(last[1]!.body).toBe('{"model":"mistral","stream":true,"messages":[]}');
+    }
   });
 });

@@ -266,3 +266,47 @@ describe("The client's headers that go on", function()
             pool_problem(pool("headers: {X-Real-IP: a}, forward_client_ip: true")))
     end)
 end)
+
+describe("Endpoints of one pool", function()
+    local KEYS = "keys: [{id: %s, secret: s}]"
+    local function pool(first, second, more)
+        return ("{name: p, %sendpoints: [{url: \"http://e\", %s}, {%s}]}"):format(more or "", first, second)
+    end
+
+    it("may have names for the model and keys of their own, at one URL too", function()
+        local found, configuration = problems(nil, pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e\", upstream_model: b, " .. KEYS:format("two")))
+        assert.same({}, found)
+        assert.equal("b", configuration.pools[5].endpoints[2].upstream_model)
+        assert.same({ { id = "two", secret = "s", weight = 1 } }, configuration.pools[5].endpoints[2].keys)
+        assert.equal("pools[4].endpoints[1].url: expected another url, found the one of pools[4].endpoints[0]",
+            pool_problem(pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e/\", upstream_model: a")))
+    end)
+
+    it("have keys whose ids are their own in all of the pool", function()
+        assert.equal("pools[4].endpoints[0].keys[0].id: expected another id, found the one of pools[4].keys[0]",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\"", "keys: [{id: one, secret: s}], ")))
+        assert.equal("pools[4].endpoints[1].keys[0].id: expected another id, found the one of pools[4].endpoints[0].keys[0]",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\", " .. KEYS:format("one"))))
+        assert.equal("pools[4].keys[1].id: expected another id, found the one of pools[4].keys[0]",
+            pool_problem("{name: p, keys: [{id: one, secret: s}, {id: one, secret: t}], endpoints: [{url: \"http://e\"}]}"))
+        assert.equal("pools[4].keys: serve nobody, since each endpoint has keys of its own",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\", " .. KEYS:format("two"), "keys: [{id: three, secret: s}], ")))
+        assert.matches("^pools%[4%]%.endpoints%[0%]%.keys: expected a list of at least 1", pool_problem(pool("keys: []", "url: \"http://f\"")))
+    end)
+
+    it("of Azure's dated API have names that can stand in a path; then the model's need not", function()
+        local azure = "{name: p, api: azure, api_version: v1, endpoints: [{url: \"http://e\", upstream_model: %s}%s]}"
+        assert.equal("pools[4].endpoints[0].upstream_model: expected the name of a deployment: letters, digits, dots, underscores and hyphens, "
+            .. "since it stands in a path", pool_problem(azure:format("a/b", "")))
+        assert.same({}, (problems("{name: \"a/b\", pool: p}", azure:format("c", ""))))
+        assert.matches("^models%[5%]%.name: expected the name of a deployment", (problems("{name: \"a/b\", pool: p}", azure:format("c", ", {url: \"http://f\"}")))[1])
+    end)
+
+    it("get stream_options unless the pool says never", function()
+        local _, configuration = problems(nil, "{name: p, stream_options: never, endpoints: [{url: \"http://e\"}]}")
+        assert.equal("never", configuration.pools[5].stream_options)
+        assert.equal("include_usage", configuration.pools[1].stream_options)
+        assert.matches("^pools%[4%]%.stream_options: expected one of include_usage, never",
+            pool_problem("{name: p, stream_options: always, endpoints: [{url: \"http://e\"}]}"))
+    end)
+end)

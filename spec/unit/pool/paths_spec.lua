@@ -43,6 +43,16 @@ describe("a pool of Azure's", function()
         } }, paths.deployment_upstreams(made, "gpt-4o.eu"))
     end)
 
+    it("with a dated version has the path of an endpoint's own deployment, where that has one", function()
+        local made = pool({ api_version = "v", endpoints = {
+            { url = "u", scheme = "https", host = "a", port = 443, path = "", weight = 1, upstream_model = "own" },
+            { url = "v", scheme = "https", host = "a", port = 443, path = "", weight = 1 },
+        } })
+        local upstreams = paths.deployment_upstreams(made, "usual")
+        assert.matches("/deployments/own/chat/", upstreams[1].chat)
+        assert.matches("/deployments/usual/chat/", upstreams[2].chat)
+    end)
+
     it("sends its accounts' keys as they are, in a header of their own", function()
         assert.same({ { id = "one", authorization = "", x_api_key = "", api_key = "s1", weight = 1 } }, pool().accounts)
     end)

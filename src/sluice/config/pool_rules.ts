@@ -61,6 +61,35 @@ function check_forwarding(pool: PoolConfiguration, path: string, report: Report)
   }
 }
 
+/** Checks that accounts have names of their own, in all of the pool, and that the pool's serve somebody. */
+function check_keys(pool: PoolConfiguration, path: string, report: Report): void {
+  const first = new LuaTable<string, string>();
+  const add = (keys: PoolConfiguration["keys"] | undefined, here: string): void => {
+    let index = 0;
+    for (const key of keys ?? []) {
+      const id = key.id as string | undefined;
+      const before = id !== undefined ? (first.get(id) as string | undefined) : undefined;
+      if (before !== undefined) {
+        report(`${here}[${index}].id`, `expected another id, found the one of ${before}`);
+      } else if (id !== undefined) {
+        first.set(id, `${here}[${index}]`);
+      }
+      index += 1;
+    }
+  };
+  add(pool.keys, `${path}.keys`);
+  let index = 0;
+  let without = 0;
+  for (const endpoint of pool.endpoints ?? []) {
+    add(endpoint.keys, `${path}.endpoints[${index}].keys`);
+    without += endpoint.keys === undefined ? 1 : 0;
+    index += 1;
+  }
+  if (index > 0 && without === 0 && ((pool.keys as PoolConfiguration["keys"] | undefined) ?? []).length > 0) {
+    report(`${path}.keys`, "serve nobody, since each endpoint has keys of its own");
+  }
+}
+
 /** How the version of an API looks at the end of a path: `/v4`, `/v1beta`, `/v1.1`; Gemini's has the name of the API behind it. */
 const VERSIONS = ["/v%d%d?$", "/v%d%d?%a+%d*$", "/v%d%d?%.%d+$", "/v%d%d?%a+%d*/openai$"];
 
@@ -99,4 +128,4 @@ function check_azure(pool: PoolConfiguration, path: string, report: Report): voi
   }
 }
 
-export { check_azure, check_forwarding, check_headers, check_version };
+export { check_azure, check_forwarding, check_headers, check_keys, check_version };

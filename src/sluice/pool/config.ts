@@ -22,6 +22,10 @@ interface EndpointConfiguration {
   weight: number;
   /** Requests under way at a time; undefined: any number. */
   max_concurrent?: number;
+  /** What it calls the models that are asked of it; undefined: as the model says. */
+  upstream_model?: string;
+  /** Its own accounts, in place of the pool's. */
+  keys?: AccountKeyConfiguration[];
 }
 
 /** An account with the upstream. */
@@ -69,6 +73,8 @@ interface PoolConfiguration {
   name: string;
   api: PoolApi;
   endpoints: EndpointConfiguration[];
+  /** Whether streams are asked for their usage. */
+  stream_options?: "include_usage" | "never";
   keys: AccountKeyConfiguration[];
   /** What stands in place of `/v1` in the paths of its APIs; undefined: `/v1`. */
   base_path?: string;
@@ -91,6 +97,32 @@ interface PoolConfiguration {
   warmup?: WarmupConfiguration;
   scrape?: ScrapeConfiguration;
 }
+
+const KEY_SCHEMA: Schema = {
+  type: "object",
+  required: ["id", "secret"],
+  properties: {
+    id: {
+      description: "What the account is called in /status and in logs.",
+      type: "string",
+      format: "identifier",
+    },
+    secret: {
+      description: "The account's API key. Best from the environment.",
+      type: "string",
+      format: "credential",
+      writeOnly: true,
+      examples: ["${UPSTREAM_KEY}"],
+    },
+    weight: {
+      description: "How many requests it gets, beside the pool's other accounts.",
+      type: "integer",
+      minimum: 1,
+      maximum: 1000,
+      default: 1,
+    },
+  },
+};
 
 const POOLS_SCHEMA: Schema = {
   description: "Groups of endpoints that serve the same models.",
@@ -171,38 +203,32 @@ const POOLS_SCHEMA: Schema = {
               minimum: 1,
               maximum: 1000000,
             },
+            upstream_model: {
+              description: "What this endpoint calls the models that are asked of it, whatever the model's own upstream_model says.",
+              type: "string",
+              format: "model_name",
+              examples: ["gpt-4o-eu"],
+            },
+            keys: {
+              description: "Accounts with this endpoint alone, in place of the pool's.",
+              type: "array",
+              minItems: 1,
+              items: KEY_SCHEMA,
+            },
           },
         },
+      },
+      stream_options: {
+        description: "Whether a stream is asked for its usage (stream_options.include_usage), or stream_options is never sent, not the client's own either: for upstreams that refuse members they don't know.",
+        type: "string",
+        enum: ["include_usage", "never"],
+        default: "include_usage",
       },
       keys: {
         description: "Accounts with the upstream, put in place of the client's credential. None: no credential is sent.",
         type: "array",
         default: [],
-        items: {
-          type: "object",
-          required: ["id", "secret"],
-          properties: {
-            id: {
-              description: "What the account is called in /status and in logs.",
-              type: "string",
-              format: "identifier",
-            },
-            secret: {
-              description: "The account's API key. Best from the environment.",
-              type: "string",
-              format: "credential",
-              writeOnly: true,
-              examples: ["${UPSTREAM_KEY}"],
-            },
-            weight: {
-              description: "How many requests it gets, beside the pool's other accounts.",
-              type: "integer",
-              minimum: 1,
-              maximum: 1000,
-              default: 1,
-            },
-          },
-        },
+        items: KEY_SCHEMA,
       },
       timeouts: {
         description: "How long to wait for an endpoint.",

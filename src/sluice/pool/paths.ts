@@ -31,7 +31,7 @@ function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiN
 
 /**
  * What `proxy_pass` is given for a model, by endpoint and public API, where that depends on the model; undefined elsewhere.
- * `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
+ * An endpoint's own name for the model goes before. `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
  */
 function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<ApiName, string>[] | undefined {
   const { api, api_version, endpoints } = pool;
@@ -39,10 +39,10 @@ function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<ApiN
     return undefined;
   }
   const upstreams: LuaTable<ApiName, string>[] = [];
-  for (const { base } of endpoints) {
+  for (const { base, upstream_model: own } of endpoints) {
     const upstream = new LuaTable<ApiName, string>();
     for (const [name, path] of pairs(DEPLOYMENT_PATHS)) {
-      upstream.set(name, `${base}/openai/deployments/${upstream_model}/${path}?api-version=${api_version}`);
+      upstream.set(name, `${base}/openai/deployments/${own ?? upstream_model}/${path}?api-version=${api_version}`);
     }
     upstreams.push(upstream);
   }
