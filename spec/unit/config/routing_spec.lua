@@ -274,7 +274,8 @@ describe("Endpoints of one pool", function()
     end
 
     it("may have names for the model and keys of their own, at one URL too", function()
-        local found, configuration = problems(nil, pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e\", upstream_model: b, " .. KEYS:format("two")))
+        local found, configuration = problems(nil,
+            pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e\", upstream_model: b, " .. KEYS:format("two")))
         assert.same({}, found)
         assert.equal("b", configuration.pools[5].endpoints[2].upstream_model)
         assert.same({ { id = "two", secret = "s", weight = 1 } }, configuration.pools[5].endpoints[2].keys)
@@ -299,7 +300,8 @@ describe("Endpoints of one pool", function()
         assert.equal("pools[4].endpoints[0].upstream_model: expected the name of a deployment: letters, digits, dots, underscores and hyphens, "
             .. "since it stands in a path", pool_problem(azure:format("a/b", "")))
         assert.same({}, (problems("{name: \"a/b\", pool: p}", azure:format("c", ""))))
-        assert.matches("^models%[5%]%.name: expected the name of a deployment", (problems("{name: \"a/b\", pool: p}", azure:format("c", ", {url: \"http://f\"}")))[1])
+        local found = problems("{name: \"a/b\", pool: p}", azure:format("c", ", {url: \"http://f\"}"))
+        assert.matches("^models%[5%]%.name: expected the name of a deployment", found[1])
     end)
 
     it("get stream_options unless the pool says never", function()

@@ -220,7 +220,8 @@ describe("endpoints with accounts and names of their own", function()
         assert.same({ "", "b" }, ids(pool))
         assert.same({ { 0, 1 }, { 1, 2 }, { 0, 1 } }, groups(pool))
         local configuration = own(1, { keys = key })
-        configuration.endpoints[2].keys, configuration.endpoints[3].keys = { { id = "c", secret = "s", weight = 1 } }, { { id = "d", secret = "s", weight = 1 } }
+        configuration.endpoints[2].keys = { { id = "c", secret = "s", weight = 1 } }
+        configuration.endpoints[3].keys = { { id = "d", secret = "s", weight = 1 } }
         pool = build({ configuration }).gpu
         assert.same({ "b", "c", "d" }, ids(pool))
         assert.same({ { 0, 1 }, { 1, 2 }, { 2, 3 } }, groups(pool))
@@ -238,7 +239,8 @@ describe("endpoints with accounts and names of their own", function()
         local configuration = own(2, { upstream_model = "b", url = "http://1.1.1.1:80" })
         local pool = build({ configuration }).gpu
         assert.is_true(pool.own_names)
-        assert.same({ "http://1.1.1.1:80", "http://1.1.1.1:80#b", "http://3.3.3.3:80" }, { pool.endpoints[1].name, pool.endpoints[2].name, pool.endpoints[3].name })
+        assert.same({ "http://1.1.1.1:80", "http://1.1.1.1:80#b", "http://3.3.3.3:80" },
+            { pool.endpoints[1].name, pool.endpoints[2].name, pool.endpoints[3].name })
         assert.equal("gpu http://1.1.1.1:80#b", pool.endpoints[2].key)
         assert.are_not.equal(pool.ids[0], pool.ids[1])
     end)

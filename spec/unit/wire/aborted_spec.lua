@@ -1,6 +1,8 @@
 local answer = require("sluice.wire.answer")
 
-local function body_of(reason) return '{"choices":[{"index":0,"message":{"content":"a \\"abort\\""},"finish_reason":' .. reason .. '}],"usage":{"prompt_tokens":1}}' end
+local function body_of(reason)
+    return '{"choices":[{"index":0,"message":{"content":"a \\"abort\\""},"finish_reason":' .. reason .. '}],"usage":{"prompt_tokens":1}}'
+end
 
 -- Whether a JSON body that comes in these pieces is known to be given up.
 local function is_aborted(...)

@@ -167,7 +167,8 @@ describe("a request's body with stream_options", function()
         local function one_of(list) return list[math.random(#list)] end
         for _ = 1, 500 do
             local space = one_of({ "", "", " ", "\n\t" })
-            local options = one_of({ "{}", "null", '{"include_usage":false}', '{"include_usage":true}', '{"a":"secret"}', '{"a":["secret",1],"include_usage":null}' })
+            local options = one_of({ "{}", "null", '{"include_usage":false}', '{"include_usage":true}', '{"a":"secret"}',
+                '{"a":["secret",1],"include_usage":null}' })
             local members = { '"model":"chat"', '"messages":[{"role":"user","content":"secret"}]', '"stream":' .. one_of({ "true", "false" }) }
             table.insert(members, math.random(#members + 1), '"stream_options"' .. space .. ":" .. space .. options)
             if math.random() < 0.3 then members = { members[2], members[1], members[3], members[4] } end

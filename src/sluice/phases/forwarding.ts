@@ -14,7 +14,8 @@ function add_address(lines: string[], state: RequestState): void {
   const forwarded = trusted_proxies !== undefined ? header("x_forwarded_for") : undefined;
   const address = client_address(peer_address(), forwarded, trusted_proxies);
   if (is_address(address)) {
-    lines.push(`X-Real-IP: ${address}`, `X-Forwarded-For: ${address}`);
+    lines.push(`X-Real-IP: ${address}`);
+    lines.push(`X-Forwarded-For: ${address}`);
   }
 }
 
