@@ -14,8 +14,8 @@ end
 describe("A client's header", function()
     it("does not go on if it carries a credential, an account, an address, or says how to read the message, however it is spelt", function()
         for _, name in ipairs({
-            "authorization", "x-api-key", "my-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie", "proxy-authorization", "proxy-connection",
-            "proxy-x",
+            "authorization", "x-api-key", "my-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie", "proxy-authorization",
+            "proxy-connection", "proxy-x",
             "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "host", "content-type",
             "content-length", "content-encoding", "content-x", "accept-encoding", "range", "if-range", "expect", "forwarded", "x-forwarded-for",
             "x-forwarded-host", "x-forwarded-x", "x-real-ip", "openai-organization", "x-organization", "openai-project", "x-goog-user-project",
