@@ -27,6 +27,11 @@ local CASES = {
         [""] = false, ["health"] = false, ["http://a/"] = false, ["/a b"] = false, ["/a#b"] = false, ["/a\n"] = false, ["/a\0"] = false,
         ["/\228"] = false, ["/.."] = false, ["/a/../b"] = false, ["/./a"] = false, ["/a/..?b"] = false, ["/" .. ("a"):rep(1024)] = false,
     },
+    base_path = {
+        [""] = "", ["/api/v3"] = "/api/v3", ["/v1beta/openai"] = "/v1beta/openai", ["/v1"] = "/v1", ["/a.b/c-d_e~f"] = "/a.b/c-d_e~f",
+        ["/"] = false, ["v1"] = false, ["/v1/"] = false, ["/a//b"] = false, ["/a/../b"] = false, ["/.."] = false, ["/a?b"] = false,
+        ["/a#b"] = false, ["/a b"] = false, ["/a\n"] = false, ["/a%2e"] = false, ["/$\""] = false, ["http://a"] = false,
+    },
     cidr = {
         ["10.0.0.0/8"] = "10.0.0.0/8", ["127.0.0.1"] = "127.0.0.1", ["2001:db8::/32"] = "2001:db8::/32", ["::1"] = "::1",
         ["10.0.0.1/8"] = false, ["10.0.0.0/33"] = false, ["10.0.0.0/"] = false, ["10.0.0.0/08"] = false, ["10.0.0"] = false,

@@ -96,7 +96,7 @@ describe("The JSON Schema", function()
             reading.text({ tenants = "tenants: []\n" }),
         }
         local values = {
-            BATCH_TOKEN_SECRET = ("s"):rep(32), ACME_MOBILE_KEY = "sk-acme-mobile", CLOUD_KEY = "sk-cloud",
+            BATCH_TOKEN_SECRET = ("s"):rep(32), ACME_MOBILE_KEY = "sk-acme-mobile", CLOUD_KEY = "sk-cloud", CLOUD_EU_KEY = "sk-cloud-eu",
             AZURE_KEY = "sk-azure",
         }
         for index, verdict in ipairs(validated(texts)) do

@@ -202,6 +202,12 @@ function read_url_path(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(good ? text : undefined);
 }
 
+/** The path of a base, below which others lie: empty, or beginning with a slash and not ending with one. */
+function read_base_path(text: string): LuaMultiReturn<[string | undefined]> {
+  const good = text.length <= 1024 && matches(text, "^/[%w%-._~!$&'()*+,;=:@/]+$") && !matches(text, "/$") && !matches(text, "//") && !matches(`${text}/`, "/%.%.?/");
+  return $multi(text === "" || good ? text : undefined);
+}
+
 function read_model_name(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 128 && matches(text, "^[%w%p]+$") && !matches(text, "[\"'\\]") ? text : undefined);
 }
@@ -280,6 +286,11 @@ const FORMATS: Record<FormatName, Format> = {
     expected: "the path of a URL, which begins with /, such as /health",
     pattern: "^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
     read: read_url_path,
+  },
+  base_path: {
+    expected: "a path such as /api/v3, which begins with / and does not end with it, or an empty text",
+    pattern: "^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$",
+    read: read_base_path,
   },
   identifier: {
     expected: "1 to 64 letters, digits, dots, underscores or hyphens",

@@ -9,6 +9,7 @@ import {
   announce_request_id, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
+import { list_header } from "../edge/request_lines";
 import { passing_request_id } from "../edge/upstream";
 import { judge_prompt, watch_prompt } from "../guard/prompt";
 import { choose } from "../route/choose";
@@ -79,7 +80,7 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
 /** The model that the rules of that name choose; undefined: there are none. */
 function chosen_model(state: RequestState, name: string): Model | undefined {
   const choices = state.snapshot.routes.choices.get(name);
-  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, header) : undefined;
+  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, list_header) : undefined;
 }
 
 /** Which model, and whether the caller may use it. */
@@ -118,7 +119,7 @@ function admit(state: RequestState): Refusal | undefined {
   if (refused !== undefined) {
     return refused;
   }
-  const encoding = header("content_encoding");
+  const encoding = list_header("content_encoding");
   if (encoding !== undefined && encoding !== "" && encoding !== "identity") {
     return refuse(415, "invalid_request_error", "unsupported_encoding", "Request bodies must not be compressed.");
   }
