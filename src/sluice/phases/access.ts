@@ -25,6 +25,7 @@ import { gateway } from "./gateway";
 import { reserve } from "./limits";
 import { send_refusal } from "./refusals";
 import { keep_state, take_state } from "./state";
+import { refuse_unknown_model, refuse_unknown_path } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
@@ -85,11 +86,14 @@ function chosen_model(state: RequestState, name: string): Model | undefined {
 /** Which model, and whether the caller may use it. */
 function route_request(state: RequestState): Refusal | undefined {
   const name = state.reading!.model;
-  const [found, refusal] = find_model(state.snapshot.routes, name);
-  const model = found ?? chosen_model(state, name);
+  const { routes } = state.snapshot;
+  const model = find_model(routes, name) ?? chosen_model(state, name);
+  if (model === undefined) {
+    return refuse_unknown_model(routes, name, state.principal!.tenant.allows_model);
+  }
   const forbidden = refuse_model(state.principal!, name);
-  if (model === undefined || forbidden !== undefined) {
-    return model === undefined ? refusal : forbidden;
+  if (forbidden !== undefined) {
+    return forbidden;
   }
   set_model(state, model);
   return serves(model, state.api!.name) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
@@ -109,7 +113,7 @@ function judge(state: RequestState): Refusal | undefined {
 /** Everything between the request's headers and the proxy. */
 function admit(state: RequestState): Refusal | undefined {
   if (state.api === undefined) {
-    return refuse(404, "invalid_request_error", "unknown_url", "There is nothing at this URL.");
+    return refuse_unknown_path(path());
   }
   if (method() !== "POST") {
     return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");

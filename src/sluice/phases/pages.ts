@@ -14,6 +14,7 @@ import { gateway } from "./gateway";
 import { pool_metrics, pool_object } from "./pool_pages";
 import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
+import { refuse_unknown_model } from "./unknown_names";
 import type { Principal } from "../auth/principal";
 import { is_known } from "../route/table";
 import type { Refusal } from "../wire/refusal";
@@ -70,7 +71,7 @@ function models(this: void): void {
   const [name] = string.match(path(), "^/v1/models/(.+)$");
   if (name !== undefined) {
     if (!is_known(routes, name) || !principal.tenant.allows_model(name)) {
-      return send_refusal(refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
+      return send_refusal(refuse_unknown_model(routes, name, principal.tenant.allows_model));
     }
     return send(200, JSON_TYPE, [model_object(name)]);
   }
