@@ -27,6 +27,7 @@ type FormatName =
   | "credential"
   | "redis_url"
   | "hours"
+  | "origin"
   | "header_name"
   | "header_value";
 

@@ -1,5 +1,6 @@
 /**
- * No upstream speaks in the gateway's name: every header of an answer whose name begins with `x-sluice-` is removed.
+ * No upstream speaks in the gateway's name: every header of an answer whose name begins with `x-sluice-` is removed, and with
+ * `access-control-`, for who may read an answer is not the upstream's to say.
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
@@ -44,12 +45,14 @@ typedef struct { void *last; sluice_header_part part; int32_t size, more_size, r
 typedef struct { void *hash; int32_t length, more_length; const int32_t *name; } sluice_header;
 `);
 
-const PREFIX = "x-sluice-";
-/** The first eight bytes of it, with the bit set that tells small letters from capital ones. */
-const first_words = ffi.cast<Int32Buffer>("const int32_t *", PREFIX);
-const FIRST = first_words[0]!;
-const SECOND = first_words[1]!;
+const OWN_PREFIX = "x-sluice-";
+const CORS_PREFIX = "access-control-";
+/** Their first eight bytes, with the bit set that tells small letters from capital ones. */
 const SMALL = 0x20202020;
+const own_words = ffi.cast<Int32Buffer>("const int32_t *", OWN_PREFIX);
+const OWN_FIRST = own_words[0]!;
+const cors_words = ffi.cast<Int32Buffer>("const int32_t *", CORS_PREFIX);
+const CORS_FIRST = bor(cors_words[0]!, SMALL);
 
 /** What nginx makes a list of headers with: room for 20, of 48 bytes each, or of 56 since 1.23. */
 const ROOM = 20;
@@ -126,7 +129,7 @@ function remove_headers(unwanted: Unwanted): void {
 }
 
 function is_own(this: void, name: string): boolean {
-  return sub(name, 1, PREFIX.length) === PREFIX;
+  return sub(name, 1, OWN_PREFIX.length) === OWN_PREFIX || sub(name, 1, CORS_PREFIX.length) === CORS_PREFIX;
 }
 
 /** Removes the headers of the answer at hand that only the gateway may send. In the header filter, before it sends any. */
@@ -142,8 +145,9 @@ function remove_own_headers(): void {
     const { count, headers } = part;
     for (const index of $range(0, count - 1)) {
       const header = ffi.cast<Header>("sluice_header *", headers + index * size);
-      if (header.length >= PREFIX.length && bor(header.name[0]!, SMALL) === FIRST && bor(header.name[1]!, SMALL) === SECOND) {
-        if (sub(ffi.string(header.name, header.length), PREFIX.length, PREFIX.length) === "-") {
+      if (header.length >= OWN_PREFIX.length) {
+        const first = bor(header.name[0]!, SMALL);
+        if ((first === OWN_FIRST || first === CORS_FIRST) && is_own(string.lower(ffi.string(header.name, header.length)))) {
           header.hash = undefined;
         }
       }

@@ -6,7 +6,7 @@ import { client_address } from "../auth/address_list";
 import { credential_of, identify, refuse_address, refuse_model } from "../auth/identify";
 import { monotonic, realtime } from "../edge/clock";
 import {
-  announce_request_id, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
+  announce_request_id, body_bytes, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
 import { passing_request_id } from "../edge/upstream";
@@ -20,10 +20,11 @@ import { conclude, read, release, take } from "../wire/request";
 import { find_holder } from "./affinity";
 import { go_on, start_attempt } from "./attempts";
 import { edit_request } from "./body_edits";
+import { answer_preflight } from "./cross_origin";
 import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
-import { send_refusal } from "./refusals";
+import { refuse_large_body, send_refusal } from "./refusals";
 import { keep_state, take_state } from "./state";
 import { refuse_unknown_model, refuse_unknown_path } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
@@ -126,9 +127,17 @@ function admit(state: RequestState): Refusal | undefined {
   if (encoding !== undefined && encoding !== "" && encoding !== "identity") {
     return refuse(415, "invalid_request_error", "unsupported_encoding", "Request bodies must not be compressed.");
   }
+  const most_bytes = state.snapshot.most_body_bytes;
+  if (most_bytes !== undefined && body_bytes() > most_bytes) {
+    return refuse_large_body(most_bytes);
+  }
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
+  if (most_bytes !== undefined && body_bytes() > most_bytes) {
+    // It came in chunks, without a length.
+    return refuse_large_body(most_bytes);
+  }
   const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
   if (refusal === undefined) {
     find_holder(state, body);
@@ -146,11 +155,15 @@ function access(this: void): void {
     send_refusal(undefined, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
     return;
   }
+  const { snapshot } = gateway();
+  if (snapshot.cors !== undefined && answer_preflight(snapshot.cors)) {
+    return;
+  }
   const id = new_request_id();
   announce_request_id(id);
   // To the millisecond, as the journal has it: a request must not be of another day there.
   const arrived = math.floor(realtime() * 1000) / 1000;
-  const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, arrived);
+  const state = take_state(id, BY_PATH.get(path()), snapshot, began, arrived);
   ngx.ctx = state;
   // Should nginx take it elsewhere, for another attempt or because of an error of its own.
   keep_state(state);
