@@ -58,7 +58,10 @@ function refuse_nginx_error(status: number): Refusal {
   return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
 }
 
-/** In whose words a request is refused: those of its API; if nginx refuses it before the gateway sees it, of the API at its path. */
+/**
+ * In whose words a request is refused: those of its API; if nginx refuses it before the gateway sees it, of the API at its
+ * path.
+ */
 function refusing_api(state: RequestState | undefined): ApiName | undefined {
   const api = state !== undefined ? state.api : (BY_PATH.get(path()) as Api | undefined);
   return api !== undefined ? api.name : undefined;
