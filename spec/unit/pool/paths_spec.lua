@@ -4,7 +4,7 @@ local slots_module = require("sluice.pool.slots")
 
 local APIS = {}
 for _, api in ipairs(require("sluice.wire.api").APIS) do
-    APIS[#APIS + 1] = { name = api.name, upstream_path = api.upstream_path }
+    APIS[#APIS + 1] = { service = api.service, upstream_path = api.upstream_path }
 end
 
 local function pool(more)
@@ -28,6 +28,7 @@ describe("a pool of Azure's", function()
             completions = "https://sluice_tls_0/base/openai/v1/completions",
             embeddings = "https://sluice_tls_0/base/openai/v1/embeddings",
             responses = "https://sluice_tls_0/base/openai/v1/responses",
+            count_responses = "https://sluice_tls_0/base/openai/v1/responses/input_tokens",
         }, pool().endpoints[1].upstream)
         assert.is_nil(paths.deployment_upstreams(pool(), "gpt-4o"))
     end)

@@ -1,9 +1,13 @@
 /** Refusals that several phases make and send. */
 
+import { path } from "../edge/request";
 import { send_body, write_refusal_headers } from "../edge/response";
+import { passing_request_id } from "../edge/upstream";
 import { refusal_body } from "../wire/ending";
+import { is_of_messages } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
 import { return_places } from "./limits";
+import type { ApiName } from "../wire/api";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -42,15 +46,23 @@ function refuse_nginx_error(status: number): Refusal {
   return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
 }
 
+/** In whose words a request is refused: those of its API; where it asks for none, by its path. */
+function refusing_api(state: RequestState | undefined): ApiName | undefined {
+  if (state !== undefined && state.api !== undefined) {
+    return state.api.name;
+  }
+  return is_of_messages(path()) ? "messages" : undefined;
+}
+
 /** Ends a request in the access phase with a refusal, in the shape of its API. `state`: undefined, if there is none. */
 function send_refusal(state: RequestState | undefined, refusal: Refusal): void {
   if (state !== undefined) {
     state.refusal = refusal;
     return_places(state);
   }
-  const body = refusal_body(refusal, state?.api !== undefined ? state.api.name : undefined);
+  const body = refusal_body(refusal, refusing_api(state), passing_request_id());
   write_refusal_headers(refusal, body.length, "POST");
   send_body(body);
 }
 
-export { refuse_nginx_error, send_refusal };
+export { refuse_nginx_error, refusing_api, send_refusal };
