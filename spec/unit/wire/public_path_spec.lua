@@ -39,7 +39,8 @@ describe("a path of another form", function()
         for _, path in ipairs({ "/openai/deployments/a", "/openai/deployments//embeddings", "/openai/deployments/embeddings",
             "/openai/deployments/a/responses", "/openai/deployments/a\n/embeddings", "/openai/deployments/a\127/embeddings",
             "/openai/deployments/\255/embeddings", "/openai/deployments/a b/embeddings",
-            "/openai/deployments/\228\189\160/embeddings", '/openai/deployments/"/embeddings', "/openai/deployments/'/embeddings", [[/openai/deployments/\/embeddings]],
+            "/openai/deployments/\228\189\160/embeddings", '/openai/deployments/"/embeddings', "/openai/deployments/'/embeddings",
+            [[/openai/deployments/\/embeddings]],
             "/openai/deployments/" .. ("m"):rep(129) .. "/embeddings" }) do
             assert.same({ "" }, own(path))
         end
