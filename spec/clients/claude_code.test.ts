@@ -38,12 +38,12 @@ function newHome(): string {
   return home;
 }
 
-async function ask(home: string, prompt: string, options: string[] = []): Promise<Turn> {
+async function ask(home: string, prompt: string, options: string[] = [], credential = "ANTHROPIC_API_KEY"): Promise<Turn> {
   return runTurn(program, ["-p", prompt, "--output-format", "json", "--dangerously-skip-permissions", ...options], home, {
     ...out.env,
     CLAUDE_CONFIG_DIR: join(home, "claude"),
     ANTHROPIC_BASE_URL: gateway.url,
-    ANTHROPIC_API_KEY: AGENTS_KEY,
+    [credential]: AGENTS_KEY,
     ANTHROPIC_MODEL: CLAUDE_MODEL,
     ANTHROPIC_SMALL_FAST_MODEL: CLAUDE_MODEL,
     DISABLE_TELEMETRY: "1",
@@ -78,6 +78,12 @@ describe("Claude Code", () => {
     expect(lastMessage(home)).toBe("the second words");
     // The first turn came along.
     expect(JSON.stringify(upstream.requests.at(-1)?.body.messages)).toContain("the first words");
+  });
+
+  it("may have the key as a token", async () => {
+    const home = newHome();
+    expect(resultOf(await ask(home, "say it to the bearer", [], "ANTHROPIC_AUTH_TOKEN"))).toBe("it to the bearer");
+    expect(lastMessage(home)).toBe("it to the bearer");
   });
 
   it("runs a command, and hands in what it printed", async () => {

@@ -146,6 +146,11 @@ describe("a refusal by a limit", function()
         assert.same({ 503, "overloaded_error", "store_unavailable" }, { made.status, made.type, made.code })
     end)
 
+    it("writes times as Anthropic does, none too early", function()
+        assert.equal("1970-01-01T00:00:00Z", refusal.date_of(0))
+        assert.equal("2023-11-14T22:13:31Z", refusal.date_of(1700000010.001))
+    end)
+
     it("writes durations as OpenAI does", function()
         local cases = {
             [0] = "0ms", [0.0004] = "1ms", [0.25] = "250ms", [0.9995] = "1s", [0.999] = "999ms", [1] = "1s", [59.2] = "1m0s", [59] = "59s",
