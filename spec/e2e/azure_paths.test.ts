@@ -15,16 +15,18 @@ beforeAll(async () => {
   upstream = await startScriptedUpstream();
   gateway = await startGateway({
     config: JSON.stringify({
-      tenants: [{ id: "acme", api_keys: [{ id: "key", secret: KEY }], models: ["chat", "renamed", "falls", SLASHED] }],
+      tenants: [{ id: "acme", api_keys: [{ id: "key", secret: KEY }], models: ["chat", "renamed", "falls", "strict", SLASHED] }],
       models: [
         { name: "chat", pool: "own" },
         { name: "renamed", pool: "own", upstream_model: "deep/one" },
         { name: SLASHED, pool: "own", upstream_model: "slashed" },
         { name: "falls", pool: "dead", upstream_model: "never-seen", fallback: ["renamed"] },
+        { name: "strict", pool: "strict", fallback: ["renamed"] },
         { name: "forbidden", pool: "own" },
       ],
       pools: [
         { name: "own", endpoints: [{ url: upstream.url }] },
+        { name: "strict", endpoints: [{ url: upstream.url }], stream_options: "never", retries: { attempts: 1 } },
         { name: "dead", endpoints: [{ url: "http://127.0.0.1:9" }], retries: { attempts: 1 } },
       ],
     }),
@@ -51,7 +53,7 @@ describe("a deployment's path", () => {
   it.each([["chat/completions", '"messages":[]'], ["completions", '"prompt":"x"'], ["embeddings", '"input":"x"']])("names the model for %s", async (api, members) => {
     const { answer, sent } = await ask(deployment("renamed", api), `{${members}}`);
     expect([answer.status, answer.headers["x-sluice-model"]]).toEqual([200, "renamed"]);
-    expect([sent?.path, String(sent?.body)]).toEqual([`/v1/${api}`, `{"model":"deep/one",${members}}`]);
+    expect([sent?.path, String(sent?.body)]).toEqual([`/v1/${api}`, `{${members},"model":"deep/one"}`]);
     expect((await gateway.journalLine(String(answer.headers["x-request-id"]))).model).toBe("renamed");
   });
 
@@ -99,14 +101,29 @@ describe("a deployment's path", () => {
       ],
     });
     const { answer, sent } = await ask(deployment("chat"), `{"stream":true,"user":"${user}"}`);
-    expect(String(sent?.body)).toBe(`{"model":"chat","stream_options":{"include_usage":true},"stream":true,"user":"${user}"}`);
+    expect(String(sent?.body)).toBe(`{"stream_options":{"include_usage":true},"stream":true,"user":"${user}","model":"chat"}`);
     expect(answer.text).not.toContain("usage");
     expect(await gateway.journalLine(String(answer.headers["x-request-id"]))).toMatchObject({ input_tokens: 3, output_tokens: 1 });
   });
 
+  it("goes well with what else is taken out", async () => {
+    const whole = upstream.prepare({ pieces: ['{"usage":{"prompt_tokens":1,"completion_tokens":1}}'], type: "application/json" });
+    const fails = upstream.prepare({ pieces: ["{}"], type: "application/json", status: 503 });
+    const options = '"stream_options":{"include_usage":false}';
+    for (const [user, members, last] of [
+      [whole, [options, '"stream":true'], '{"stream":true,"user":"USER","model":"strict"}'],
+      [whole, ['"stream":true', options], '{"stream":true,"user":"USER","model":"strict"}'],
+      [fails, [options, '"stream":true'], '{"stream_options":{"include_usage":true},"stream":true,"user":"USER","model":"deep/one"}'],
+      [fails, ['"stream":true', options], '{"stream":true,"stream_options":{"include_usage":true},"user":"USER","model":"deep/one"}'],
+    ] as const) {
+      await ask(deployment("strict"), `{${members.join(",")},"user":"${user}"}`);
+      expect(String(upstream.exchanges.at(-1)?.body)).toBe(last.replace("USER", user));
+    }
+  });
+
   it("goes on to another model by that one's name", async () => {
     const { answer, sent } = await ask(deployment("falls"), '{"messages":[]}');
-    expect([answer.status, String(sent?.body)]).toEqual([200, '{"model":"deep/one","messages":[]}']);
+    expect([answer.status, String(sent?.body)]).toEqual([200, '{"messages":[],"model":"deep/one"}']);
   });
 });
 
@@ -126,7 +143,7 @@ describe("other paths of Azure's", () => {
     for (const path of ["models", "v1/models", "v1/models/"]) {
       const { answer } = await ask(path, "", { method: "GET" });
       const { data } = JSON.parse(answer.text) as { data: { id: string }[] };
-      expect(data.map(({ id }) => id)).toEqual(["chat", "renamed", SLASHED, "falls"]);
+      expect(data.map(({ id }) => id)).toEqual(["chat", "renamed", SLASHED, "falls", "strict"]);
     }
     const one = await ask("v1/models/chat", "", { method: "GET" });
     expect(JSON.parse(one.answer.text)).toMatchObject({ id: "chat", object: "model" });

@@ -24,13 +24,13 @@ end
 
 describe("the model of a request whose path names it", function()
     it("is put into a body that names none, by the name that the upstream has for it", function()
-        assert.equal('{"model":"deep","messages":[]}', sent('{"messages":[]}', "chat", "deep"))
-        assert.equal('{"model":"chat","messages":[]}', sent('{"messages":[]}', "chat", "chat"))
-        assert.equal(' {"model":"chat" }', sent(" { }", "chat", "chat"))
+        assert.equal('{"messages":[],"model":"deep"}', sent('{"messages":[]}', "chat", "deep"))
+        assert.equal('{"messages":[],"model":"chat"}', sent('{"messages":[]}', "chat", "chat"))
+        assert.equal(' { "model":"chat"} ', sent(" { } ", "chat", "chat"))
     end)
 
-    it("comes before what else is put there", function()
-        assert.equal('{"model":"c","stream_options":{"include_usage":true},"stream":true}', sent('{"stream":true}', "c", "c"))
+    it("comes behind what else is put there", function()
+        assert.equal('{"stream_options":{"include_usage":true},"stream":true,"model":"c"}', sent('{"stream":true}', "c", "c"))
     end)
 
     it("may be in the body too, however it is written", function()

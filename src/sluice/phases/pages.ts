@@ -12,10 +12,12 @@ import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { own_path } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
+import { answer_preflight } from "./cross_origin";
 import { gateway } from "./gateway";
 import { pool_metrics, pool_object } from "./pool_pages";
 import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
+import { refuse_unknown_model } from "./unknown_names";
 import type { Principal } from "../auth/principal";
 import { is_known } from "../route/table";
 import type { Refusal } from "../wire/refusal";
@@ -80,6 +82,10 @@ function send_list(names: string[], objects: string[]): void {
  * Models") for its clients. Nobody here knows when a model was made: that is 1970.
  */
 function models(this: void): void {
+  const { cors, routes } = gateway().snapshot;
+  if (cors !== undefined && answer_preflight(cors)) {
+    return;
+  }
   begin_page();
   if (speaks_messages()) {
     ngx.header.set("request-id", passing_request_id());
@@ -93,12 +99,11 @@ function models(this: void): void {
   if (principal === undefined) {
     return send_refusal(refusal!);
   }
-  const { routes } = gateway().snapshot;
   const [asked] = own_path(path());
   const [name] = string.match(asked, "^/v1/models/(.+)$");
   if (name !== undefined) {
     if (!is_known(routes, name) || !principal.tenant.allows_model(name)) {
-      return send_refusal(refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
+      return send_refusal(refuse_unknown_model(routes, name, principal.tenant.allows_model));
     }
     return send(200, JSON_TYPE, [model_object(name)]);
   }

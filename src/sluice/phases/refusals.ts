@@ -11,6 +11,19 @@ import type { ApiName } from "../wire/api";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
+/** So many bytes, in the largest unit that they are whole ones of. */
+function size_text(bytes: number): string {
+  if (bytes % 1048576 === 0) {
+    return `${bytes / 1048576} MiB`;
+  }
+  return bytes % 1024 === 0 ? `${bytes / 1024} KiB` : `${bytes} bytes`;
+}
+
+/** The refusal of a body with more bytes than the configuration allows. */
+function refuse_large_body(most_bytes: number): Refusal {
+  return refuse(413, "invalid_request_error", "body_too_large", `The request body is larger than ${size_text(most_bytes)}.`);
+}
+
 /** The refusal for an error page of nginx's own. */
 function refuse_nginx_error(status: number): Refusal {
   if (status === 413) {
@@ -65,4 +78,4 @@ function send_refusal(state: RequestState | undefined, refusal: Refusal): void {
   send_body(body);
 }
 
-export { refuse_nginx_error, refusing_api, send_refusal };
+export { refuse_large_body, refuse_nginx_error, refusing_api, send_refusal };

@@ -61,8 +61,8 @@ interface RequestReading {
   model: string;
   model_start: number;
   model_end: number;
-  /** The path has named the model and the body does not: what stands behind a name that is put there. Undefined: the body names it. */
-  model_tail: string | undefined;
+  /** The path has named the model and the body does not: what comes before the member that is put there, its last. Undefined: the body names it. */
+  model_lead: string | undefined;
   stream: boolean;
   /** Whether tools are offered to the model. */
   tools: boolean;
@@ -72,6 +72,9 @@ interface RequestReading {
   usage_start: number | undefined;
   usage_end: number;
   usage_text: string;
+  /** Where the value of the client's `stream_options` lies; `options_end` 0: there is none. */
+  options_start: number;
+  options_end: number;
   /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave a whole number. */
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
@@ -256,11 +259,11 @@ function conclude<Source>(
   let start = state.starts[reader.model]!;
   let end = state.ends[reader.model]!;
   let model = named;
-  let model_tail: string | undefined;
+  let model_lead: string | undefined;
   if (named !== undefined && model_kind === Kind.Absent) {
-    start = state.starts[reader.body]! + 1;
+    start = state.ends[reader.body]! - 1;
     end = start;
-    model_tail = state.numbers[reader.body] === 0 ? "" : ",";
+    model_lead = state.numbers[reader.body] === 0 ? "" : ",";
   } else {
     const bad_model = refuse_model_member(model_kind, end - start);
     if (bad_model !== undefined) {
@@ -288,13 +291,15 @@ function conclude<Source>(
     model: model!,
     model_start: start,
     model_end: end,
-    model_tail,
+    model_lead,
     stream: stream_kind === Kind.True,
     tools: holds_any(reader, reader.tools) || holds_any(reader, reader.functions),
     client_wants_usage: false,
     usage_start: undefined,
     usage_end: 0,
     usage_text: "",
+    options_start: 0,
+    options_end: 0,
     output_cap,
     caps,
     thinking_budget: whole(reader, reader.thinking_budget, range, source),
@@ -304,8 +309,14 @@ function conclude<Source>(
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };
-  if (reading.stream && reader.stream_options !== 0) {
-    plan_usage(reader, reading);
+  if (reader.stream_options !== 0) {
+    if (state.kinds[reader.stream_options] !== Kind.Absent) {
+      reading.options_start = state.starts[reader.stream_options]!;
+      reading.options_end = state.ends[reader.stream_options]!;
+    }
+    if (reading.stream) {
+      plan_usage(reader, reading);
+    }
   }
   return $multi(reading, undefined);
 }
@@ -330,13 +341,17 @@ function needs_cap(reading: RequestReading, most: number): boolean {
   return false;
 }
 
-/** The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. */
-function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined): Edits | undefined {
-  const { model_tail } = reading;
-  const same_model = upstream_model === reading.model && model_tail === undefined;
+/**
+ * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a stream must not be
+ * asked for.
+ */
+function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
+  const { model_lead } = reading;
+  const same_model = upstream_model === reading.model && model_lead === undefined;
+  const usage_start = never_options === true ? undefined : reading.usage_start;
   const bound = most_output !== undefined ? output_bound(reading, most_output) : 0;
   const capped = most_output !== undefined && needs_cap(reading, bound);
-  if (same_model && reading.usage_start === undefined && !capped) {
+  if (same_model && usage_start === undefined && !capped) {
     return undefined;
   }
   const edits = no_edits();
@@ -345,10 +360,10 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
   }
   if (!same_model) {
     const name = encode_string(upstream_model);
-    replace(edits, reading.model_start, reading.model_end, model_tail === undefined ? name : `"model":${name}${model_tail}`);
+    replace(edits, reading.model_start, reading.model_end, model_lead === undefined ? name : `${model_lead}"model":${name}`);
   }
-  if (reading.usage_start !== undefined) {
-    replace(edits, reading.usage_start, reading.usage_end, reading.usage_text);
+  if (usage_start !== undefined) {
+    replace(edits, usage_start, reading.usage_end, reading.usage_text);
   }
   return edits;
 }
