@@ -126,7 +126,7 @@ describe("the member", () => {
     for (const limit of ["1g", undefined, "1k"]) {
       gateway.writeConfig(text(limit));
       const wanted = limit === "1k" ? 413 : 200;
-      for (const _ of [1, 2, 3]) await eventually("the new limit", async () => (await send(gateway.port, { body })).status === wanted);
+      for (let round = 0; round < 3; round++) await eventually("the new limit", async () => (await send(gateway.port, { body })).status === wanted);
       if (limit === "1g") {
         const answer = await send(gateway.port, { body: bodyOf("chat", 33 * 1024 * 1024) });
         expect(errorOf(answer).message).toBe("The request body is too large.");

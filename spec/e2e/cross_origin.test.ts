@@ -18,7 +18,7 @@ const UPSTREAM_WORDS = {
   "access-control-allow-credentials": "true",
   "access-control-expose-headers": "x-of-the-upstream",
   "access-control-allow-private-network": "true",
-  vary: "Accept-Encoding",
+  vary: ["Accept-Encoding", "Accept"],
 };
 
 let upstream: ScriptedUpstream;
@@ -148,7 +148,7 @@ describe("a page that is let in can read", () => {
       const answer = await post(gateway.port, CHAT, { model: "chat", stream: script.type === undefined, messages: HELLO, user }, { headers: origin });
       expect(answer.text).toBe(script.pieces.join(""));
       expectReadable(answer);
-      expect(answer.headers.vary).toBe("Accept-Encoding, Origin");
+      expect(answer.headers.vary).toBe("Accept-Encoding, Accept, Origin");
       expect(wordsOf(answer)).toEqual(["access-control-allow-origin", "access-control-expose-headers"]);
     }
   });
@@ -199,7 +199,7 @@ describe("a page that is let in can read", () => {
 
 describe("a page that is not let in", () => {
   it.each([ELSEWHERE, "null", "http://localhost", undefined])("can't read what it is told: %s", async (origin) => {
-    const headers = origin === undefined ? {} : { origin };
+    const headers: Record<string, string> = origin === undefined ? {} : { origin };
     for (const key of [CLIENT_KEY, null]) {
       const answer = await post(gateway.port, CHAT, { model: "chat", messages: HELLO }, { key, headers });
       expect(answer.status).toBe(key === null ? 401 : 200);
@@ -221,7 +221,7 @@ describe("the section", () => {
   /** Writes a configuration and waits until a preflight of `APP` is answered by it. */
   async function change(more: Record<string, unknown>, taken: (answer: Answer) => boolean): Promise<void> {
     gateway.writeConfig(text(more));
-    for (const _ of [1, 2, 3]) await eventually("the new configuration", async () => taken(await preflight(CHAT)));
+    for (let round = 0; round < 3; round++) await eventually("the new configuration", async () => taken(await preflight(CHAT)));
   }
 
   it("is followed live, and without it everything is as if there were no origins", async () => {
@@ -241,6 +241,6 @@ describe("the section", () => {
     const user = upstream.prepare({ pieces: EVENTS, headers: UPSTREAM_WORDS });
     const plain = await post(gateway.port, CHAT, { model: "chat", stream: true, messages: HELLO, user }, { headers: { origin: APP } });
     expect(wordsOf(plain)).toEqual([]);
-    expect(plain.headers.vary).toBe("Accept-Encoding");
+    expect(plain.headers.vary).toBe("Accept-Encoding, Accept");
   });
 });

@@ -31,7 +31,7 @@ afterAll(async () => {
 
 describe("an endpoint that answers with an interim header first", () => {
   it.each(Object.keys(SAYS))("costs the request a 502, and its connection serves no other: %s", async (name) => {
-    for (const _ of [1, 2, 3]) {
+    for (let round = 0; round < 3; round++) {
       const answer = await post(gateway.port, "/v1/chat/completions", { model: name, messages: [] });
       expect(answer.status).toBe(502);
       expect(errorOf(answer).code).toBe("upstream_failed");

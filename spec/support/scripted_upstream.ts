@@ -9,7 +9,7 @@ interface Script {
   /** `text/event-stream` if left out. */
   type?: string;
   status?: number;
-  headers?: Record<string, string>;
+  headers?: Record<string, string | string[]>;
   /** Tell the length, if all pieces are bytes. Else the answer comes in chunks. */
   length?: boolean;
   /** How it ends: as HTTP says (if left out), with the connection broken, or not at all. */

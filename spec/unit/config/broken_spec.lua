@@ -33,11 +33,14 @@ local BROKEN = {
         "trusted_proxys: unknown member; did you mean trusted_proxies? (line 4)" },
     -- Pages of other origins, and bodies.
     { "pages of no origins", reading.text({ more = "cors: {}\n" }), "cors.origins: is missing; expected a list (line 4)" },
-    { "an empty list of origins", reading.text({ more = "cors: {origins: []}\n" }), "cors.origins: expected a list of 1 to 1000, found an empty list (line 4)" },
+    { "an empty list of origins", reading.text({ more = "cors: {origins: []}\n" }),
+        "cors.origins: expected a list of 1 to 1000, found an empty list (line 4)" },
     { "an origin that anybody has", reading.text({ more = "cors: {origins: [\"null\"]}\n" }),
-        "cors.origins[0]: expected an origin other than null, which is that of anybody's files and sandboxed frames, found the text \"null\" (line 4)" },
+        "cors.origins[0]: expected an origin other than null, which is that of anybody's files and sandboxed " ..
+            "frames, found the text \"null\" (line 4)" },
     { "an origin with a path", reading.text({ more = "cors: {origins: [\"https://a.example/\"]}\n" }),
-        "cors.origins[0]: expected an origin alone, such as https://app.example.com: without a path, a slash at its end or a user, found the text \"https://a.example/\" (line 4)" },
+        "cors.origins[0]: expected an origin alone, such as https://app.example.com: without a path, a slash " ..
+            "at its end or a user, found the text \"https://a.example/\" (line 4)" },
     { "a pattern of origins", reading.text({ more = "cors: {origins: [\"https://*.example\"]}\n" }),
         "cors.origins[0]: expected a whole origin, without patterns; or * alone, for any, found the text \"https://*.example\" (line 4)" },
     { "credentials that browsers send by themselves", reading.text({ more = "cors: {origins: [\"*\"], credentials: true}\n" }),
@@ -86,7 +89,8 @@ local BROKEN = {
         reading.text({ models = "models: [{name: chat, pool: gpu, Upstream_modle: c}]\n" }),
         "models[0].Upstream_modle: unknown member; did you mean upstream_model? (line 2)" },
     { "a member with a strange name", reading.text({ more = "\"a\\nb: c\": 1\n" }),
-        "[\"a\\x0ab: c\"]: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, store, tenants, trusted_proxies (line 4)" },
+        "[\"a\\x0ab: c\"]: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, " ..
+            "store, tenants, trusted_proxies (line 4)" },
     { "a member written twice", reading.text({ tenants = "tenants:\n  - id: acme\n    models: []\n    id: beta\n" }),
         "tenants[0].id: written twice, first on line 2 (line 4)" },
     { "a section written twice", reading.text({ more = "pools: []\n" }), "pools: written twice, first on line 3 (line 4)" },

@@ -189,5 +189,38 @@ function tenants_schema(limits: Schema, budget: Schema): Schema {
   };
 }
 
-export { AUTH_SCHEMA, tenants_schema };
-export type { ApiKeyConfiguration, AuthConfiguration, IssuerConfiguration, TenantConfiguration };
+/** The `cors` section: pages of which other origins may use the gateway from a browser. */
+
+interface CorsConfiguration {
+  /** Origins as browsers write them; or `*` among them, for any. */
+  origins: string[];
+  /** Milliseconds. */
+  max_age: number;
+}
+
+const CORS_SCHEMA: Schema = {
+  description: "Web pages of other origins that may use the gateway from a browser. Without it none may.",
+  type: "object",
+  required: ["origins"],
+  properties: {
+    origins: {
+      description: "Whole origins: scheme, host, and the port if it is not the scheme's own. Or * for any.",
+      type: "array",
+      minItems: 1,
+      maxItems: 1000,
+      items: { description: "An origin.", type: "string", format: "origin" },
+      examples: [["https://app.example.com", "http://localhost:5173"]],
+    },
+    max_age: {
+      description: "How long a browser may remember that it may ask. Chromium does so for two hours at most, Firefox for a day.",
+      type: "string",
+      format: "duration",
+      minimum: 0,
+      maximum: 86400000,
+      default: "10m",
+    },
+  },
+};
+
+export { AUTH_SCHEMA, CORS_SCHEMA, tenants_schema };
+export type { ApiKeyConfiguration, AuthConfiguration, CorsConfiguration, IssuerConfiguration, TenantConfiguration };

@@ -1,11 +1,12 @@
 /**
- * Which web pages may use the gateway from a browser: those whose origin (RFC 6454: scheme, host and port) the configuration names.
+ * Which web pages may use the gateway from a browser: those whose origin (RFC 6454: scheme, host and port) the configuration
+ * names.
  *
  * Callers are told apart by their credentials alone, which a page has to send itself. A browser is never asked to send
  * any by itself, so an origin that is let in gains nothing but that its page can read the answers.
  */
 
-import type { CorsConfiguration } from "./cors_config";
+import type { CorsConfiguration } from "./config";
 
 interface Cors {
   /** Whether every origin is let in. */
@@ -32,8 +33,8 @@ function make_cors(configuration: CorsConfiguration | undefined): Cors | undefin
 }
 
 /**
- * The value of `Access-Control-Allow-Origin` for a request's `Origin`; undefined: it has none, or one that is not let in. Browsers write an
- * origin in one way only (HTML standard, "serialization of an origin"), so it is compared byte by byte.
+ * The value of `Access-Control-Allow-Origin` for a request's `Origin`; undefined: it has none, or one that is not let in.
+ * Browsers write an origin in one way only (HTML standard, "serialization of an origin"), so it is compared byte by byte.
  */
 function allowed_origin(cors: Cors, origin: string | undefined): string | undefined {
   if (origin === undefined || origin === OPAQUE) {
@@ -49,9 +50,10 @@ function allowed_origin(cors: Cors, origin: string | undefined): string | undefi
 const MOST_REQUESTED_BYTES = 4096;
 
 /**
- * The value of `Access-Control-Allow-Headers` for what a preflight asks for: all of it, if it is a list of names. What the gateway
- * doesn't know of a request's headers stops at it, so there is nothing to keep out; and clients send many (`x-stainless-*`, `openai-*`,
- * `anthropic-*`). Not `*`: that does not stand for `Authorization` (Fetch standard, "CORS-preflight fetch").
+ * The value of `Access-Control-Allow-Headers` for what a preflight asks for: all of it, if it is a list of names. What the
+ * gateway doesn't know of a request's headers stops at it, so there is nothing to keep out; and clients send many
+ * (`x-stainless-*`, `openai-*`, `anthropic-*`). Not `*`: that does not stand for `Authorization` (Fetch standard,
+ * "CORS-preflight fetch").
  */
 function allowed_headers(requested: string | undefined): string | undefined {
   if (requested === undefined || requested.length > MOST_REQUESTED_BYTES) {

@@ -1,7 +1,5 @@
-import { AUTH_SCHEMA, tenants_schema } from "../auth/config";
-import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
-import { CORS_SCHEMA } from "../auth/cors_config";
-import type { CorsConfiguration } from "../auth/cors_config";
+import { AUTH_SCHEMA, CORS_SCHEMA, tenants_schema } from "../auth/config";
+import type { AuthConfiguration, CorsConfiguration, TenantConfiguration } from "../auth/config";
 import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
 import { ALERTS_SCHEMA } from "../limit/alert";

@@ -1,4 +1,6 @@
 import { address_list, is_address } from "../auth/address_list";
+import { matches, split_authority } from "./authority";
+import { read_origin } from "./origin";
 import type { FormatName } from "./schema";
 
 /**
@@ -48,11 +50,6 @@ interface RedisUrlParts {
   database: number;
 }
 
-function matches(text: string, pattern: string): boolean {
-  const [at] = find(text, pattern);
-  return at !== undefined;
-}
-
 function read_duration(text: string): LuaMultiReturn<[number | undefined]> {
   const [digits, unit] = match(text, "^(%d+%.?%d*)(%l+)$");
   const number = digits === undefined ? undefined : tonumber(digits);
@@ -77,35 +74,6 @@ function read_cidr(text: string): LuaMultiReturn<[string | undefined, string?]> 
   const [, problems] = address_list([text]);
   const first = problems[0];
   return $multi(first === undefined ? text : undefined, first === undefined ? undefined : first.message);
-}
-
-/** Whether `text` is a name that DNS can hold (RFC 1123, section 2.1; underscores are let through, they are in use). */
-function is_host_name(text: string): boolean {
-  return (
-    text.length <= 253 &&
-    matches(text, "^[%w_][%w_.-]*$") &&
-    !matches(text, "%.%.") &&
-    !matches(text, "%.-%-%.") &&
-    !matches(text, "^[%d.]+$")
-  );
-}
-
-/** Splits `host`, `host:port`, `[v6]` or `[v6]:port`. */
-function split_authority(text: string): LuaMultiReturn<[host: string | undefined, port: number | undefined]> {
-  let [host, port] = match(text, "^%[([%x:.]+)%]:?(%d*)$");
-  const bracketed = host !== undefined;
-  if (!bracketed) {
-    [host, port] = match(text, "^([^%[%]:]+):?(%d*)$");
-  }
-  if (host === undefined || port === undefined || matches(text, ":$") || matches(text, "%]%d")) {
-    return $multi(undefined, undefined);
-  }
-  const known = bracketed ? is_address(host) && matches(host, ":") : is_address(host) || is_host_name(host);
-  const number = port === "" ? undefined : tonumber(port);
-  if (!known || (number !== undefined && (number < 1 || number > 65535 || port.length > 5))) {
-    return $multi(undefined, undefined);
-  }
-  return $multi(lower(host), number);
 }
 
 /** Splits the URL of an endpoint; `undefined` if it is none, with a message where that isn't plain. */
@@ -243,34 +211,6 @@ function read_hours(text: string): LuaMultiReturn<[string | undefined, string?]>
     return $multi(undefined, "expected two different times of day; 00:00-24:00 is the whole day");
   }
   return $multi(text);
-}
-
-/** An origin as browsers write it (HTML standard, "serialization of an origin"), or `*`. */
-function read_origin(text: string): LuaMultiReturn<[string | undefined, string?]> {
-  if (text === "*") {
-    return $multi(text);
-  }
-  if (lower(text) === "null") {
-    return $multi(undefined, "expected an origin other than null, which is that of anybody's files and sandboxed frames");
-  }
-  const [scheme, rest] = match(text, "^(%a[%w+.-]*)://(.+)$");
-  if (scheme === undefined || rest === undefined || text.length > 300) {
-    return $multi(undefined);
-  }
-  if (matches(rest, "[/?#@]")) {
-    return $multi(undefined, "expected an origin alone, such as https://app.example.com: without a path, a slash at its end or a user");
-  }
-  if (matches(rest, "%*")) {
-    return $multi(undefined, "expected a whole origin, without patterns; or * alone, for any");
-  }
-  const [host, port] = split_authority(rest);
-  if (host === undefined) {
-    return $multi(undefined);
-  }
-  const low = lower(scheme);
-  const own_port = low === "https" ? 443 : low === "http" ? 80 : undefined;
-  const name = matches(host, ":") ? `[${host}]` : host;
-  return $multi(port === undefined || port === own_port ? `${low}://${name}` : `${low}://${name}:${port}`);
 }
 
 /** Headers that carry a caller's credential. */

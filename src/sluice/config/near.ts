@@ -4,8 +4,8 @@ const byte = string.byte;
 const lower = string.lower;
 
 /**
- * The number of letters to add, drop, change or swap with a neighbour to get from one text to the other; or any number from `bound` on, if it
- * is not less than that.
+ * The number of letters to add, drop, change or swap with a neighbour to get from one text to the other; or any number from
+ * `bound` on, if it is not less than that.
  */
 function distance(from: string, to: string, bound: number): number {
   if (math.abs(from.length - to.length) >= bound) {

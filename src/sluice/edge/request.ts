@@ -103,8 +103,8 @@ function announce_request_id(id: string): void {
 }
 
 /**
- * How many bytes the body has: before it is read, as many as its header says, 0 if that says nothing because it comes in chunks; when it
- * has been read, as many as have come.
+ * How many bytes the body has: before it is read, as many as its header says, 0 if that says nothing because it comes in
+ * chunks; when it has been read, as many as have come.
  */
 function body_bytes(): number {
   return tonumber(ngx.var.get("content_length")) ?? 0;

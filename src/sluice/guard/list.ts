@@ -72,14 +72,16 @@ function oddities(list: WordList): string[] {
   const { separator } = list;
   if (separator !== undefined) {
     const { entries, having } = separator;
-    told.push(`${grouped(having)} of ${grouped(entries)} entries ${having === 1 ? "has" : "have"} the separator ${separator.separator} in them: `
+    const have = having === 1 ? "has" : "have";
+    told.push(`${grouped(having)} of ${grouped(entries)} entries ${have} the separator ${separator.separator} in them: `
       + "expected one word a line, and nothing behind it but options after a TAB");
   }
   if (list.single > 0) {
     told.push(`${grouped(list.single)} of one character (line ${list.single_line}), found in ordinary words too`);
   }
   if (list.masked > 0) {
-    told.push(`${grouped(list.masked)} with symbols that may stand for letters (line ${list.masked_line}), but are passed over`);
+    const line = list.masked_line;
+    told.push(`${grouped(list.masked)} with symbols that may stand for letters (line ${line}), but are passed over`);
   }
   return told;
 }
@@ -115,7 +117,8 @@ function read_text(
   if (list.words.count === 0) {
     const dropped = `; ${grouped(list.dropped_count)} dropped: ${causes(list)}${first_of(list.dropped)}`;
     const odd = oddities(list)[0];
-    return $multi(undefined, `expected words, one a line, found none${list.dropped_count === 0 ? "" : dropped}${odd === undefined ? "" : `; ${odd}`}`);
+    const told = `${list.dropped_count === 0 ? "" : dropped}${odd === undefined ? "" : `; ${odd}`}`;
+    return $multi(undefined, `expected words, one a line, found none${told}`);
   }
   const source: Source = {
     name: terms.name,

@@ -1,6 +1,6 @@
 /**
- * Whether a list of words looks like something else: a table with columns set apart by commas, or many words on one line. Such a file can
- * be read, as a blank or a comma may be part of an entry, but hardly anything of it would ever be found.
+ * Whether a list of words looks like something else: a table with columns set apart by commas, or many words on one line. Such
+ * a file can be read, as a blank or a comma may be part of an entry, but hardly anything of it would ever be found.
  */
 
 const find = string.find;

@@ -36,10 +36,14 @@ const GREEK = 4;
 const CYRILLIC = 8;
 const ALIKE = 14;
 
-/** Symbols that people write in place of a letter: circles, squares, triangles, stars, crosses, asterisks. They are separators after folding. */
+/**
+ * Symbols that people write in place of a letter: circles, squares, triangles, stars, crosses, asterisks. They are separators
+ * after folding.
+ */
 const MASKS = new LuaSet<number>();
 for (const symbol of [
-  0x2a, 0xd7, 0xff0a, 0x25cb, 0x25cf, 0x25ef, 0x25ce, 0x25a0, 0x25a1, 0x25b2, 0x25b3, 0x25bc, 0x25bd, 0x2605, 0x2606, 0x2715, 0x2716, 0x274c,
+  0x2a, 0xd7, 0xff0a, 0x25cb, 0x25cf, 0x25ef, 0x25ce, 0x25a0, 0x25a1, 0x25b2, 0x25b3, 0x25bc, 0x25bd, 0x2605, 0x2606, 0x2715,
+  0x2716, 0x274c,
 ]) {
   MASKS.add(symbol);
 }

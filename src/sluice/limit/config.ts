@@ -23,7 +23,7 @@ const COMMON_LIMITS_SCHEMA: Schema = {
   type: "object",
   properties: {
     body: {
-      description: "The most bytes that a request's body may have. nginx's client_max_body_size is the upper bound, and holds without it.",
+      description: "The most bytes of a request's body. nginx's client_max_body_size is the upper bound, and holds without it.",
       type: "string",
       format: "bytes",
       minimum: 1024,

@@ -1,10 +1,10 @@
 /**
- * What browsers ask of a server of another origin (Fetch standard, "CORS protocol"). With a `cors` section every answer says whether
- * the page that asked may read it: refusals too, those of nginx's own included, or a page would see a network error
+ * What browsers ask of a server of another origin (Fetch standard, "CORS protocol"). With a `cors` section every answer says
+ * whether the page that asked may read it: refusals too, those of nginx's own included, or a page would see a network error
  * and nothing else.
  *
- * A preflight carries no credential. It is answered at any path and for any of our methods, for a page could not read why it was refused:
- * what there is at the path, the request itself is told.
+ * A preflight carries no credential. It is answered at any path and for any of our methods, for a page could not read why it
+ * was refused: what there is at the path, the request itself is told.
  */
 
 import { allowed_headers, allowed_origin } from "../auth/cors";
@@ -13,8 +13,8 @@ import { OWN_PAGE } from "./state";
 import type { Cors } from "../auth/cors";
 
 /**
- * All headers of an answer; and by name, for browsers that take `*` for one, those that the clients of OpenAI and Anthropic go by when
- * they try again or report an error.
+ * All headers of an answer; and by name, for browsers that take `*` for one, those that the clients of OpenAI and Anthropic go
+ * by when they try again or report an error.
  */
 const EXPOSED_HEADERS = "*, x-request-id, request-id, retry-after, retry-after-ms, x-should-retry";
 
@@ -32,7 +32,10 @@ function vary_by_origin(vary: string | number | string[] | undefined): string {
   return type(vary) === "table" ? `${(vary as string[]).join(", ")}, Origin` : `${vary as string}, Origin`;
 }
 
-/** Says in the answer whether a page of the request's origin may read it. In the header filter, when the upstream's own words on that are gone. */
+/**
+ * Says in the answer whether a page of the request's origin may read it. In the header filter, when the upstream's own words
+ * on that are gone.
+ */
 function share_answer(cors: Cors): void {
   const headers = ngx.header;
   headers.set("vary", vary_by_origin(headers.get("vary")));
@@ -45,7 +48,10 @@ function share_answer(cors: Cors): void {
 
 /** Answers a preflight of an origin that is let in. Returns whether the request was one. */
 function answer_preflight(cors: Cors): boolean {
-  if (method() !== "OPTIONS" || header("access_control_request_method") === undefined || allowed_origin(cors, header("origin")) === undefined) {
+  if (method() !== "OPTIONS" || header("access_control_request_method") === undefined) {
+    return false;
+  }
+  if (allowed_origin(cors, header("origin")) === undefined) {
     return false;
   }
   ngx.ctx = OWN_PAGE;

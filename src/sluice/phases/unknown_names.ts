@@ -44,8 +44,8 @@ function meant_model(table: RouteTable, name: string, allows: (this: void, name:
 }
 
 /**
- * The refusal `model_not_found` (404) of a name that no model has. `allows`: whether the caller may use a model; no other is ever
- * named.
+ * The refusal `model_not_found` (404) of a name that no model has. `allows`: whether the caller may use a model; no other is
+ * ever named.
  */
 function refuse_unknown_model(table: RouteTable, name: string, allows: (this: void, name: string) => boolean): Refusal {
   const is_printable = name.length <= MOST_NAME_BYTES && find(name, "^[!-~]+$")[0] !== undefined;
@@ -55,7 +55,9 @@ function refuse_unknown_model(table: RouteTable, name: string, allows: (this: vo
   return refuse(404, "invalid_request_error", "model_not_found", `${said} ${hint}`, "model");
 }
 
-/** Of a path, without a slash at its end, the one that was meant: one that ends as it does behind /v1, or is spelled nearly so. */
+/**
+ * Of a path, without a slash at its end, the one that was meant: one that ends as it does behind /v1, or is spelled nearly so.
+ */
 function meant_path(asked: string): string | undefined {
   let meant: string | undefined;
   let most = 0;
@@ -74,7 +76,8 @@ function refuse_unknown_path(path: string): Refusal {
   const [asked] = match(path, "^(.-)/*$");
   const meant = meant_path(asked ?? path);
   const hint = meant !== undefined ? ` Did you mean ${meant}?` : "";
-  return refuse(404, "invalid_request_error", "unknown_url", `There is nothing at this URL.${hint} What is served here begins with /v1, once.`);
+  const message = `There is nothing at this URL.${hint} What is served here begins with /v1, once.`;
+  return refuse(404, "invalid_request_error", "unknown_url", message);
 }
 
 export { refuse_unknown_model, refuse_unknown_path };
