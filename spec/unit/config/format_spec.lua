@@ -73,6 +73,17 @@ local CASES = {
         ["25:00-06:00"] = false, ["22:00-06:60"] = false, ["22:00"] = false, ["22:00 - 06:00"] = false, ["06:00-06:00"] = false,
         ["22:00-06:00\n"] = false, ["22:00-06:000"] = false,
     },
+    origin = {
+        ["*"] = "*", ["https://app.example.com"] = "https://app.example.com", ["HTTPS://App.Example.com:443"] = "https://app.example.com",
+        ["http://localhost:5173"] = "http://localhost:5173", ["http://a:80"] = "http://a", ["http://a:443"] = "http://a:443",
+        ["http://[::1]:3000"] = "http://[::1]:3000", ["http://127.0.0.1"] = "http://127.0.0.1", ["app://obsidian.md"] = "app://obsidian.md",
+        ["chrome-extension://abcdefghijklmnop"] = "chrome-extension://abcdefghijklmnop", ["capacitor://localhost"] = "capacitor://localhost",
+        [""] = false, ["null"] = false, ["NULL"] = false, ["app.example.com"] = false, ["//a"] = false, ["https://"] = false, ["https://a/"] = false,
+        ["https://a/b"] = false, ["https://u@a"] = false, ["https://a?b"] = false, ["https://a#b"] = false, ["https://*.a"] = false,
+        ["*://a"] = false, ["https://*"] = false, ["https://a:"] = false, ["https://a:0"] = false, ["https://a:99999"] = false,
+        ["https://a b"] = false, ["https://a, https://b"] = false, ["https://a\n"] = false, ["file://"] = false, ["https://\xc3\xa9.example"] = false,
+        ["https://" .. ("a"):rep(300)] = false,
+    },
     header_name = {
         ["X-Tier"] = "X-Tier", ["X-Session-Id"] = "X-Session-Id", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),
         ["\xc3\xa9"] = false, ["x\n"] = false,

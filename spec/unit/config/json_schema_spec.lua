@@ -109,7 +109,11 @@ describe("The JSON Schema", function()
     it("refuses what the checker refuses for its form", function()
         local texts = {
             "[]\n",
-            reading.text({ more = "limits: {}\n" }),
+            reading.text({ more = "budgets: {}\n" }),
+            reading.text({ more = "limits: {body: 32MB}\n" }),
+            reading.text({ more = "cors: {}\n" }),
+            reading.text({ more = "cors: {origins: [\"https://a/\"]}\n" }),
+            reading.text({ more = "cors: {origins: [\"null\"]}\n" }),
             reading.PARTS.tenants .. reading.PARTS.models,
             reading.text({ tenants = "tenants: {}\n" }),
             reading.text({ tenants = "tenants: ~\n" }),

@@ -28,6 +28,7 @@ type FormatName =
   | "redis_url"
   | "hours"
   | "base_path"
+  | "origin"
   | "header_name"
   | "header_value";
 

@@ -1,6 +1,6 @@
 /**
  * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs: every header of an answer is removed
- * whose name begins with `x-sluice-`, or as the headers do by which other gateways tell what a request has cost, where it went and with which key.
+ * whose name begins with `x-sluice-` or, since who may read an answer is not the upstream's to say, with `access-control-`, or as the headers do by which other gateways tell what a request has cost, where it went and with which key.
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
@@ -46,11 +46,11 @@ typedef struct { void *hash; int32_t length, more_length; const int32_t *name; }
 `);
 
 /**
- * What the names begin with, in small letters: Sluice's own, those of LiteLLM and of what it passes on of its upstreams, of Portkey, Helicone, Kong,
+ * What the names begin with, in small letters: Sluice's own, those of CORS, those of LiteLLM and of what it passes on of its upstreams, of Portkey, Helicone, Kong,
  * Envoy, Cloudflare's AI gateway, Bifrost, Higress, New API and One API.
  */
 const PREFIXES = [
-  "x-sluice-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-", "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-",
+  "x-sluice-", "access-control-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-", "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-",
   "x-higress-", "x-new-api-", "x-oneapi-",
 ];
 /** A name is known by its first four bytes, with the bit set that tells small letters from capital ones. */

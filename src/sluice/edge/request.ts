@@ -102,6 +102,14 @@ function announce_request_id(id: string): void {
   ngx.var.set("sluice_id", id);
 }
 
+/**
+ * How many bytes the body has: before it is read, as many as its header says, 0 if that says nothing because it comes in chunks; when it
+ * has been read, as many as have come.
+ */
+function body_bytes(): number {
+  return tonumber(ngx.var.get("content_length")) ?? 0;
+}
+
 /** Waits for the body. nginx answers itself if it is too large or does not come. */
 function read_body(): RequestBody {
   ngx.req.read_body();
@@ -229,7 +237,7 @@ function close_body(body: RequestBody): void {
 }
 
 export {
-  announce_request_id, begin_request_ids, begin_slices, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
+  announce_request_id, begin_request_ids, begin_slices, body_bytes, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
   open_body, path, peer_address, read_body, rest, rest_if_due, sleep,
 };
 export type { RequestBody };
