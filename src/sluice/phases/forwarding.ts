@@ -22,7 +22,7 @@ function add_address(lines: string[], state: RequestState): void {
 /** The value of `User-Agent` with which the other headers of an attempt are sent too; "": there are none. */
 function more_headers(state: RequestState, pool: Pool): string {
   const { forward_client_ip, forward_headers, headers } = pool;
-  if (state.api!.name === "messages" && state.attempts === 1) {
+  if (state.attempts === 1 && (pool.api === "anthropic" || state.api!.name === "messages")) {
     join_beta();
   }
   if (forward_headers === undefined && !forward_client_ip) {

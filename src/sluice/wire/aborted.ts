@@ -19,9 +19,12 @@ const ABORT = '"abort"';
  */
 function note_abort(reader: AnswerReader, text: string, base: number, state: WalkState, slots: AnswerSlots): void {
   const slot = slots.finish_reason;
+  if (state.kinds[slot] !== Kind.String) {
+    return;
+  }
   const start = state.starts[slot]!;
   const end = state.ends[slot]!;
-  if (state.kinds[slot] !== Kind.String || end - start !== ABORT.length || end <= base) {
+  if (end - start !== ABORT.length || end <= base) {
     return;
   }
   const seen = sub(text, math.max(0, start - base) + 1, end - base);
