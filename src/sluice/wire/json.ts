@@ -256,6 +256,7 @@ function restart(walk: Walk<any>): void {
   state.fault = 0;
   state.slot = 0;
   state.number_count = 0;
+  state.array_count = 0;
   state.region_count = 0;
   ffi.fill(state.kinds, 128);
 }

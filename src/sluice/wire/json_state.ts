@@ -3,9 +3,12 @@
  * the few steps that all parts of the walker share.
  */
 
+import * as bits from "bit";
 import * as ffi from "ffi";
-import { REGION } from "./shape";
+import { Flag, REGION } from "./shape";
 import type { Shape } from "./shape";
+
+const band = bits.band;
 
 /** What the walker calls for text. Positions are offsets into the whole document; `next` is one past the character. */
 interface Sink<Target> {
@@ -87,7 +90,7 @@ typedef struct {
   int32_t first, second, length;
   int32_t slot, escaped, reached;
   int32_t serial, keys, key_mask;
-  int32_t number_count;
+  int32_t number_count, array_count;
   int32_t key_start, key_at, key_fed, folded, folded_length;
   int32_t value_start;
   double number;
@@ -130,6 +133,8 @@ interface WalkState {
   levels_second: Int32Buffer;
   /** Numbers met where the shape counts them. */
   number_count: number;
+  /** Arrays met there. */
+  array_count: number;
   number: number;
   levels_object: Int32Buffer;
   levels_node: Int32Buffer;
@@ -233,6 +238,10 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
   } else {
     state.levels_serial[depth] = -1;
     state.levels_object[depth] = 0;
+    state.levels_first[depth] = 0;
+    if (band(walk.shape.flags[state.node]!, Flag.CountNumbers) !== 0) {
+      state.array_count += 1;
+    }
     state.node = walk.shape.items[state.node]!;
   }
   return true;

@@ -13,7 +13,7 @@ import type { Walk } from "./json";
 import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole } from "./output_cap";
+import { odd_cap, odd_count, prompt_count, read_caps, whole } from "./output_cap";
 import { no_edits, replace } from "./splice";
 import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
@@ -69,7 +69,7 @@ interface RequestReading {
   usage_start: number | undefined;
   usage_end: number;
   usage_text: string;
-  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave a whole number. */
+  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave one; 0: no cap. */
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
@@ -214,6 +214,15 @@ function holds_any(reader: RequestReader, slot: number): boolean {
   return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
 }
 
+/** The cap that counts of several; 0, if one of them is none at all. */
+function largest_cap(caps: OutputCap[]): number | undefined {
+  let largest: number | undefined;
+  for (const { tokens: most } of caps) {
+    largest = most === 0 || largest === 0 ? 0 : math.max(most, largest ?? 0);
+  }
+  return largest;
+}
+
 /**
  * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. Refusals: invalid_json, duplicate_key, missing_model, invalid_type (400).
  */
@@ -249,10 +258,6 @@ function conclude<Source>(
   const caps = read_caps(reader, range, source);
   const choices = whole(reader, reader.n, range, source);
   const best_of = whole(reader, reader.best_of, range, source);
-  let output_cap: number | undefined;
-  for (const cap of caps) {
-    output_cap = math.max(cap.tokens, output_cap ?? 0);
-  }
   const reading: RequestReading = {
     api: reader.api,
     model: model_kind === Kind.String ? range(source, start + 1, end - 1) : decode_string(range(source, start, end)),
@@ -264,9 +269,9 @@ function conclude<Source>(
     usage_start: undefined,
     usage_end: 0,
     usage_text: "",
-    output_cap,
+    output_cap: largest_cap(caps),
     caps,
-    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
+    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of),
     choices: choices ?? 1,
     written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
