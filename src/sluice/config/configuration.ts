@@ -4,8 +4,8 @@ import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
 import { ALERTS_SCHEMA } from "../limit/alert";
 import type { AlertsConfiguration } from "../limit/alert";
-import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
-import type { StoreConfiguration } from "../limit/config";
+import { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
+import type { Reserve, StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
 import { models_schema } from "../route/config";
@@ -22,6 +22,7 @@ interface Configuration {
   auth: AuthConfiguration;
   /** Networks whose X-Forwarded-For names the client. */
   trusted_proxies: string[];
+  limits: { reserve: Reserve };
   tenants: TenantConfiguration[];
   models: ModelConfiguration[];
   pools: PoolConfiguration[];
@@ -43,7 +44,8 @@ const CONFIGURATION_SCHEMA: Schema = {
       default: [],
       examples: [["10.0.0.0/8"]],
     },
-    tenants: tenants_schema(LIMITS_SCHEMA, BUDGET_SCHEMA),
+    limits: COMMON_LIMITS_SCHEMA,
+    tenants: tenants_schema(LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, BUDGET_SCHEMA),
     models: models_schema(PRICE_SCHEMA),
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,

@@ -16,7 +16,7 @@
 import { Reason, check, new_counters } from "./counters";
 import {
   admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, return_places as return_here,
-  settle as settle_here,
+  settle as settle_here, take_more as take_more_here,
 } from "./memory_store";
 import { lock, unlock } from "./lock";
 import { ended_requests, note_ended } from "./ended_requests";
@@ -65,6 +65,8 @@ interface RedisStore {
   follow_journal: (this: void, file: number) => boolean;
   /** While a request is settled whose settlement can't be added to the list: up to where all was in it before. */
   unlisted: Place | undefined;
+  /** Has Redis told at once, behind the client's back, how many tokens the request has taken more: of the script TAKE the parts. */
+  tell_taken: (this: void, id: string, parts: string[]) => void;
   /** Called when there is something to be settled. */
   wake: (this: void) => void;
 }
@@ -98,6 +100,7 @@ function admit_by_share(store: RedisStore, reservation: Reservation, now: number
   own.tokens = reservation.tokens;
   own.prompt_tokens = reservation.prompt_tokens;
   own.output_tokens = reservation.output_tokens;
+  own.is_typical = reservation.is_typical;
   own.price = reservation.price;
   own.most_nano_usd = reservation.most_nano_usd;
   own.least_nano_usd = reservation.least_nano_usd;
@@ -234,6 +237,7 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
   parts.push(specification(key));
   parts.push(free_specification(reservation, paid));
   parts.push(reservation.holds_place ? ended_requests(store.memory, owner) : "");
+  parts.push(reservation.is_typical ? "+0@0" : "");
   parts.push(reservation.id);
   // Should the client leave while Redis is asked, this is all that the log phase gets to know.
   reservation.asked = true;
@@ -338,6 +342,28 @@ function extend(store: RedisStore, reservation: Reservation, nano_usd: number, n
   return grant_more(memory, reservation, nano_usd, tenant.budget.amount - spent - reserved, now);
 }
 
+/**
+ * Takes more of the windows for an answer that has passed what was reserved for it: of this node's share, or in Redis, which is told the
+ * sum of what was taken, so that nothing counts twice and what is lost on the way comes with the next.
+ */
+function take_more(store: RedisStore, reservation: Reservation, tokens: number, now: number): void {
+  const { admitted_elsewhere, arrived, id, key, share: own, tenant } = reservation;
+  if (own !== undefined) {
+    take_more_here(store.memory, own, tokens, now);
+  }
+  reservation.more_tokens += tokens;
+  reservation.more_at = now;
+  if (own === undefined && admitted_elsewhere) {
+    const milliseconds = milliseconds_of(arrived);
+    const parts = redis_keys(first_scope(reservation).owner, tenant, key, milliseconds, milliseconds);
+    parts.push(string.format("%.0f", reservation.more_tokens));
+    parts.push(specification(tenant));
+    parts.push(specification(key));
+    parts.push(id);
+    store.tell_taken(id, parts);
+  }
+}
+
 /** The store as the phases know it. */
 function redis_limits(store: RedisStore): LimitStore {
   return {
@@ -345,6 +371,9 @@ function redis_limits(store: RedisStore): LimitStore {
     admit: (reservation, now) => admit(store, reservation, now),
     last_verdict: () => verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    take_more: (reservation, tokens, now) => {
+      take_more(store, reservation, tokens, now);
+    },
     return_places: (reservation) => {
       return_places(store, reservation);
     },
