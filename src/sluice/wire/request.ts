@@ -151,6 +151,21 @@ function release(reader: RequestReader): void {
   }
 }
 
+/** Whether something was passed over as media that is text by the type that came behind it, or that had none at all. To be asked when all has been read. */
+function is_undecided(reader: RequestReader): boolean {
+  return reader.walk.state.undecided !== 0;
+}
+
+/** Makes ready for reading the same body once more, from its beginning: what is not said to be media before it comes is text. */
+function begin_strictly(reader: RequestReader): void {
+  restart(reader.walk);
+  reader.walk.state.strict = 1;
+  clear(reader.text.estimate);
+  reader.rest = "";
+  reader.offset = 0;
+  reader.total = 0;
+}
+
 /** Reads the next slice. Returns false when the body is already known to be wrong: `conclude` says how. */
 function read(reader: RequestReader, slice: string): boolean {
   const text = reader.rest === "" ? slice : reader.rest + slice;
@@ -323,5 +338,5 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
   return edits;
 }
 
-export { conclude, edits_for, read, release, take };
+export { begin_strictly, conclude, edits_for, is_undecided, read, release, take };
 export type { Range, RequestReader, RequestReading };
