@@ -43,7 +43,7 @@ describe("what models usually write", function()
             local spread = math.random(2, 17)
             for step = 1, math.random(1, 150) do
                 now = now + math.random() ^ 4 * 3600
-                local tokens = math.floor(2 ^ (math.random() * spread)) 
+                local tokens = math.floor(2 ^ (math.random() * spread))
                 usual.note_output(at, "acme", "chat", tokens, now)
                 outputs[#outputs + 1] = { tokens = tokens, at = now }
                 local exact, found = reference(outputs, now), told(at)

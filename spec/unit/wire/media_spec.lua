@@ -80,7 +80,8 @@ describe("media in a request", function()
     end
 
     it("count for no text with their slashes escaped, or in the other alphabet", function()
-        for _, bytes in ipairs({ "data:image\\/png;base64," .. BYTES:gsub("/", "\\/"), (BYTES:gsub("/", "\\/")), (BYTES:gsub("/", "_"):gsub("+", "-")) }) do
+        local escaped = BYTES:gsub("/", "\\/")
+        for _, bytes in ipairs({ "data:image\\/png;base64," .. escaped, escaped, (BYTES:gsub("/", "_"):gsub("+", "-")) }) do
             assert.is_true(tokens("chat", BODIES.chat[1]:format('{"type":"novel","novel":"' .. bytes .. '"}')) < 60)
         end
     end)
@@ -100,7 +101,9 @@ describe("media in a request", function()
         -- The input of a tool is read by the model as it stands.
         assert.is_true(tokens("messages", BODIES.messages[1]:format(filled('{"type":"tool_use","id":"t","name":"f","input":{"x":"$"}}'))) > 300)
         local prose = ("The quick brown fox jumps over the lazy dog. "):rep(50)
-        for _, source in ipairs({ '{"type":"text","media_type":"text/plain","data":"%s"}', '{"data":"%s","media_type":"text/plain","type":"text"}' }) do
+        for _, source in ipairs({
+            '{"type":"text","media_type":"text/plain","data":"%s"}', '{"data":"%s","media_type":"text/plain","type":"text"}',
+        }) do
             local body = BODIES.messages[1]:format('{"type":"document","source":' .. source:format(prose) .. "}")
             assert.is_true(tokens("messages", body) > 300, source)
             assert.is_true(tokens("messages", body, true) > 300, source)
@@ -111,7 +114,8 @@ describe("media in a request", function()
         for template, expected in pairs({
             ['{"type":"image_url","image_url":{"url":"@"}}'] = false, ['{"image_url":{"url":"@"},"type":"image_url"}'] = false,
             ['{"image_url":{"url":"@"},"type":"text"}'] = true, ['{"image_url":{"url":"@"}}'] = true, ['{"type":"text","image_url":"@"}'] = false,
-            ['{"video":["@"],"type":"video"}'] = false, ['{"video":[["@"]],"type":"video"}'] = false, ['{"video":[[["@"]]],"type":"video"}'] = true,
+            ['{"video":["@"],"type":"video"}'] = false, ['{"video":[["@"]],"type":"video"}'] = false,
+            ['{"video":[[["@"]]],"type":"video"}'] = true,
             ['{"source":{"data":"$","type":"base64"},"type":"image"}'] = false, ['{"source":{"data":"$","type":"text"},"type":"document"}'] = true,
             ['{"source":{"data":"a text","type":"text"},"type":"document"}'] = false, ['{"image_url":"@","type":"image_\\u0075rl"}'] = true,
             ['{"novel":"@"}'] = false,

@@ -16,7 +16,7 @@
 import { Reason, check, new_counters } from "./counters";
 import {
   admit as admit_here, begin_settlement as begin_here, extend as extend_here, last_verdict as verdict_here, return_places as return_here,
-  settle as settle_here, take_more as take_more_here,
+  settle as settle_here,
 } from "./memory_store";
 import { lock, unlock } from "./lock";
 import { ended_requests, note_ended } from "./ended_requests";
@@ -25,6 +25,7 @@ import { set_money } from "./demand";
 import { add_heard, heard, note_heard } from "./heard";
 import { free_specification, milliseconds_of, redis_keys, specification } from "./redis_keys";
 import { ADMIT, LOOK } from "./redis_scripts";
+import { take_more } from "./redis_taking";
 import { first_scope, return_reservation, take_reservation } from "./reservation";
 import { settlement_text } from "./settlement";
 import { add_settlement, added_file, added_place, note_missed } from "./settlement_queue";
@@ -340,28 +341,6 @@ function extend(store: RedisStore, reservation: Reservation, nano_usd: number, n
   }
   const [spent = 0, reserved = 0] = heard(memory.dictionary, tenant, milliseconds_of(now));
   return grant_more(memory, reservation, nano_usd, tenant.budget.amount - spent - reserved, now);
-}
-
-/**
- * Takes more of the windows for an answer that has passed what was reserved for it: of this node's share, or in Redis, which is told the
- * sum of what was taken, so that nothing counts twice and what is lost on the way comes with the next.
- */
-function take_more(store: RedisStore, reservation: Reservation, tokens: number, now: number): void {
-  const { admitted_elsewhere, arrived, id, key, share: own, tenant } = reservation;
-  if (own !== undefined) {
-    take_more_here(store.memory, own, tokens, now);
-  }
-  reservation.more_tokens += tokens;
-  reservation.more_at = now;
-  if (own === undefined && admitted_elsewhere) {
-    const milliseconds = milliseconds_of(arrived);
-    const parts = redis_keys(first_scope(reservation).owner, tenant, key, milliseconds, milliseconds);
-    parts.push(string.format("%.0f", reservation.more_tokens));
-    parts.push(specification(tenant));
-    parts.push(specification(key));
-    parts.push(id);
-    store.tell_taken(id, parts);
-  }
 }
 
 /** The store as the phases know it. */
