@@ -169,7 +169,7 @@ describe.each(["memory", "redis"])("windows that reserve what is usual, in the s
     expect((await ask(tenant, answerOf(5), { max_tokens: 10 })).status).toBe(429);
   });
 
-  it.each(["json", "guarded-json"])("take it of an answer in JSON before the client has it whole (%s)", async (tenant) => {
+  it.each(["json", "guarded-json"])("take it of an answer in JSON at its end (%s)", async (tenant) => {
     await teach(tenant, 20);
     const answer = await ask(tenant, answerOf(2500), { max_tokens: 3000 });
     expect((await lineOf(answer)).reserved_tokens).toBeLessThan(300);
