@@ -14,11 +14,26 @@ function window_schema(what: string, span: string): Schema {
 /** How much output is reserved of the windows of tokens: the most that there may be, or as much as is usual. */
 type Reserve = "cap" | "typical";
 
-/** `limits` at the top: what holds for all tenants. */
+/** What `limits` at the top says. */
+interface CommonLimits {
+  /** The most bytes that a request's body may have; undefined: as many as nginx lets in. */
+  body?: number;
+  /** What is reserved for tenants that don't say it themselves. */
+  reserve: Reserve;
+}
+
+/** `limits` at the top: what holds for every request. */
 const COMMON_LIMITS_SCHEMA: Schema = {
-  description: "What holds for the limits of all tenants.",
+  description: "What holds for the requests of all tenants.",
   type: "object",
   properties: {
+    body: {
+      description: "The most bytes that a request's body may have. nginx's client_max_body_size is the upper bound, and holds without it.",
+      type: "string",
+      format: "bytes",
+      minimum: 1024,
+      examples: ["1m"],
+    },
     reserve: {
       description: "How much output a request reserves of the windows of tokens: its cap, or as much as is usual for its tenant and model (typical).",
       type: "string",
@@ -195,4 +210,4 @@ const STORE_SCHEMA: Schema = {
 };
 
 export { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
-export type { RedisConfiguration, Reserve, StoreConfiguration };
+export type { CommonLimits, RedisConfiguration, Reserve, StoreConfiguration };
