@@ -4,7 +4,7 @@
 
 import { Kind } from "./json";
 import type { ApiName } from "./api";
-import type { Range, RequestReader } from "./request";
+import type { Range, RequestReader, RequestReading } from "./request";
 
 const MOST_NUMBER_BYTES = 64;
 const MOST_WHOLE = 9007199254740992;
@@ -107,6 +107,15 @@ function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: 
 }
 
 /**
+ * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for. Anthropic refuses
+ * requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended thinking").
+ */
+function output_bound(reading: RequestReading, most: number): number {
+  const { thinking_budget } = reading;
+  return thinking_budget === undefined || most > thinking_budget ? most : thinking_budget + 1;
+}
+
+/**
  * How many prompts there may be at most: each is answered by itself. They are strings or arrays of token ids. Strings of other members
  * count too, where several are allowed.
  */
@@ -121,5 +130,5 @@ function expected_of(member: string): string {
   return member === "n" || member === "best_of" ? `must be a whole number from 1 to ${MOST_ANSWERS}` : "must be a whole number that is not negative, or -1 for no cap";
 }
 
-export { expected_of, odd_cap, odd_count, prompt_count, read_caps, whole };
+export { expected_of, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole };
 export type { OutputCap };
