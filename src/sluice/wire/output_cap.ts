@@ -106,6 +106,15 @@ function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: 
   return caps;
 }
 
+/** The cap that counts of several; 0, if one of them is none at all. */
+function largest_cap(caps: OutputCap[]): number | undefined {
+  let largest: number | undefined;
+  for (const { tokens: most } of caps) {
+    largest = most === 0 || largest === 0 ? 0 : math.max(most, largest ?? 0);
+  }
+  return largest;
+}
+
 /**
  * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for. Anthropic refuses
  * requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended thinking").
@@ -130,5 +139,5 @@ function expected_of(member: string): string {
   return member === "n" || member === "best_of" ? `must be a whole number from 1 to ${MOST_ANSWERS}` : "must be a whole number that is not negative, or -1 for no cap";
 }
 
-export { expected_of, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole };
+export { expected_of, largest_cap, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole };
 export type { OutputCap };

@@ -10,10 +10,10 @@
 import { clear, tokens } from "./estimate";
 import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
 import type { Walk } from "./json";
-import { refuse } from "./refusal";
+import { bad_body, refuse_model_member } from "./request_fault";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, output_bound, prompt_count, read_caps, whole } from "./output_cap";
+import { largest_cap, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole } from "./output_cap";
 import { no_edits, replace } from "./splice";
 import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
@@ -22,7 +22,6 @@ import type { Text } from "./text";
 import type { ApiName } from "./api";
 
 const sub = string.sub;
-const MOST_MODEL_BYTES = 256;
 const MOST_KEPT_READERS = 16;
 
 interface RequestReader {
@@ -187,10 +186,6 @@ function read(reader: RequestReader, slice: string): boolean {
   return state.fault === Fault.None;
 }
 
-function bad_body(code: string, message: string, param?: string): Refusal {
-  return refuse(400, "invalid_request_error", code, message, param);
-}
-
 /** The refusal for a body that the walker did not accept. */
 function refuse_fault(reader: RequestReader): Refusal {
   const state = reader.walk.state;
@@ -236,26 +231,6 @@ function holds_any(reader: RequestReader, slot: number): boolean {
   const { kinds, numbers } = reader.walk.state;
   const kind = slot === 0 ? Kind.Absent : kinds[slot]!;
   return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
-}
-
-/** The cap that counts of several; 0, if one of them is none at all. */
-function largest_cap(caps: OutputCap[]): number | undefined {
-  let largest: number | undefined;
-  for (const { tokens: most } of caps) {
-    largest = most === 0 || largest === 0 ? 0 : math.max(most, largest ?? 0);
-  }
-  return largest;
-}
-
-/** What is wrong with the body's `model`; undefined: it is a name. */
-function refuse_model_member(kind: Kind, bytes: number): Refusal | undefined {
-  if (kind === Kind.Absent || (kind === Kind.String && bytes === 2)) {
-    return bad_body("missing_model", "The request body must name a model.", "model");
-  }
-  if ((kind !== Kind.String && kind !== Kind.EscapedString) || bytes > MOST_MODEL_BYTES) {
-    return bad_body("invalid_type", "`model` must be a string of at most 254 bytes.", "model");
-  }
-  return undefined;
 }
 
 /**
