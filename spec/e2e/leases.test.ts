@@ -341,7 +341,7 @@ describe.each(["memory", "redis"])("a client with one request at a time, and the
       redis.command("CONFIG", "SET", "slowlog-log-slower-than", "0");
       await askOnce(gateway, "both", PATHS.chat, bodyOf("chat", "free", false));
       redis.command("CONFIG", "SET", "slowlog-log-slower-than", "-1");
-      const told = redis.command("SLOWLOG", "GET", "100").split("\n").filter((line) => /^[^|]*(\|[^|]*){8}$/.test(line));
+      const told = redis.command("SLOWLOG", "GET", "100").split("\n").filter((line) => /^[^|]*(\|[^|]*){9}$/.test(line));
       expect(told.length).toBeGreaterThan(0);
       for (const line of told) expect(line.split("|")[7], line).toBe("");
     }

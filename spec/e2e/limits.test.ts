@@ -212,11 +212,12 @@ describe("limits", () => {
     expect(errorOf(answer)).toMatchObject({ code: "tokens_exceeded" });
     expect(answer.headers["x-should-retry"]).toBe("false");
     expect(answer.headers["retry-after"]).toBeUndefined();
+    expect(errorOf(answer).message).toMatch(/more than the whole limit of tenant huge, 50 tokens in any minute: lower max_tokens\.$/);
     expect((await ask("huge", { max_tokens: 20 })).status).toBe(200);
   });
 
   it("refuse what might be a number for the upstream and is none here", async () => {
-    for (const members of [{ max_tokens: "100" }, { max_completion_tokens: -1 }, { n: "2" }, { n: 0 }, { n: 129 }]) {
+    for (const members of [{ max_tokens: "100" }, { max_completion_tokens: -2 }, { n: "2" }, { n: 0 }, { n: 129 }]) {
       const answer = await ask("headers", members);
       expect(answer.status).toBe(400);
       expect(errorOf(answer)).toMatchObject({ code: "invalid_type", param: Object.keys(members)[0] });
@@ -228,6 +229,33 @@ describe("limits", () => {
     await ask("free", { max_tokens: 100000, max_completion_tokens: 7 });
     const request = await mock.lastRequest();
     expect(JSON.parse(Buffer.from(request.body!, "base64").toString())).toMatchObject({ max_tokens: 100, max_completion_tokens: 7 });
+  });
+});
+
+describe("what some clients send under limits", () => {
+  it("is -1 for no cap: the model's own is reserved, and reaches the upstream", async () => {
+    for (const member of ["max_tokens", "max_completion_tokens"]) {
+      const answer = await ask("headers", { [member]: -1 });
+      expect(answer.status).toBe(200);
+      const request = await mock.lastRequest();
+      expect(JSON.parse(Buffer.from(request.body!, "base64").toString())).toMatchObject({ [member]: 100 });
+      const { reserved_tokens } = await gateway.journalLine(String(answer.headers["x-request-id"]));
+      expect(reserved_tokens).toBeGreaterThan(100);
+      expect(reserved_tokens).toBeLessThan(130);
+    }
+  });
+
+  it("are prompts that are arrays of token ids: as many answers are reserved", async () => {
+    const reserved = async (prompt: unknown): Promise<number> => {
+      const body = JSON.stringify({ model: "chat", prompt, max_tokens: 50 });
+      const answer = await send(gateway.port, { path: "/v1/completions", body, key: keyOf("endings") });
+      expect(answer.status).toBe(200);
+      return (await gateway.journalLine(String(answer.headers["x-request-id"]))).reserved_tokens!;
+    };
+    expect(await reserved([151644, 8948, 198])).toBe(3 + 50);
+    expect(await reserved([[151644, 8948, 198], [1, 2]])).toBe(5 + 100);
+    const body = JSON.stringify({ model: "chat", input: [[1, 2], [3]] });
+    expect((await send(gateway.port, { path: "/v1/embeddings", body, key: keyOf("endings") })).status).toBe(200);
   });
 });
 

@@ -13,7 +13,7 @@ describe("A configuration that is right", function()
             store = { kind = "memory" },
             auth = {},
             trusted_proxies = {},
-            limits = {},
+            limits = { reserve = "cap" },
             tenants = { { id = "acme", api_keys = { { id = "web", secret = "sk-test-web" } }, models = { "*" } } },
             models = { { name = "chat", pool = "gpu", upstream_model = "chat" } },
             pools = {

@@ -3,9 +3,9 @@ local price = require("sluice.ledger.price")
 local refusal = require("sluice.limit.refusal")
 local reservation = require("sluice.limit.reservation")
 
-local function asked(reading, most, at)
+local function asked(reading, most, at, usual)
     local made = reservation.take_reservation({ budget = {}, concurrent = 0 }, nil, nil, 0)
-    demand.set_demand(made, reading, most, at)
+    demand.set_demand(made, reading, most, at, usual)
     return made
 end
 
@@ -47,6 +47,33 @@ describe("what a request may need", function()
 
     it("has no output if it is an embedding", function()
         assert.equal(100, tokens({ api = "embeddings", output_cap = 10 }, 50))
+    end)
+
+    it("is what is usual of the windows, and the cap of the money, where that is reserved", function()
+        local function taken(usual, cap, written)
+            local made = asked({ api = "chat", written = written or 1, prompt_tokens = 100, output_cap = cap }, nil, PRICE, usual)
+            assert.equal(40000 + cap * (written or 1) * 1200, made.most_nano_usd)
+            assert.equal(made.tokens - 100, demand.window_allowance(made))
+            return made.tokens - 100
+        end
+        assert.equal(1000, taken(1000, 32000))
+        assert.equal(3000, taken(1000, 32000, 3))
+        -- At least 256, at most the cap; and the cap while nothing is known.
+        assert.equal(256, taken(10, 32000))
+        assert.equal(20, taken(10, 20))
+        assert.equal(2000, taken(5000, 2000))
+        assert.equal(32000, taken(math.huge, 32000))
+        assert.equal(math.huge, demand.window_allowance(asked({ api = "chat", written = 1, prompt_tokens = 100 })))
+    end)
+
+    it("is more, a few hundred tokens at a time, once an answer passes it, up to the cap and whatever is written", function()
+        local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 1000 }, nil, nil, 300)
+        assert.equal(256, demand.more_wanted(made, 301))
+        assert.equal(400, demand.more_wanted(made, 700))
+        made.more_tokens = 600
+        assert.equal(100, demand.more_wanted(made, 901))
+        made.more_tokens = 700
+        assert.equal(7, demand.more_wanted(made, 1007))
     end)
 
     it("costs what its tokens cost", function()
@@ -118,8 +145,8 @@ end)
 describe("a refusal by a limit", function()
     local SCOPE = { title = "tenant acme" }
 
-    local function refused(reason, wait, limit, seconds)
-        return refusal.refuse_limit(SCOPE, { reason = reason, wait = wait, limit = limit or 100, seconds = seconds or 60 }, 42)
+    local function refused(reason, wait, limit, seconds, prompt_tokens)
+        return refusal.refuse_limit(SCOPE, { reason = reason, wait = wait, limit = limit or 100, seconds = seconds or 60 }, 42, prompt_tokens or 10)
     end
 
     it("says which limit, and when a retry can succeed", function()
@@ -130,6 +157,21 @@ describe("a refusal by a limit", function()
         assert.truthy(refused(2, 1, 5, 3600).message:find("5 tokens in any hour, is reached: this request may need 42", 1, true))
         assert.equal("tokens_exceeded", refused(2, 1).code)
         assert.equal("concurrency_exceeded", refused(3, 1).code)
+    end)
+
+    it("asks to wait for as long as its window at most", function()
+        assert.equal(60000, refused(1, 119).retry_after_ms)
+        assert.equal(3600000, refused(2, 3601, 100, 3600).retry_after_ms)
+        assert.equal(59000, refused(2, 59).retry_after_ms)
+        -- One for the concurrent requests has no window.
+        assert.equal(1000, refused(3, 1, 5, 0).retry_after_ms)
+    end)
+
+    it("says of a request that is larger than the whole limit what would help", function()
+        assert.equal("This request may need 42 tokens, more than the whole limit of tenant acme, 20 tokens in any minute: lower max_tokens.",
+            refused(2, -1, 20).message)
+        assert.equal("This request may need 42 tokens, more than the whole limit of tenant acme, 9 tokens in any hour: its prompt alone is too long.",
+            refused(2, -1, 9, 3600).message)
     end)
 
     it("does not ask to wait for what never comes", function()

@@ -9,7 +9,7 @@ local SHAPE = shape.compile({
     members = {
         role = { text = true, known = { "user", "assistant", LONGEST }, slot = "role", others = TEXT, items = TEXT },
         type = { text = true, known = { "base64" }, marks = true },
-        data = { text = true, data_if = "base64" },
+        data = { text = true, media = true, bytes = true },
         content = TEXT,
     },
     others = TEXT,

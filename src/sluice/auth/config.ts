@@ -149,8 +149,8 @@ function api_key_schema(limits: Schema): Schema {
   };
 }
 
-/** The `tenants` section, with what the schemas of `limits` and `budget` are. */
-function tenants_schema(limits: Schema, budget: Schema): Schema {
+/** The `tenants` section, with what the schemas of `limits`, of a tenant's and of a key's, and `budget` are. */
+function tenants_schema(limits: Schema, key_limits: Schema, budget: Schema): Schema {
   return {
     description: "Who may use the gateway. Without tenants nobody may.",
     type: "array",
@@ -160,7 +160,7 @@ function tenants_schema(limits: Schema, budget: Schema): Schema {
       required: ["id"],
       properties: {
         id: { description: "Its name in logs, metrics and tokens.", type: "string", format: "identifier" },
-        api_keys: { description: "Its API keys.", type: "array", items: api_key_schema(limits) },
+        api_keys: { description: "Its API keys.", type: "array", items: api_key_schema(key_limits) },
         api_keys_file: {
           description: "A file with more of them: one `id sha256` a line.",
           type: "string",

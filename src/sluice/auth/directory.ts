@@ -105,6 +105,7 @@ function new_tenant(
     allows_address: address_access(configuration.allow_ips, path, problems),
     guard: undefined,
     scope: undefined,
+    reserves_usual: false,
     allowances: undefined,
   };
   if (directory.tenants.get(tenant.id) !== undefined) {

@@ -16,6 +16,8 @@ interface Tenant {
   guard: Guard | undefined;
   /** What it may use; `undefined`: anything. */
   scope: Scope | undefined;
+  /** Whether its requests reserve what is usual of the windows of tokens, and not the most that they may need. */
+  reserves_usual: boolean;
   /** What it has free of models that cost something, by the model's name; `undefined`: of none. */
   allowances: LuaTable<string, Scope | undefined> | undefined;
 }

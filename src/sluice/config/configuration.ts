@@ -4,7 +4,7 @@ import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
 import { ALERTS_SCHEMA } from "../limit/alert";
 import type { AlertsConfiguration } from "../limit/alert";
-import { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
+import { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
 import type { CommonLimits, StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
@@ -47,7 +47,7 @@ const CONFIGURATION_SCHEMA: Schema = {
     },
     cors: CORS_SCHEMA,
     limits: COMMON_LIMITS_SCHEMA,
-    tenants: tenants_schema(LIMITS_SCHEMA, BUDGET_SCHEMA),
+    tenants: tenants_schema(LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, BUDGET_SCHEMA),
     models: models_schema(PRICE_SCHEMA),
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,

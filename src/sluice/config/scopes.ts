@@ -4,6 +4,7 @@ import { make_allowance, make_scope } from "../limit/scope";
 import type { TenantConfiguration } from "../auth/config";
 import type { Directory } from "../auth/directory";
 import type { Tenant } from "../auth/principal";
+import type { Reserve } from "../limit/config";
 import type { Scope } from "../limit/scope";
 import type { ModelConfiguration } from "../route/config";
 
@@ -19,8 +20,10 @@ function assign_allowances(scopes: Scope[], tenant: Tenant, models: readonly Mod
   }
 }
 
-/** Makes the scopes and gives them to their owners. Returns them all. */
-function assign_scopes(directory: Directory, tenants: readonly TenantConfiguration[], models: readonly ModelConfiguration[]): Scope[] {
+/** Makes the scopes and gives them to their owners. Returns them all. `reserve`: what is reserved for tenants that don't say it themselves. */
+function assign_scopes(
+  directory: Directory, tenants: readonly TenantConfiguration[], models: readonly ModelConfiguration[], reserve: Reserve,
+): Scope[] {
   const scopes: Scope[] = [];
   for (const configuration of tenants) {
     const { id } = configuration;
@@ -31,6 +34,7 @@ function assign_scopes(directory: Directory, tenants: readonly TenantConfigurati
       scopes.push(scope);
     }
     if (tenant !== undefined) {
+      tenant.reserves_usual = (configuration.limits?.reserve ?? reserve) === "typical";
       assign_allowances(scopes, tenant, models);
     }
     for (const key of configuration.api_keys ?? []) {

@@ -195,7 +195,7 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     pools,
     routes: build_routes(configuration.models, pools, { make_price, upstreams_of: deployment_upstreams, make_matcher: model_access }),
     guards: built.guards,
-    scopes: assign_scopes(directory, configuration.tenants, configuration.models),
+    scopes: assign_scopes(directory, configuration.tenants, configuration.models, configuration.limits.reserve),
     store: place_of(configuration.store),
     lexicon_keys: built.keys,
     notices: built.notices,

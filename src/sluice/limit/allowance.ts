@@ -13,11 +13,11 @@ const TEMPLATE_TOKENS = 100;
 
 /** How much of the allowance a request could use. It must have one. Too much comes back; of what is too little the client would have to pay. */
 function most_free(reservation: Reservation): number {
-  const { prompt_tokens, tokens } = reservation;
+  const { output_tokens, prompt_tokens } = reservation;
   if (reservation.allowance!.budget!.unit === Unit.Requests) {
     return 1;
   }
-  return tokens + math.floor(prompt_tokens * PROMPT_MARGIN) + TEMPLATE_TOKENS;
+  return prompt_tokens + output_tokens + math.floor(prompt_tokens * PROMPT_MARGIN) + TEMPLATE_TOKENS;
 }
 
 /** How many of a request's tokens cost nothing: `math.huge`, if it is free as a whole. */

@@ -11,10 +11,15 @@ function window_schema(what: string, span: string): Schema {
   };
 }
 
+/** How much output is reserved of the windows of tokens: the most that there may be, or as much as is usual. */
+type Reserve = "cap" | "typical";
+
 /** What `limits` at the top says. */
 interface CommonLimits {
   /** The most bytes that a request's body may have; undefined: as many as nginx lets in. */
   body?: number;
+  /** What is reserved for tenants that don't say it themselves. */
+  reserve: Reserve;
 }
 
 /** `limits` at the top: what holds for every request. */
@@ -29,29 +34,52 @@ const COMMON_LIMITS_SCHEMA: Schema = {
       minimum: 1024,
       examples: ["1m"],
     },
+    reserve: {
+      description: "How much output a request reserves of the windows of tokens: its cap, or as much as is usual for its tenant and model (typical).",
+      type: "string",
+      enum: ["cap", "typical"],
+      default: "cap",
+    },
   },
   default: {},
 };
 
-/** `limits`, of a tenant or of an API key. */
-const LIMITS_SCHEMA: Schema = {
-  description: "What may be used at most. What is left out is not limited.",
-  type: "object",
-  properties: {
-    requests_per_minute: window_schema("requests", "minute"),
-    requests_per_hour: window_schema("requests", "hour"),
-    requests_per_day: window_schema("requests", "24 hours"),
-    tokens_per_minute: window_schema("tokens", "minute"),
-    tokens_per_hour: window_schema("tokens", "hour"),
-    tokens_per_day: window_schema("tokens", "24 hours"),
-    concurrent_requests: {
-      description: "The most requests under way at a time.",
-      type: "integer",
-      minimum: 1,
-      maximum: 1000000,
+function limits_schema(): { description: string; type: "object"; properties: Record<string, Schema> } {
+  return {
+    description: "What may be used at most. What is left out is not limited.",
+    type: "object",
+    properties: {
+      requests_per_minute: window_schema("requests", "minute"),
+      requests_per_hour: window_schema("requests", "hour"),
+      requests_per_day: window_schema("requests", "24 hours"),
+      tokens_per_minute: window_schema("tokens", "minute"),
+      tokens_per_hour: window_schema("tokens", "hour"),
+      tokens_per_day: window_schema("tokens", "24 hours"),
+      concurrent_requests: {
+        description: "The most requests under way at a time.",
+        type: "integer",
+        minimum: 1,
+        maximum: 1000000,
+      },
     },
-  },
-};
+  };
+}
+
+/** `limits`, of an API key. */
+const KEY_LIMITS_SCHEMA: Schema = limits_schema();
+
+function tenant_limits_schema(): Schema {
+  const schema = limits_schema();
+  schema.properties.reserve = {
+    description: "How much output a request reserves of the windows of tokens, of the tenant and its keys; as `limits.reserve` at the top, if left out.",
+    type: "string",
+    enum: ["cap", "typical"],
+  };
+  return schema;
+}
+
+/** `limits`, of a tenant. */
+const LIMITS_SCHEMA: Schema = tenant_limits_schema();
 
 /** `budget`, of a tenant. */
 const BUDGET_SCHEMA: Schema = {
@@ -181,5 +209,5 @@ const STORE_SCHEMA: Schema = {
   default: {},
 };
 
-export { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
-export type { CommonLimits, RedisConfiguration, StoreConfiguration };
+export { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
+export type { CommonLimits, RedisConfiguration, Reserve, StoreConfiguration };

@@ -8,6 +8,10 @@ import type { Reservation } from "./reservation";
 
 /** Tokens of output reserved for an answer when neither the client nor the model names a number. */
 const USUAL_OUTPUT = 4096;
+/** Less output is not reserved where what is usual is reserved, unless the cap is less: the next answer may be longer. */
+const LEAST_TYPICAL = 256;
+/** Tokens of output that are taken of the windows at a time, when an answer has passed what was reserved for it. */
+const MORE_TOKENS = 256;
 /** Nobody means more: it is less than any limit that somebody might set, and stays a whole number whatever is done with it. */
 const MOST_TOKENS = 1000000000000;
 
@@ -36,10 +40,16 @@ function set_money(reservation: Reservation): void {
   reservation.most_nano_usd = math.floor(input + output + 0.5);
 }
 
-/** Fills in what the request needs: its estimated input, and the most that its answers may have. */
-function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined): void {
-  const output = math.min(output_cap(reading, most) * reading.written, MOST_TOKENS);
-  reservation.tokens = math.min(reading.prompt_tokens + output, MOST_TOKENS);
+/**
+ * Fills in what the request needs: its estimated input, and the most that its answers may have. `usual`: the tokens that an answer usually
+ * has, if that is what is reserved of the windows; `math.huge`, if it is not known. Undefined: the most is reserved.
+ */
+function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined, usual?: number): void {
+  const cap = output_cap(reading, most);
+  const output = math.min(cap * reading.written, MOST_TOKENS);
+  const windowed = usual === undefined ? output : math.min(output, math.max(usual, LEAST_TYPICAL) * reading.written);
+  reservation.is_typical = usual !== undefined;
+  reservation.tokens = math.min(reading.prompt_tokens + windowed, MOST_TOKENS);
   reservation.prompt_tokens = reading.prompt_tokens;
   reservation.output_tokens = output;
   reservation.price = price;
@@ -70,4 +80,15 @@ function output_allowance(reservation: Reservation): number {
   return free + math.max(0, math.floor((nano_usd - least_nano_usd) / price.output));
 }
 
-export { change_demand, output_allowance, output_cap, set_demand, set_money };
+/** How many tokens of output the windows have been asked for by now; as many as it likes, if the most was reserved. */
+function window_allowance(reservation: Reservation): number {
+  return reservation.is_typical ? reservation.tokens - reservation.prompt_tokens + reservation.more_tokens : math.huge;
+}
+
+/** How many tokens to take of the windows, now that so many of output have come: more than is missing, but no more than the most in all. */
+function more_wanted(reservation: Reservation, output: number): number {
+  const had = window_allowance(reservation);
+  return math.max(math.ceil(output - had), math.min(MORE_TOKENS, reservation.output_tokens - had), 0);
+}
+
+export { change_demand, more_wanted, window_allowance, output_allowance, output_cap, set_demand, set_money };

@@ -38,6 +38,14 @@ function reserve_more(counters: Counters, process: number, amount: number): void
   }
 }
 
+/** Adds to the tokens that a worker's requests have taken. */
+function lend_tokens(counters: Counters, process: number, tokens: number): void {
+  const place = find_lease(counters, process);
+  if (place >= 0) {
+    counters.leases[place]!.tokens += tokens;
+  }
+}
+
 /** Gives back what a request had taken: its place among those under way, and what was reserved for it. */
 function give_back(counters: Counters, process: number, tokens: number, amount: number): void {
   const place = find_lease(counters, process);
@@ -49,4 +57,4 @@ function give_back(counters: Counters, process: number, tokens: number, amount: 
   }
 }
 
-export { find_lease, give_back, reserve_more, reserved, running };
+export { find_lease, give_back, lend_tokens, reserve_more, reserved, running };

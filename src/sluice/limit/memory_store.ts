@@ -12,7 +12,7 @@ import {
 } from "./counters";
 import { most_free } from "./allowance";
 import { set_money } from "./demand";
-import { give_back, reserve_more, reserved, running } from "./leases";
+import { give_back, lend_tokens, reserve_more, reserved, running } from "./leases";
 import { lock, unlock } from "./lock";
 import { forget_places, return_place, returned_places, settle_place } from "./returned_places";
 import { first_scope } from "./reservation";
@@ -184,6 +184,32 @@ function extend(store: MemoryStore, reservation: Reservation, nano_usd: number, 
   return granted;
 }
 
+/** Takes tokens of a scope's windows, whatever is left of them. */
+function take_tokens(store: MemoryStore, scope: Scope, counters: Counters, tokens: number, now: number): void {
+  open_counters(store, counters, scope, now);
+  correct_tokens(counters, now, tokens);
+  lend_tokens(counters, store.process, tokens);
+  keep_counters(store, counters, scope);
+}
+
+/** An answer has passed what was reserved for it: takes so many tokens more of the windows, now, into debt if they are full. */
+function take_more(store: MemoryStore, reservation: Reservation, tokens: number, now: number): void {
+  const { key, tenant } = reservation;
+  const { owner } = first_scope(reservation);
+  if (!lock(store, owner)) {
+    return;
+  }
+  if (key !== undefined) {
+    take_tokens(store, key, key_counters, tokens, now);
+  }
+  if (tenant !== undefined) {
+    take_tokens(store, tenant, tenant_counters, tokens, now);
+  }
+  unlock(store, owner);
+  reservation.more_tokens += tokens;
+  reservation.more_at = now;
+}
+
 /** A request's answer has ended: gives its places among the concurrent requests back, before it is settled. Only once. Takes no lock. */
 function return_places(store: MemoryStore, reservation: Reservation): void {
   reservation.key_returned = return_place(store, reservation.key);
@@ -238,11 +264,30 @@ function begin_settlement(store: MemoryStore, reservation: Reservation): boolean
   return lock(store, first_scope(reservation).owner);
 }
 
+/**
+ * Corrects what a request has taken of the windows of tokens to what it has used. Where what is usual was reserved, the rest was taken when
+ * it came: what is missing of that comes now, and what was too much was it last.
+ */
+function settle_tokens(counters: Counters, reservation: Reservation, now: number): void {
+  const { admitted, is_typical, more_at, more_tokens, tokens, used_tokens } = reservation;
+  let missing = used_tokens - tokens - more_tokens;
+  if (is_typical && missing > 0) {
+    correct_tokens(counters, now, missing);
+    return;
+  }
+  if (more_tokens > 0) {
+    const back = math.max(missing, -more_tokens);
+    correct_tokens(counters, more_at, back);
+    missing -= back;
+  }
+  correct_tokens(counters, admitted, missing);
+}
+
 /** Settles one scope: of its budget so much was held, and so much is used. */
 function settle_scope(store: MemoryStore, reservation: Reservation, scope: Scope, counters: Counters, held: number, used: number, now: number, file: number, offset: number): number {
   open_counters(store, counters, scope, now);
-  correct_tokens(counters, reservation.admitted, reservation.used_tokens - reservation.tokens);
-  give_back(counters, store.process, reservation.tokens, held);
+  settle_tokens(counters, reservation, now);
+  give_back(counters, store.process, reservation.tokens + reservation.more_tokens, held);
   spend(counters, scope, reservation.arrived, used);
   const due = due_alerts(counters, scope);
   note_position(counters, file, offset);
@@ -309,6 +354,9 @@ function memory_limits(store: MemoryStore): LimitStore {
       return_places(store, reservation);
     },
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    take_more: (reservation, tokens, now) => {
+      take_more(store, reservation, tokens, now);
+    },
     begin_settlement: (reservation) => begin_settlement(store, reservation),
     settle: (reservation, now, file, offset) => settle(store, reservation, now, file, offset),
     spent_of: (scope, now) => look_at(store, scope, now).spent,
@@ -320,5 +368,5 @@ function memory_limits(store: MemoryStore): LimitStore {
   };
 }
 
-export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, look_at, memory_limits, note_position, open_scope, put_counters, return_places, settle, sweep };
+export { admit, begin_settlement, extend, change_scope, keep_scope, last_verdict, look_at, memory_limits, note_position, open_scope, put_counters, return_places, settle, sweep, take_more };
 export type { MemoryStore };

@@ -133,18 +133,18 @@ function specification(scope: Scope | undefined): string {
 
 /**
  * What a script is told of what is free of the model, empty for nothing: the field that it is counted in, when the period began that
- * a time lies in, how much there is, how much the request could use, its tokens of input, the unit, and what tokens of input and output
+ * a time lies in, how much there is, how much the request could use, its tokens of input and of output at most, the unit, and what tokens of input and output
  * cost in nano-dollars.
  */
 function free_specification(reservation: Reservation, milliseconds: number): string {
-  const { allowance, price, prompt_tokens } = reservation;
+  const { allowance, output_tokens, price, prompt_tokens } = reservation;
   if (allowance === undefined) {
     return "";
   }
   const { amount, period, unit } = allowance.budget!;
   return format(
-    "%s %.0f %.0f %.0f %.0f %s %.17g %.17g", names_of(allowance).field, period_start(period, milliseconds / 1000), amount,
-    most_free(reservation), prompt_tokens, unit === Unit.Requests ? "r" : "t", price!.input, price!.output);
+    "%s %.0f %.0f %.0f %.0f %.0f %s %.17g %.17g", names_of(allowance).field, period_start(period, milliseconds / 1000), amount,
+    most_free(reservation), prompt_tokens, output_tokens, unit === Unit.Requests ? "r" : "t", price!.input, price!.output);
 }
 
 /** Of an allowance, for a script: the field that it is counted in, and when the period began that a time lies in. Empty for none. */

@@ -5,7 +5,8 @@
  *
  *     settled       set: ids of settled requests that arrived in that minute
  *     running       sorted set: ids of requests under way, by the second in which their lease ends
- *     leases        hash: what each of them was admitted with: time, tokens, money, and what it was given of which free allowance
+ *     leases        hash: what each of them was admitted with: time, tokens, money, and what it was given of which free allowance; where
+ *                   what is usual was reserved, the tokens are such as "300+512@1764590000.000001": with those taken since, and when
  *     tenant        hash: the tenant's windows, such as t60: "start current previous"; `reserved`, money in nano-dollars; `kept`, the
  *                   hour in which the keys were last given a life; `swept`, the second in which leases were last looked through; and
  *                   free:MODEL, what is used of what is free of a model: "start used reserved", where start is that of the period
@@ -45,10 +46,14 @@ local function whole(number)
 end
 
 -- What a request was admitted with: when, with how many tokens, how much money, and how much of the free allowance of which field;
--- nothing, if it has no lease.
+-- nothing, if it has no lease. Behind these, if it was admitted with what is usual, the tokens taken since, and when that was done last.
 local function read_lease(id)
   local admitted, tokens, money, free, field = string.match(call("HGET", LEASES, id) or "", "^(%S+) (%S+) (%S+) ?(%S*) ?(%S*)$")
-  return tonumber(admitted), tonumber(tokens), tonumber(money), tonumber(free) or 0, field
+  local more, more_at
+  if tokens and not tonumber(tokens) then
+    tokens, more, more_at = string.match(tokens, "^(%d+)%+(%d+)@([%d.]+)$")
+  end
+  return tonumber(admitted), tonumber(tokens), tonumber(money), tonumber(free) or 0, field, tonumber(more), tonumber(more_at)
 end
 
 -- Reads what is used and reserved of a free allowance in the period that began then, or in the present one, if that began later.
@@ -71,9 +76,9 @@ local function change_free(field, start, used, reserved)
 end
 
 -- Ends a request's lease, and gives back what it has of a free allowance. Returns when it was admitted, with how many tokens and how
--- much money; nothing, if there is no lease.
+-- much money, and what was taken since; nothing, if there is no lease.
 local function end_lease(id)
-  local admitted, tokens, money, free, field = read_lease(id)
+  local admitted, tokens, money, free, field, more, more_at = read_lease(id)
   if not admitted then
     return nil
   end
@@ -82,7 +87,7 @@ local function end_lease(id)
   if free > 0 then
     change_free(field, 0, 0, -free)
   end
-  return admitted, tokens, money
+  return admitted, tokens, money, more, more_at
 end
 
 -- Ends leases whose time is over: their gateway has been killed, or they take longer than a lease lasts. Once a second.

@@ -15,7 +15,8 @@ interface RedisScript {
 /**
  * Admits a request, or takes nothing. Arguments: tokens; the most and the least money, in nano-dollars; seconds of a lease;
  * the tenant's specification and the key's, empty if they have no limits; what is free of the model, as `free_specification` has it;
- * which of the tenant's requests have ended, as `ended_requests` has them; the request's id.
+ * which of the tenant's requests have ended, as `ended_requests` has them; what stands behind the tokens in the lease: `+0@0` if they are
+ * what is usual, else nothing; the request's id.
  *
  * Returns `1` (admitted), `2` (refused by the tenant) or `3` (by the key), the time's seconds, the money reserved, what the tenant
  * has spent and reserved, how many requests the tenant and the key have under way (without those that have ended, if the limit would be
@@ -26,7 +27,7 @@ interface RedisScript {
 const ADMIT: RedisScript = {
   name: "admit",
   text: `${COMMON}
-local TOKENS, MOST, LEAST, LEASE, TENANT_SPECIFICATION, KEY_SPECIFICATION, FREE, ENDED, ID = unpack(ARGUMENTS)
+local TOKENS, MOST, LEAST, LEASE, TENANT_SPECIFICATION, KEY_SPECIFICATION, FREE, ENDED, MORE, ID = unpack(ARGUMENTS)
 TOKENS, MOST, LEAST = tonumber(TOKENS), tonumber(MOST), tonumber(LEAST)
 
 if call("SISMEMBER", SETTLED, ID) == 1 then
@@ -68,8 +69,8 @@ if tenant.budget >= 0 then
 end
 
 local lease, _, lease_money, lease_free = read_lease(ID)
-local field, start, allowance, most_free, prompt, unit, input_price, output_price =
-  string.match(FREE, "^(%S+) (%d+) (%d+) (%d+) (%d+) (%l) (%S+) (%S+)$")
+local field, start, allowance, most_free, prompt, most_output, unit, input_price, output_price =
+  string.match(FREE, "^(%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%l) (%S+) (%S+)$")
 local free, free_used = 0, 0
 if field then
   local _, used, reserved_free = read_free(field, tonumber(start))
@@ -78,7 +79,7 @@ if field then
   if free > 0 and tenant.budget >= 0 then
     local free_tokens = unit == "r" and math.huge or free
     local input = math.max(0, prompt - free_tokens) * tonumber(input_price)
-    local output = math.max(0, TOKENS - prompt - math.max(0, free_tokens - prompt)) * tonumber(output_price)
+    local output = math.max(0, most_output - math.max(0, free_tokens - prompt)) * tonumber(output_price)
     LEAST, MOST = math.floor(input + 0.5), math.floor(input + output + 0.5)
   end
 end
@@ -112,7 +113,7 @@ else
     end
   end
   call("ZADD", RUNNING, ends, ID)
-  local taken = string.format("%s.%06d %.0f %s", time[1], tonumber(time[2]), TOKENS, money)
+  local taken = string.format("%s.%06d %.0f%s %s", time[1], tonumber(time[2]), TOKENS, MORE, money)
   if free > 0 then
     taken = taken .. " " .. whole(free) .. " " .. field
     change_free(field, tonumber(start), 0, free)
@@ -196,7 +197,7 @@ end
 if call("SCARD", SETTLED) == 1 then
   call("EXPIRE", SETTLED, SETTLED_KEPT)
 end
-local admitted, reserved, money = end_lease(ID)
+local admitted, reserved, money, more, more_at = end_lease(ID)
 if key.concurrent > 0 then
   call("ZREM", KEY_RUNNING, ID)
 end
@@ -219,17 +220,31 @@ if field and FREE_USED ~= "0" and KNOWN ~= "cancelled" then
   change_free(field, tonumber(start), tonumber(FREE_USED), 0)
 end
 
-for _, scope in ipairs({ tenant, key }) do
-  for _, window in ipairs(scope) do
-    local difference = window.requests and requests or tokens
-    if at >= window.start then
-      window.current = math.max(0, window.current + difference)
-    elseif at >= window.start - window.length then
-      window.previous = math.max(0, window.previous + difference)
+local function correct(at, requests, tokens)
+  for _, scope in ipairs({ tenant, key }) do
+    for _, window in ipairs(scope) do
+      local difference = window.requests and requests or tokens
+      if at >= window.start then
+        window.current = math.max(0, window.current + difference)
+      elseif at >= window.start - window.length then
+        window.previous = math.max(0, window.previous + difference)
+      end
     end
   end
 end
-if requests ~= 0 or tokens ~= 0 or (money or 0) ~= 0 then
+-- Where what is usual was reserved, the rest was taken when it came: what is missing of that comes now, and what was too much was it last.
+if more then
+  tokens = tokens - more
+  if tokens > 0 then
+    at = now
+  elseif more > 0 then
+    local back = math.max(tokens, -more)
+    correct(more_at, 0, back)
+    tokens = tokens - back
+  end
+end
+correct(at, requests, tokens)
+if more or requests ~= 0 or tokens ~= 0 or (money or 0) ~= 0 then
   write_scope(tenant)
   if #key > 0 then
     write_scope(key)
@@ -258,6 +273,36 @@ return whole(due) .. " " .. whole(spent) .. " " .. whole(tenant.reserved)
 `,
 };
 
+/**
+ * Takes more tokens of the windows for a request that is under way, whatever is left of them. Arguments: how many it has taken in all
+ * since it was admitted with what is usual; the tenant's specification and the key's; its id. Changes nothing if they are counted
+ * already, or the request is not under way. Returns how many were added.
+ */
+const TAKE: RedisScript = {
+  name: "take",
+  text: `${COMMON}
+local SUM, TENANT_SPECIFICATION, KEY_SPECIFICATION, ID = unpack(ARGUMENTS)
+local _, _, _, _, _, more = read_lease(ID)
+local added = more and tonumber(SUM) - more or 0
+if added <= 0 then
+  return "0"
+end
+local head, tokens, tail = string.match(call("HGET", LEASES, ID), "^(%S+) (%d+)%+%S+(.*)$")
+call("HSET", LEASES, ID, string.format("%s %s+%s@%s.%06d%s", head, tokens, SUM, time[1], tonumber(time[2]), tail))
+for _, scope in ipairs({ read_scope(TENANT, TENANT_SPECIFICATION), read_scope(KEY, KEY_SPECIFICATION) }) do
+  for _, window in ipairs(scope) do
+    if not window.requests then
+      window.current = window.current + added
+    end
+  end
+  if #scope > 0 then
+    write_scope(scope)
+  end
+end
+return whole(added)
+`,
+};
+
 /** Looks at a tenant. Argument: its specification. Returns how many requests it has under way, and what it has reserved and spent, in nano-dollars. */
 const LOOK: RedisScript = {
   name: "look",
@@ -271,5 +316,5 @@ return whole(call("ZCARD", RUNNING)) .. " " .. whole(tenant.reserved) .. " " .. 
 `,
 };
 
-export { ADMIT, LOOK, SETTLE };
+export { ADMIT, LOOK, SETTLE, TAKE };
 export type { RedisScript };

@@ -25,6 +25,7 @@ import { set_money } from "./demand";
 import { add_heard, heard, note_heard } from "./heard";
 import { free_specification, milliseconds_of, redis_keys, specification } from "./redis_keys";
 import { ADMIT, LOOK } from "./redis_scripts";
+import { take_more } from "./redis_taking";
 import { first_scope, return_reservation, take_reservation } from "./reservation";
 import { settlement_text } from "./settlement";
 import { add_settlement, added_file, added_place, note_missed } from "./settlement_queue";
@@ -65,6 +66,8 @@ interface RedisStore {
   follow_journal: (this: void, file: number) => boolean;
   /** While a request is settled whose settlement can't be added to the list: up to where all was in it before. */
   unlisted: Place | undefined;
+  /** Has Redis told at once, behind the client's back, how many tokens the request has taken more: of the script TAKE the parts. */
+  tell_taken: (this: void, id: string, parts: string[]) => void;
   /** Called when there is something to be settled. */
   wake: (this: void) => void;
 }
@@ -98,6 +101,7 @@ function admit_by_share(store: RedisStore, reservation: Reservation, now: number
   own.tokens = reservation.tokens;
   own.prompt_tokens = reservation.prompt_tokens;
   own.output_tokens = reservation.output_tokens;
+  own.is_typical = reservation.is_typical;
   own.price = reservation.price;
   own.most_nano_usd = reservation.most_nano_usd;
   own.least_nano_usd = reservation.least_nano_usd;
@@ -234,6 +238,7 @@ function admit(store: RedisStore, reservation: Reservation, now: number): Scope 
   parts.push(specification(key));
   parts.push(free_specification(reservation, paid));
   parts.push(reservation.holds_place ? ended_requests(store.memory, owner) : "");
+  parts.push(reservation.is_typical ? "+0@0" : "");
   parts.push(reservation.id);
   // Should the client leave while Redis is asked, this is all that the log phase gets to know.
   reservation.asked = true;
@@ -345,6 +350,9 @@ function redis_limits(store: RedisStore): LimitStore {
     admit: (reservation, now) => admit(store, reservation, now),
     last_verdict: () => verdict,
     extend: (reservation, nano_usd, now) => extend(store, reservation, nano_usd, now),
+    take_more: (reservation, tokens, now) => {
+      take_more(store, reservation, tokens, now);
+    },
     return_places: (reservation) => {
       return_places(store, reservation);
     },

@@ -16,8 +16,18 @@ function span(seconds: number): string {
   return seconds === 3600 ? "hour" : "24 hours";
 }
 
-/** The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for. */
-function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
+/** What a client is told whose request needs more tokens than it may have. `never`: more than the whole limit. */
+function tokens_message(scope: Scope, { limit, seconds }: Verdict, tokens: number, prompt_tokens: number, never: boolean): string {
+  const limited = `${format("%d", limit)} tokens in any ${span(seconds)}`;
+  if (!never) {
+    return `The limit of ${scope.title}, ${limited}, is reached: this request may need ${format("%d", tokens)}.`;
+  }
+  const advice = prompt_tokens < limit ? "lower max_tokens" : "its prompt alone is too long";
+  return `This request may need ${format("%d", tokens)} tokens, more than the whole limit of ${scope.title}, ${limited}: ${advice}.`;
+}
+
+/** The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for, `prompt_tokens` those of its prompt. */
+function refuse_limit(scope: Scope, verdict: Verdict, tokens: number, prompt_tokens: number): Refusal {
   const { limit, reason, seconds, wait } = verdict;
   let refusal: Refusal;
   if (reason === Reason.Budget) {
@@ -28,8 +38,7 @@ function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
   if (reason === Reason.Requests) {
     refusal = refuse(429, "rate_limit_error", "rate_limit_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} requests in any ${span(seconds)}, is reached.`);
   } else if (reason === Reason.Tokens) {
-    const asked = `this request may need ${format("%d", tokens)}`;
-    refusal = refuse(429, "rate_limit_error", "tokens_exceeded", `The limit of ${scope.title}, ${format("%d", limit)} tokens in any ${span(seconds)}, is reached: ${asked}.`);
+    refusal = refuse(429, "rate_limit_error", "tokens_exceeded", tokens_message(scope, verdict, tokens, prompt_tokens, wait < 0));
   } else if (reason === Reason.Concurrency) {
     refusal = refuse(429, "rate_limit_error", "concurrency_exceeded", `${format("%d", limit)} requests of ${scope.title} are under way, which is its limit.`);
   } else {
@@ -39,7 +48,9 @@ function refuse_limit(scope: Scope, verdict: Verdict, tokens: number): Refusal {
     // More than the whole limit: waiting does not help.
     refusal.retry = false;
   } else {
-    refusal.retry_after_ms = math.ceil(wait * 1000);
+    // After a burst the window counts for longer than it lasts what came at its end: nobody has to wait for more than what is looked back on.
+    const is_window = reason === Reason.Requests || reason === Reason.Tokens;
+    refusal.retry_after_ms = math.ceil((is_window ? math.min(wait, seconds) : wait) * 1000);
   }
   return refusal;
 }

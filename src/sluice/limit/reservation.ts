@@ -22,10 +22,15 @@ interface Reservation {
   /** When the request arrived, and when it was admitted, in seconds since 1970. */
   arrived: number;
   admitted: number;
-  /** Tokens that were reserved: of the prompt as estimated, and of output at most. */
+  /** Tokens that were reserved of the windows: of the prompt as estimated, and of output at most, or as much as is usual (`is_typical`). */
   tokens: number;
   prompt_tokens: number;
+  /** The most that may be written: budgets go by that in any case. */
   output_tokens: number;
+  is_typical: boolean;
+  /** Tokens that were taken of the windows since, as they came, and when that was done last, in seconds since 1970. */
+  more_tokens: number;
+  more_at: number;
   price: Price | undefined;
   /** How much of the allowance it was given. */
   free: number;
@@ -68,6 +73,9 @@ function new_reservation(): Reservation {
     tokens: 0,
     prompt_tokens: 0,
     output_tokens: 0,
+    is_typical: false,
+    more_tokens: 0,
+    more_at: 0,
     price: undefined,
     free: 0,
     elsewhere: false,
@@ -109,6 +117,8 @@ function take_reservation(tenant: Scope | undefined, key: Scope | undefined, all
   reservation.tokens = 0;
   reservation.prompt_tokens = 0;
   reservation.output_tokens = 0;
+  reservation.is_typical = false;
+  reservation.more_tokens = 0;
   reservation.price = undefined;
   reservation.free = 0;
   reservation.elsewhere = false;

@@ -57,6 +57,8 @@ interface LimitsConfiguration {
   tokens_per_hour?: number;
   tokens_per_day?: number;
   concurrent_requests?: number;
+  /** Of a tenant: how much output is reserved of the windows of tokens; undefined: as for all. */
+  reserve?: "cap" | "typical";
 }
 
 interface BudgetConfiguration {

@@ -47,11 +47,11 @@ function known_of(reservation: Reservation): Known {
 
 /** A settlement as a text, without spaces but between its parts. The id stands at the end: LuaJIT tells long texts apart by that. */
 function settlement_text(reservation: Reservation, file: number, offset: number): string {
-  const { id, admitted, allowance, arrived, cost_nano_usd, free_used, key, tenant, tokens, used_tokens } = reservation;
+  const { id, admitted, allowance, arrived, cost_nano_usd, free_used, key, more_tokens, tenant, tokens, used_tokens } = reservation;
   return format(
     "%s %s %s %s %s %.0f %.0f %.0f %.6f|%.0f|%.0f|%.0f|%.0f %s",
     known_of(reservation), first_scope(reservation).owner, tenant !== undefined ? tenant.name : NONE, key !== undefined ? key.name : NONE,
-    allowance !== undefined ? allowance.name : NONE, milliseconds_of(arrived), file, offset, admitted, tokens, used_tokens, cost_nano_usd,
+    allowance !== undefined ? allowance.name : NONE, milliseconds_of(arrived), file, offset, admitted, tokens + more_tokens, used_tokens, cost_nano_usd,
     free_used, id,
   );
 }

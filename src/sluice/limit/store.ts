@@ -31,6 +31,11 @@ interface LimitStore {
    * that is elsewhere goes by what it last heard.
    */
   extend(reservation: Reservation, nano_usd: number, now: number): number;
+  /**
+   * An answer that was admitted with what is usual has passed that: takes so many tokens more of the windows, into debt if they are full,
+   * and adds them to the reservation's. Never waits.
+   */
+  take_more(reservation: Reservation, tokens: number, now: number): void;
   last_verdict(): Verdict;
   /**
    * Gives a request's places among the concurrent requests back, of its tenant and its key, for this node's clients at least. To be

@@ -18,7 +18,7 @@ import { BY_PATH } from "../wire/api";
 import { note_conversation } from "../wire/conversation";
 import { own_path } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
-import { conclude, read, release, take } from "../wire/request";
+import { begin_strictly, conclude, is_undecided, read, release, take } from "../wire/request";
 import { find_holder } from "./affinity";
 import { go_on, start_attempt } from "./attempts";
 import { edit_request } from "./body_edits";
@@ -31,9 +31,11 @@ import { refuse_large_body, send_refusal } from "./refusals";
 import { keep_state, take_state } from "./state";
 import { refuse_unknown_model, refuse_unknown_path } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
+import type { Guard } from "../guard/guards";
 import type { Api } from "../wire/api";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
+import type { RequestReader } from "../wire/request";
 import type { RequestState } from "./state";
 
 /** Who asks, and whether they may from there. */
@@ -55,15 +57,29 @@ function identify_caller(state: RequestState): Refusal | undefined {
   return refuse_address(principal, client_address(peer_address(), forwarded, trusted_proxies));
 }
 
-/** What is asked for, read from the body in one walk. */
+/** Walks the body; what it holds is scanned if there is a guard. Returns why it can't be read. */
+function walk_body(reader: RequestReader, body: RequestBody, guard: Guard | undefined): string | undefined {
+  if (guard === undefined) {
+    return each_slice(body, read, reader);
+  }
+  watch_prompt(reader.text, guard);
+  const unreadable = each_slice(body, read, reader);
+  if (unreadable !== undefined || !is_undecided(reader)) {
+    return unreadable;
+  }
+  // Something was taken for media that is none by what came behind it: now it is read.
+  judge_prompt(reader.text, guard);
+  begin_strictly(reader);
+  watch_prompt(reader.text, guard);
+  return each_slice(body, read, reader);
+}
+
+/** What is asked for, read from the body, in one walk as a rule. */
 function read_request(state: RequestState, body: RequestBody): Refusal | undefined {
   const { guard } = state.principal!.tenant;
   const guarded = guard !== undefined && guard.on_prompt;
   const reader = take(state.api!.name, guarded);
-  if (guarded) {
-    watch_prompt(reader.text, guard);
-  }
-  const unreadable = each_slice(body, read, reader);
+  const unreadable = walk_body(reader, body, guarded ? guard : undefined);
   if (unreadable !== undefined) {
     if (guarded) {
       judge_prompt(reader.text, guard);

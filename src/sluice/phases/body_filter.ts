@@ -16,7 +16,7 @@ import { error_events } from "../wire/ending";
 import { end_answer, note_bytes, note_passed } from "./answer_end";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
-import { extend_reservation } from "./limits";
+import { extend_reservation, take_passed } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
@@ -102,8 +102,11 @@ function block(state: RequestState, answer: AnswerReader, stream: GuardedStream,
   close(state, answer, guarded_sent(stream), "content_filter", before);
 }
 
-/** Whether the stream has used up what the tenant's budget is enough for. */
+/** Whether the stream has used up what the tenant's budget is enough for. What passes its share of the windows is taken of them. */
 function is_spent(state: RequestState, answer: AnswerReader): boolean {
+  if (state.window_allowance !== math.huge) {
+    take_passed(state, counted_output(answer));
+  }
   if (state.output_allowance === math.huge || answer.complete) {
     return false;
   }

@@ -3,18 +3,28 @@
 import { monotonic } from "../edge/clock";
 import { upstream_ended } from "../edge/upstream";
 import { end_guarded_body, read_guarded_body } from "../guard/body";
-import { end_body, read_body } from "../wire/answer";
+import { counted_output, end_body, read_body } from "../wire/answer";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { end_answer } from "./answer_end";
+import { take_passed } from "./limits";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import type { GuardedBody } from "../guard/body";
 import type { AnswerReader } from "../wire/answer";
 import type { RequestState } from "./state";
 
+/** A JSON body is whole: what passes its share of the windows is taken of them before the client has the last byte. */
+function take_written(state: RequestState): void {
+  if (state.window_allowance !== math.huge) {
+    const answer = state.answer!;
+    take_passed(state, answer.usage.output >= 0 ? answer.usage.output : counted_output(answer));
+  }
+}
+
 /** A JSON body under a guard has come as far as it does: what becomes of it. `chunk` are the bytes that nginx passes on by itself. */
 function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: string): void {
   const content = end_guarded_body(body);
+  take_written(state);
   state.ended = true;
   ngx.arg[2] = true;
   if (content === undefined) {
@@ -69,6 +79,7 @@ function filter_json(state: RequestState, answer: AnswerReader, chunk: string, l
   }
   if (last) {
     end_body(answer);
+    take_written(state);
   } else if (chunk !== "" && is_over_time(state, state.last_bytes, 0)) {
     // Its length has been announced: all that is left is to close the connection.
     note_over_time(state);

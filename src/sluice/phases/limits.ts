@@ -2,11 +2,12 @@
 
 import { append, end_of } from "../edge/append_file";
 import { realtime } from "../edge/clock";
-import { output_allowance, set_demand } from "../limit/demand";
+import { more_wanted, output_allowance, set_demand, window_allowance } from "../limit/demand";
 import { encode_string } from "../wire/json";
 import { expected_of } from "../wire/output_cap";
 import { refuse } from "../wire/refusal";
 import { sweep } from "../limit/memory_store";
+import { usual_output, note_output } from "../limit/usual_output";
 import { date_of, duration, refuse_limit } from "../limit/refusal";
 import { return_reservation, take_reservation } from "../limit/reservation";
 import { waiting } from "../limit/settlement_queue";
@@ -19,6 +20,16 @@ import type { Scope } from "../limit/scope";
 import type { Reservation, Standing } from "../limit/reservation";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
+
+/** The tokens that an answer of the request's model usually has; undefined, if the tenant reserves the most that it may have. */
+function usual_of(state: RequestState): number | undefined {
+  const { tenant } = state.principal!;
+  const { memory } = gateway();
+  if (!tenant.reserves_usual) {
+    return undefined;
+  }
+  return memory !== undefined ? usual_output(memory.dictionary, tenant.id, state.model!.name) : math.huge;
+}
 
 /** Reserves what the request may need. Returns a refusal if a limit or the budget stands in its way. */
 function reserve(state: RequestState): Refusal | undefined {
@@ -41,13 +52,13 @@ function reserve(state: RequestState): Refusal | undefined {
   const reservation = take_reservation(tenant, key, allowance, state.arrived);
   reservation.id = state.id;
   if (!counts) {
-    set_demand(reservation, reading, model.max_output_tokens, model.price);
+    set_demand(reservation, reading, model.max_output_tokens, model.price, usual_of(state));
   }
   // It is known to the log phase from here on: the client may leave while another machine is asked.
   state.reservation = reservation;
   const refusing = store.admit(reservation, realtime());
   if (refusing !== undefined) {
-    const refusal = refuse_limit(refusing, store.last_verdict(), reservation.tokens);
+    const refusal = refuse_limit(refusing, store.last_verdict(), reservation.tokens, reservation.prompt_tokens);
     write_standings(state, reservation);
     if (!reservation.asked) {
       state.reservation = undefined;
@@ -56,7 +67,27 @@ function reserve(state: RequestState): Refusal | undefined {
     return refusal;
   }
   state.output_allowance = output_allowance(reservation);
+  state.window_allowance = window_allowance(reservation);
   return undefined;
+}
+
+/** An answer has passed what was reserved of the windows for it: so many tokens of output have come. Takes more of them. */
+function take_passed(state: RequestState, output: number): void {
+  const { reservation } = state;
+  const { store } = gateway();
+  if (reservation !== undefined && store !== undefined && output > state.window_allowance) {
+    store.take_more(reservation, more_wanted(reservation, output), realtime());
+    state.window_allowance = window_allowance(reservation);
+  }
+}
+
+/** Remembers what was written for a request whose tenant reserves what is usual, in so many tokens. */
+function note_usual(state: RequestState, output: number): void {
+  const { memory } = gateway();
+  const { model, principal, reading } = state;
+  if (memory !== undefined && model !== undefined && output > 0) {
+    note_output(memory, principal!.tenant.id, model.name, math.ceil(output / reading!.written), realtime());
+  }
 }
 
 function write_standing(standing: Standing, limit: string, remaining: string, reset: string): void {
@@ -215,4 +246,4 @@ function limits_status(rest: (this: void) => void): string {
   return `[${parts.join(",")}]`;
 }
 
-export { budget_metrics, extend_reservation, limits_status, reserve, return_places, spent_by, store_status, sweep_limits, write_and_settle, write_standings };
+export { budget_metrics, extend_reservation, limits_status, note_usual, reserve, return_places, spent_by, store_status, sweep_limits, take_passed, write_and_settle, write_standings };

@@ -16,7 +16,7 @@ import { cost } from "../ledger/price";
 import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
-import { spent_by, write_and_settle } from "./limits";
+import { note_usual, spent_by, write_and_settle } from "./limits";
 import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
@@ -101,6 +101,9 @@ function set_cost(state: RequestState): void {
     return;
   }
   charge.nano_usd = cost(model.price, input, cached_input, output, free_tokens(reservation));
+  if (reservation.is_typical) {
+    note_usual(state, output);
+  }
   charge.free = used_free(reservation, input + output);
   reservation.used_tokens = input + output;
   reservation.cost_nano_usd = charge.nano_usd;

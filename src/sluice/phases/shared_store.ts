@@ -12,6 +12,7 @@ import { observe_store } from "../metrics/meter";
 import { set } from "../metrics/registry";
 import { gateway } from "./gateway";
 import { follow_journal, journal_end } from "./settled_place";
+import { tell_taken } from "./takings";
 import { address_now, known_names, tend_names } from "./known_names";
 import type { RedisClient, RedisOptions } from "../edge/redis_connection";
 import type { Breaker } from "../limit/breaker";
@@ -159,6 +160,9 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
       follow_journal,
       unlisted: undefined,
       run: (script, parts) => ask(shared, script, parts),
+      tell_taken: (id, parts) => {
+        tell_taken(shared, id, parts);
+      },
       wake: () => {
         wake(shared);
       },

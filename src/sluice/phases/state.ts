@@ -120,6 +120,8 @@ interface RequestState {
   reservation: Reservation | undefined;
   /** How many tokens of output the budget is enough for. */
   output_allowance: number;
+  /** How many tokens of output were reserved of the windows, and taken since; `math.huge`: the most that there may be. */
+  window_allowance: number;
 
   /** What the tenant's guard found in the prompt. */
   prompt_verdict: PromptVerdict | undefined;
@@ -193,6 +195,7 @@ function new_state(): RequestState {
     failed_count: 0,
     reservation: undefined,
     output_allowance: math.huge,
+    window_allowance: math.huge,
     prompt_verdict: undefined,
     holding: false,
     to_come: math.huge,
@@ -245,6 +248,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
     state.conversation.marks = 0;
   }
   state.output_allowance = math.huge;
+  state.window_allowance = math.huge;
   state.holding = false;
   state.to_come = math.huge;
   state.mode = Mode.Pass;

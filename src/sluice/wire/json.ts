@@ -18,6 +18,7 @@
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
+import { media_node } from "./json_media";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
 import { known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
@@ -30,18 +31,12 @@ const band = bits.band;
 const rol = bits.rol;
 const tobit = bits.tobit;
 
-/** Whether the string at hand is text: its place says so, and, where that depends, the mark of the object it is in. */
+/** Strings of which something must be known before they are read. */
+const ASKED = Flag.Known + Flag.Media + Flag.Bytes;
+
+/** Whether the string at hand is text. */
 function is_text(shape: Shape, state: WalkState): boolean {
-  const node = state.node;
-  if (band(shape.flags[node]!, Flag.Text) === 0) {
-    return false;
-  }
-  const first = shape.data_if_first[node]!;
-  return (
-    first === 0 ||
-    first !== state.levels_first[state.depth] ||
-    shape.data_if_second[node] !== state.levels_second[state.depth]
-  );
+  return band(shape.flags[state.node]!, Flag.Text) !== 0;
 }
 
 /**
@@ -160,12 +155,18 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
     } else if (where === At.Done) {
       return fail(state, Fault.Syntax, at);
     } else if (value === 34) {
-      const is_asked = band(shape.flags[state.node]!, Flag.Known) !== 0;
-      const known = is_asked ? known_string(shape, state.node, bytes, at + 1, to) : 0;
-      if (known < 0) {
-        return at;
+      let node = state.node;
+      let known = 0;
+      const asked = band(shape.flags[node]!, ASKED);
+      if (asked !== 0) {
+        known = band(asked, Flag.Known) !== 0 ? known_string(shape, node, bytes, at + 1, to) : 0;
+        node = asked > Flag.Known ? media_node(shape, state, bytes, at + 1, to) : node;
+        if (known < 0 || node === 0) {
+          return at;
+        }
       }
       begin_value(walk, state, at, Kind.String);
+      state.node = node;
       state.escaped = 0;
       state.value_start = state.base + at + 1;
       if (known > 0) {
@@ -256,6 +257,9 @@ function restart(walk: Walk<any>): void {
   state.fault = 0;
   state.slot = 0;
   state.number_count = 0;
+  state.array_count = 0;
+  state.strict = 0;
+  state.undecided = 0;
   state.region_count = 0;
   ffi.fill(state.kinds, 128);
 }

@@ -3,9 +3,13 @@
  * the few steps that all parts of the walker share.
  */
 
+import * as bits from "bit";
 import * as ffi from "ffi";
-import { REGION } from "./shape";
+import { settle_media } from "./json_media";
+import { Flag, REGION } from "./shape";
 import type { Shape } from "./shape";
+
+const band = bits.band;
 
 /** What the walker calls for text. Positions are offsets into the whole document; `next` is one past the character. */
 interface Sink<Target> {
@@ -87,11 +91,11 @@ typedef struct {
   int32_t first, second, length;
   int32_t slot, escaped, reached;
   int32_t serial, keys, key_mask;
-  int32_t number_count;
+  int32_t number_count, array_count, strict, undecided;
   int32_t key_start, key_at, key_fed, folded, folded_length;
   int32_t value_start;
   double number;
-  int32_t levels_object[132], levels_node[132], levels_serial[132], levels_first[132], levels_second[132];
+  int32_t levels_object[132], levels_node[132], levels_serial[132], levels_first[132], levels_second[132], levels_awaiting[132];
   int32_t starts[33], ends[33], kinds[33];
   double numbers[33];
   int32_t region_count, region_starts[128], region_ends[128];
@@ -128,8 +132,15 @@ interface WalkState {
   /** By level: the hashes of the object's marking string. */
   levels_first: Int32Buffer;
   levels_second: Int32Buffer;
+  /** By level: not 0 if something was passed over as media that is none unless a type says so, in this level or in so many around it less one. */
+  levels_awaiting: Int32Buffer;
   /** Numbers met where the shape counts them. */
   number_count: number;
+  /** Arrays met there. */
+  array_count: number;
+  /** Not 0: nothing is passed over as media whose type has not come yet. And whether such types never came, or were others. */
+  strict: number;
+  undecided: number;
   number: number;
   levels_object: Int32Buffer;
   levels_node: Int32Buffer;
@@ -224,6 +235,7 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
   }
   state.depth = depth;
   state.levels_node[depth] = state.node;
+  state.levels_awaiting[depth] = 0;
   if (kind === Kind.Object) {
     state.serial += 1;
     state.levels_serial[depth] = state.serial;
@@ -233,6 +245,10 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
   } else {
     state.levels_serial[depth] = -1;
     state.levels_object[depth] = 0;
+    state.levels_first[depth] = 0;
+    if (band(walk.shape.flags[state.node]!, Flag.CountNumbers) !== 0) {
+      state.array_count += 1;
+    }
     state.node = walk.shape.items[state.node]!;
   }
   return true;
@@ -241,6 +257,9 @@ function open(walk: Walk<any>, state: WalkState, at: number, kind: number): bool
 /** Closes the innermost object or array at the offset after its bracket. `empty`: it has no members. */
 function close(walk: Walk<any>, state: WalkState, at: number, empty: boolean): number {
   const depth = state.depth;
+  if (state.levels_awaiting[depth] !== 0) {
+    settle_media(state, depth);
+  }
   state.slot = walk.shape.slots[state.levels_node[depth]!]!;
   if (empty && state.slot !== 0) {
     state.numbers[state.slot] = 0;

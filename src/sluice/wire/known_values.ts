@@ -4,18 +4,19 @@
  * the API's own or it isn't.
  */
 
+import { MEDIA_PART_TYPES } from "./media";
+
 /** Of messages. */
 const ROLES = ["user", "assistant", "system", "developer", "tool", "function"];
 
 /** Of content parts, input items, sources, tools and formats. */
 const TYPES = [
   // Content parts, and what a source is.
-  "text", "refusal", "image_url", "input_audio", "file", "video_url", "audio_url", "input_text", "output_text", "input_image", "input_file",
-  "summary_text", "reasoning_text", "image", "document", "tool_use", "tool_result", "server_tool_use", "thinking", "redacted_thinking",
-  "search_result", "web_search_result", "web_search_tool_result", "base64", "url", "content", "ephemeral",
+  "text", "refusal", "input_text", "output_text", "summary_text", "reasoning_text", "tool_use", "tool_result", "server_tool_use", "thinking",
+  "search_result", "web_search_result", "web_search_tool_result", "content", "ephemeral",
   // Input items.
   "message", "reasoning", "item_reference", "compaction", "function_call", "function_call_output", "custom_tool_call",
-  "custom_tool_call_output", "computer_call", "computer_call_output", "computer_screenshot", "image_generation_call", "local_shell_call",
+  "custom_tool_call_output", "computer_call", "computer_call_output", "local_shell_call",
   "local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call",
   "file_search_call", "web_search_call", "mcp_call", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response",
   // Tools, and what is chosen of them.
@@ -24,6 +25,10 @@ const TYPES = [
   // Formats.
   "json_object", "json_schema", "grammar",
 ];
+
+for (const type of MEDIA_PART_TYPES) {
+  TYPES.push(type);
+}
 
 /** How something is chosen. */
 const CHOICES = ["none", "auto", "required", "any", "tool", "disabled", "enabled", "adaptive", "concise", "detailed"];

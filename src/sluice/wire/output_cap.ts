@@ -11,6 +11,7 @@ const MOST_WHOLE = 9007199254740992;
 
 /** A number of the body that caps the output. */
 interface OutputCap {
+  /** 0: it stands for no cap at all, to some servers at least. */
   tokens: number;
   start: number;
   end: number;
@@ -42,9 +43,15 @@ function whole<Source>(reader: RequestReader, slot: number, range: Range<Source>
   return value >= 0 && value <= MOST_WHOLE && math.floor(value) === value ? value : undefined;
 }
 
-/** The cap in a slot, if it is a whole number. */
+/** Whether a slot holds −1, which is no cap for llama.cpp and LM Studio: they count down to 0 otherwise. */
+function is_minus_one<Source>(reader: RequestReader, slot: number, range: Range<Source>, source: Source): boolean {
+  const { ends, kinds, starts } = reader.walk.state;
+  return slot !== 0 && kinds[slot] === Kind.Number && range(source, starts[slot]!, math.min(ends[slot]!, starts[slot]! + 3)) === "-1";
+}
+
+/** The cap in a slot, if it is a whole number or −1. */
 function add_cap<Source>(caps: OutputCap[], reader: RequestReader, slot: number, range: Range<Source>, source: Source): void {
-  const tokens_most = whole(reader, slot, range, source);
+  const tokens_most = is_minus_one(reader, slot, range, source) ? 0 : whole(reader, slot, range, source);
   if (tokens_most !== undefined) {
     const { ends, starts } = reader.walk.state;
     caps.push({ tokens: tokens_most, start: starts[slot]!, end: ends[slot]! });
@@ -99,6 +106,15 @@ function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: 
   return caps;
 }
 
+/** The cap that counts of several; 0, if one of them is none at all. */
+function largest_cap(caps: OutputCap[]): number | undefined {
+  let largest: number | undefined;
+  for (const { tokens: most } of caps) {
+    largest = most === 0 || largest === 0 ? 0 : math.max(most, largest ?? 0);
+  }
+  return largest;
+}
+
 /**
  * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for. Anthropic refuses
  * requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended thinking").
@@ -108,33 +124,20 @@ function output_bound(reading: RequestReading, most: number): number {
   return thinking_budget === undefined || most > thinking_budget ? most : thinking_budget + 1;
 }
 
-/** How many prompts there may be at most: each is answered by itself. Strings of other members count too, where several are allowed. */
+/**
+ * How many prompts there may be at most: each is answered by itself. They are strings or arrays of token ids. Strings of other members
+ * count too, where several are allowed.
+ */
 function prompt_count(reader: RequestReader): number {
-  const kind = reader.prompt === 0 ? Kind.Absent : reader.walk.state.kinds[reader.prompt]!;
-  return kind === Kind.Array ? math.max(1, reader.text.estimate.strings) : 1;
+  const { array_count, kinds } = reader.walk.state;
+  const kind = reader.prompt === 0 ? Kind.Absent : kinds[reader.prompt]!;
+  return kind === Kind.Array ? math.max(1, reader.text.estimate.strings + array_count - 1) : 1;
 }
-
-/** How far the second bracket of an array of arrays may lie behind the first. */
-const MOST_SPACE = 4096;
 
 /** What is expected of a member that `odd_cap` and its like name. */
 function expected_of(member: string): string {
-  if (member === "prompt") {
-    return "must not be an array of arrays: how many prompts there are can't be counted";
-  }
-  return member === "n" || member === "best_of" ? `must be a whole number from 1 to ${MOST_ANSWERS}` : "must be a whole number that is not negative";
+  return member === "n" || member === "best_of" ? `must be a whole number from 1 to ${MOST_ANSWERS}` : "must be a whole number that is not negative, or -1 for no cap";
 }
 
-/** `prompt`, if it is an array of arrays of token ids: how many there are is not counted. */
-function odd_prompt<Source>(reader: RequestReader, range: Range<Source>, source: Source): string | undefined {
-  const { kinds, starts, ends, number_count } = reader.walk.state;
-  const slot = reader.prompt;
-  if (slot === 0 || kinds[slot] !== Kind.Array || number_count === 0) {
-    return undefined;
-  }
-  const head = range(source, starts[slot]! + 1, math.min(ends[slot]!, starts[slot]! + MOST_SPACE));
-  return string.match(head, "^%s*[^%s%[]")[0] === undefined ? "prompt" : undefined;
-}
-
-export { expected_of, odd_cap, odd_count, odd_prompt, output_bound, prompt_count, read_caps, whole };
+export { expected_of, largest_cap, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole };
 export type { OutputCap };

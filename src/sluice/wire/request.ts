@@ -10,10 +10,10 @@
 import { clear, tokens } from "./estimate";
 import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
 import type { Walk } from "./json";
-import { refuse } from "./refusal";
+import { bad_body, refuse_model_member } from "./request_fault";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, odd_prompt, output_bound, prompt_count, read_caps, whole } from "./output_cap";
+import { largest_cap, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole } from "./output_cap";
 import { no_edits, replace } from "./splice";
 import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
@@ -22,7 +22,6 @@ import type { Text } from "./text";
 import type { ApiName } from "./api";
 
 const sub = string.sub;
-const MOST_MODEL_BYTES = 256;
 const MOST_KEPT_READERS = 16;
 
 interface RequestReader {
@@ -75,7 +74,7 @@ interface RequestReading {
   /** Where the value of the client's `stream_options` lies; `options_end` 0: there is none. */
   options_start: number;
   options_end: number;
-  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave a whole number. */
+  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave one; 0: no cap. */
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
@@ -160,6 +159,21 @@ function release(reader: RequestReader): void {
   }
 }
 
+/** Whether something was passed over as media that is text by the type that came behind it, or that had none at all. To be asked when all has been read. */
+function is_undecided(reader: RequestReader): boolean {
+  return reader.walk.state.undecided !== 0;
+}
+
+/** Makes ready for reading the same body once more, from its beginning: what is not said to be media before it comes is text. */
+function begin_strictly(reader: RequestReader): void {
+  restart(reader.walk);
+  reader.walk.state.strict = 1;
+  clear(reader.text.estimate);
+  reader.rest = "";
+  reader.offset = 0;
+  reader.total = 0;
+}
+
 /** Reads the next slice. Returns false when the body is already known to be wrong: `conclude` says how. */
 function read(reader: RequestReader, slice: string): boolean {
   const text = reader.rest === "" ? slice : reader.rest + slice;
@@ -170,10 +184,6 @@ function read(reader: RequestReader, slice: string): boolean {
   reader.offset += consumed;
   reader.rest = consumed === text.length ? "" : sub(text, consumed + 1);
   return state.fault === Fault.None;
-}
-
-function bad_body(code: string, message: string, param?: string): Refusal {
-  return refuse(400, "invalid_request_error", code, message, param);
 }
 
 /** The refusal for a body that the walker did not accept. */
@@ -221,17 +231,6 @@ function holds_any(reader: RequestReader, slot: number): boolean {
   const { kinds, numbers } = reader.walk.state;
   const kind = slot === 0 ? Kind.Absent : kinds[slot]!;
   return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
-}
-
-/** What is wrong with the body's `model`; undefined: it is a name. */
-function refuse_model_member(kind: Kind, bytes: number): Refusal | undefined {
-  if (kind === Kind.Absent || (kind === Kind.String && bytes === 2)) {
-    return bad_body("missing_model", "The request body must name a model.", "model");
-  }
-  if ((kind !== Kind.String && kind !== Kind.EscapedString) || bytes > MOST_MODEL_BYTES) {
-    return bad_body("invalid_type", "`model` must be a string of at most 254 bytes.", "model");
-  }
-  return undefined;
 }
 
 /**
@@ -282,10 +281,6 @@ function conclude<Source>(
   const caps = read_caps(reader, range, source);
   const choices = whole(reader, reader.n, range, source);
   const best_of = whole(reader, reader.best_of, range, source);
-  let output_cap: number | undefined;
-  for (const cap of caps) {
-    output_cap = math.max(cap.tokens, output_cap ?? 0);
-  }
   const reading: RequestReading = {
     api: reader.api,
     model: model!,
@@ -300,10 +295,10 @@ function conclude<Source>(
     usage_text: "",
     options_start: 0,
     options_end: 0,
-    output_cap,
+    output_cap: largest_cap(caps),
     caps,
     thinking_budget: whole(reader, reader.thinking_budget, range, source),
-    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
+    odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of),
     choices: choices ?? 1,
     written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
@@ -368,5 +363,5 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
   return edits;
 }
 
-export { conclude, edits_for, read, release, take };
+export { begin_strictly, conclude, edits_for, is_undecided, read, release, take };
 export type { Range, RequestReader, RequestReading };

@@ -8,7 +8,8 @@
  * A server's chat template may print far more than the messages' content: the role as it stands, ids of tool calls, a tool's
  * whole object as JSON, how much the model is to think. So under a guard settings and ids are text too, but for the
  * values that the API names. They are of the kind `Other`, which is scanned and not counted. What no guard reads is `UNREAD`:
- * addresses, bytes, signatures, and who asks. docs/guard.md lists those members, and a spec compares the two.
+ * signatures, names of what is stored, and who asks; and media, where the part's type says so. docs/guard.md lists those members, and a spec
+ * compares the two.
  */
 
 import { TextKind } from "./text_kind";
@@ -46,6 +47,21 @@ function some_of(known: readonly string[]): Place {
 
 /** A string that no guard reads. What stands there in the place of a string is text. */
 const UNREAD: Place = { others: TEXT, items: TEXT, key_text: true };
+/**
+ * Whatever stands at a place that is not known: text, all the way down. Bytes in base64 are read and not counted: they are more likely media
+ * of a kind that is not known than words. What is called a text is one.
+ */
+const UNKNOWN: Place = { text: true, key_text: true, bytes: true, members: { text: TEXT } };
+UNKNOWN.items = UNKNOWN;
+UNKNOWN.others = UNKNOWN;
+/** Media as one string: bytes in base64, or an address. */
+const MEDIUM: Place = { kind: TextKind.Other, media: true, others: TEXT, items: TEXT, key_text: true };
+/** The same, or several: the frames of a video, embeddings by name. */
+const MEDIA: Place = { kind: TextKind.Other, media: true, key_text: true };
+MEDIA.items = MEDIA;
+MEDIA.others = MEDIA;
+/** Media, or text: the type says which, and their looks while it has not come. */
+const MEDIA_OR_TEXT: Place = { text: true, media: true, bytes: true, others: TEXT, items: TEXT, key_text: true };
 /** Who asks. */
 const USER: Place = { slot: "user", others: TEXT, items: TEXT, key_text: true };
 
@@ -63,9 +79,9 @@ function object_or(known: readonly string[], members: Record<string, Place>): Pl
   return { members, others: TEXT, items: TEXT, key_text: true, text: true, known };
 }
 
-/** What names something that is no text, by address or by its bytes; as a plain string too. */
+/** Media that are named by an address or have their bytes there; as a plain string too. */
 function reference(members: Record<string, Place>): Place {
-  return { members, others: TEXT, items: TEXT, key_text: true };
+  return { members, kind: TextKind.Other, media: true, others: TEXT, items: TEXT, key_text: true };
 }
 
 /** A string that is text, or an array of such parts. */
@@ -77,6 +93,7 @@ const CACHE_CONTROL = object({ type: TYPE });
 
 /** A part of a message's content, in any of the APIs: text, image, sound, file, tool use, tool result. */
 const PART: Place = object({});
+PART.others = UNKNOWN;
 const CONTENT: Place = text_or(PART);
 PART.members = {
   type: TYPE,
@@ -87,7 +104,7 @@ PART.members = {
   name: TEXT,
   input: TEXT,
   arguments: ARGUMENTS,
-  result: { text: true, data_if: "image_generation_call", others: TEXT, items: TEXT, key_text: true },
+  result: MEDIA_OR_TEXT,
   id: SETTING,
   tool_use_id: SETTING,
   call_id: SETTING,
@@ -97,21 +114,28 @@ PART.members = {
   cache_control: CACHE_CONTROL,
   signature: UNREAD,
   encrypted_content: UNREAD,
-  image_url: reference({ url: UNREAD, detail: one_of(DETAILS) }),
-  video_url: reference({ url: UNREAD }),
-  audio_url: reference({ url: UNREAD }),
-  input_audio: object({ data: UNREAD, format: one_of(FORMATS) }),
-  file: object({ file_data: UNREAD, file_id: UNREAD }),
-  data: UNREAD,
-  file_data: UNREAD,
+  image_url: reference({ url: MEDIUM, detail: one_of(DETAILS) }),
+  video_url: reference({ url: MEDIUM }),
+  audio_url: reference({ url: MEDIUM }),
+  document_url: reference({ url: MEDIUM }),
+  input_audio: object({ data: MEDIUM, format: one_of(FORMATS) }),
+  file: object({ file_data: MEDIUM, file_id: UNREAD }),
+  image: MEDIA,
+  audio: MEDIA,
+  video: MEDIA,
+  image_embeds: MEDIA,
+  audio_embeds: MEDIA,
+  video_embeds: MEDIA,
+  data: MEDIUM,
+  file_data: MEDIUM,
   file_id: UNREAD,
-  file_url: UNREAD,
+  file_url: MEDIUM,
   // An image's bytes, a document's text, or where a search result comes from: its type says which.
   source: object({
     type: TYPE,
     media_type: one_of(MEDIA_TYPES),
-    data: { text: true, data_if: "base64", others: TEXT, items: TEXT, key_text: true },
-    url: UNREAD,
+    data: MEDIA_OR_TEXT,
+    url: MEDIUM,
     file_id: UNREAD,
     content: CONTENT,
   }),
@@ -121,29 +145,30 @@ PART.members = {
 };
 
 CONTENT.members = PART.members;
+CONTENT.others = UNKNOWN;
 
 /** Where the instructions stand that come before a conversation; a place of its own, of which the range is wanted. */
-const SYSTEM: Place = { slot: "system", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+const SYSTEM: Place = { slot: "system", any_case: true, text: true, items: PART, members: PART.members, others: UNKNOWN, key_text: true };
 const INSTRUCTIONS: Place = { slot: "system", any_case: true, text: true, items: TEXT, others: TEXT, key_text: true };
 /** A conversation where it is made of the parts of messages. */
-const INPUT: Place = { slot: "messages", any_case: true, text: true, items: PART, members: PART.members, others: TEXT, key_text: true };
+const INPUT: Place = { slot: "messages", any_case: true, text: true, items: PART, members: PART.members, others: UNKNOWN, key_text: true };
 
 const FUNCTION = object({ name: TEXT, description: TEXT, arguments: ARGUMENTS, parameters: TEXT, strict: SETTING });
 const FUNCTION_CALL = object({ id: SETTING, type: TYPE, index: SETTING, function: FUNCTION });
 
-const MESSAGES: Place = text_or(
-  object({
-    role: ROLE,
-    tool_call_id: SETTING,
-    content: CONTENT,
-    tool_calls: text_or(FUNCTION_CALL),
-    function_call: FUNCTION,
-    audio: object({ id: SETTING }),
-    name: TEXT,
-    refusal: TEXT,
-    reasoning_content: TEXT,
-  }),
-);
+const MESSAGE = object({
+  role: ROLE,
+  tool_call_id: SETTING,
+  content: CONTENT,
+  tool_calls: text_or(FUNCTION_CALL),
+  function_call: FUNCTION,
+  audio: object({ id: SETTING }),
+  name: TEXT,
+  refusal: TEXT,
+  reasoning_content: TEXT,
+});
+MESSAGE.others = UNKNOWN;
+const MESSAGES: Place = text_or(MESSAGE);
 MESSAGES.slot = "messages";
 MESSAGES.any_case = true;
 
@@ -167,6 +192,10 @@ PROMPT.items = PROMPT;
 /** The same of completions, where each is answered by itself. */
 const PROMPTS: Place = { slot: "prompt", text: true, count_numbers: true, others: TEXT, key_text: true, items: PROMPT };
 
+/** What is to be embedded: the same, or parts of a message's content. */
+const EMBEDDED: Place = { text: true, count_numbers: true, members: PART.members, others: UNKNOWN, key_text: true };
+EMBEDDED.items = EMBEDDED;
+
 /** Members that are numbers and switches. */
 const NUMBERS = [
   "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logprobs",
@@ -187,7 +216,7 @@ function common(members: Record<string, Place>): Place {
   members.stop = TEXT;
   members.metadata ??= TEXT;
   members.instructions ??= TEXT;
-  return { slot: "body", members, others: TEXT, items: TEXT, key_text: true, exact_case: true };
+  return { slot: "body", members, others: UNKNOWN, items: TEXT, key_text: true, exact_case: true };
 }
 
 const STREAM_OPTIONS: Place = {
@@ -229,7 +258,7 @@ const REQUEST_PLACES: Record<ApiName, Place> = {
     best_of: wanted("best_of"),
     prompt: PROMPTS,
   }),
-  embeddings: common({ input: PROMPT, encoding_format: one_of(FORMATS) }),
+  embeddings: common({ input: EMBEDDED, messages: text_or(MESSAGE), encoding_format: one_of(FORMATS) }),
   responses: common({
     max_output_tokens: wanted("output_cap"),
     instructions: INSTRUCTIONS,

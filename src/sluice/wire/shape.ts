@@ -37,6 +37,10 @@ const enum Flag {
   AnyCase = 32,
   /** Some strings here are known, and no text. */
   Known = 64,
+  /** Strings here are media where the type of their part says so. */
+  Media = 256,
+  /** Strings here that look like bytes in base64 are not counted. */
+  Bytes = 512,
 }
 
 /** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
@@ -59,10 +63,15 @@ interface Place {
   exact_case?: boolean;
   /** Has a slot, but members that differ from its name only by case are none of its business. */
   any_case?: boolean;
-  /** Remember the string here; members beside it may depend on it (`data_if`). */
+  /** Remember the string here; members may depend on it (`media`). */
   marks?: boolean;
-  /** Not text if the object's marking member, which must come first, has this value; text otherwise. */
-  data_if?: string;
+  /** Not text where the marking member of its object, or of one of two around it, has the type of a part of media; see json_media. */
+  media?: boolean;
+  /**
+   * Strings that look like bytes in base64 are read and not counted. With `media`: its own object's mark decides, and while there is none,
+   * strings with such looks alone are media.
+   */
+  bytes?: boolean;
   /** Named members, if this is an object. */
   members?: Record<string, Place>;
   /** Elements, if this is an array. Default: nothing of interest. */
@@ -78,9 +87,6 @@ interface Shape {
   others: Int32Buffer;
   /** By node: the `TextKind` of its strings. */
   kinds: Int32Buffer;
-  /** By node: the hashes of the mark with which it is no text (`data_if`), if there is one. */
-  data_if_first: Int32Buffer;
-  data_if_second: Int32Buffer;
   /** By node: the node in `members` whose members are its known values, if it has any. */
   values: Int32Buffer;
   /** Four int32 an entry: node, first hash, second hash, and the member's node with the key's length above it. */
@@ -91,6 +97,9 @@ interface Shape {
   /** Slot numbers by name. Slots count from 1. */
   slot_of: LuaTable<string, number>;
   root: number;
+  /** The nodes of strings that are not read, and of those that are not counted. */
+  unread: number;
+  uncounted: number;
 }
 
 /** Entries of the smallest table of members and of the largest; and how many turns are tried for each size. */
@@ -197,6 +206,8 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
   };
 
   number_of(root);
+  const unread = number_of({});
+  const uncounted = number_of({ kind: TextKind.Other });
   const entries: Entry[] = [];
   let index = 0;
   while (index < places.length) {
@@ -235,8 +246,6 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
   const others = ffi.new<Int32Buffer>("int32_t[?]", count);
   const kinds = ffi.new<Int32Buffer>("int32_t[?]", count);
   const values = ffi.new<Int32Buffer>("int32_t[?]", count);
-  const data_if_first = ffi.new<Int32Buffer>("int32_t[?]", count);
-  const data_if_second = ffi.new<Int32Buffer>("int32_t[?]", count);
   for (const node of $range(1, places.length)) {
     const place = places[node - 1]!;
     const kind = place.kind ?? (place.text === true ? TextKind.Content : TextKind.None);
@@ -249,13 +258,10 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
       (place.exact_case === true ? Flag.ExactCase : 0) +
       (place.marks === true ? Flag.Marks : 0) +
       (place.any_case === true ? Flag.AnyCase : 0) +
-      (is_text && place.known !== undefined ? Flag.Known : 0);
+      (is_text && place.known !== undefined ? Flag.Known : 0) +
+      (is_text && place.media === true ? Flag.Media : 0) +
+      (is_text && place.bytes === true ? Flag.Bytes : 0);
     values[node] = place.known !== undefined ? value_nodes.get(place.known)! : 0;
-    if (place.data_if !== undefined) {
-      const [first, second] = hash(place.data_if);
-      data_if_first[node] = first;
-      data_if_second[node] = second;
-    }
     if (place.slot !== undefined) {
       let slot = slot_of.get(place.slot);
       if (slot === undefined) {
@@ -290,7 +296,7 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
     }
     members = lay_out(entries, size, turn);
   }
-  return { flags: shape_flags, slots, items, others, kinds, data_if_first, data_if_second, values, members, turn, mask: size - 1, slot_of, root: 1 };
+  return { flags: shape_flags, slots, items, others, kinds, values, members, turn, mask: size - 1, slot_of, root: 1, unread, uncounted };
 }
 
 export { compile, hash, probe, HASH_TABLE, Flag, REGION };
