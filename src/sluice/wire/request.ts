@@ -79,6 +79,8 @@ interface RequestReading {
   choices: number;
   /** How many are written for that, at least: more than are asked for, if the best are to be chosen, and as many for each of several prompts. */
   written: number;
+  /** How many prompts there are: several, if a completion is asked for each of them. */
+  prompts: number;
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
   bytes: number;
@@ -247,6 +249,7 @@ function conclude<Source>(
   }
 
   const caps = read_caps(reader, range, source);
+  const prompts = prompt_count(reader);
   const choices = whole(reader, reader.n, range, source);
   const best_of = whole(reader, reader.best_of, range, source);
   let output_cap: number | undefined;
@@ -268,7 +271,8 @@ function conclude<Source>(
     caps,
     odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
     choices: choices ?? 1,
-    written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
+    written: math.max(choices ?? 1, best_of ?? 1, 1) * prompts,
+    prompts,
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };
