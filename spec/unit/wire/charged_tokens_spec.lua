@@ -251,7 +251,8 @@ describe("random streams", function()
         if event.usage then
             local figures = {}
             local function add(name, value)
-                if value ~= nil then figures[#figures + 1] = ('"%s":%s'):format(name, type(value) == "number" and ("%.16g"):format(value) or value) end
+                if type(value) == "number" then value = ("%.16g"):format(value) end
+                if value ~= nil then figures[#figures + 1] = ('"%s":%s'):format(name, value) end
             end
             add("prompt_tokens", event.input)
             add("completion_tokens", event.output)

@@ -54,7 +54,8 @@ describe("usage", function()
             '{"usage":{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81}}' },
         ["chat whose reasoning is in the output"] = { "chat", { 500, -1, 500 },
             '{"usage":{"prompt_tokens":500,"completion_tokens":500,"total_tokens":1000,"completion_tokens_details":{"reasoning_tokens":200}}}' },
-        ["chat whose total is less than its parts"] = { "chat", { 5, -1, 4 }, '{"usage":{"prompt_tokens":5,"completion_tokens":4,"total_tokens":6}}' },
+        ["chat whose total is less than its parts"] = { "chat", { 5, -1, 4 },
+            '{"usage":{"prompt_tokens":5,"completion_tokens":4,"total_tokens":6}}' },
         ["a response that leaves the reasoning out"] = { "responses", { 32, -1, 103 },
             '{"response":{"usage":{"input_tokens":32,"output_tokens":9,"total_tokens":135}}}' },
         ["completions"] = { "completions", { 1, -1, 2 }, '{"usage":{"prompt_tokens":1,"completion_tokens":2}}' },
@@ -117,13 +118,13 @@ end
 
 -- A document with something at a path such as `choices[].usage`.
 local function put(path, what)
-    local document = what
+    local made = what
     for name in path:reverse():gmatch("[^.]+") do
         name = name:reverse()
         local list = name:match("^(.*)%[%]$")
-        document = list and ('{"%s":[%s]}'):format(list, document) or ('{"%s":%s}'):format(name, document)
+        made = list and ('{"%s":[%s]}'):format(list, made) or ('{"%s":%s}'):format(name, made)
     end
-    return document
+    return made
 end
 
 describe("a figure is found", function()
