@@ -32,6 +32,7 @@ interface AnswerSlots {
   cache_write_5m: number;
   cache_write_1h: number;
   choices: number;
+  finish_reason: number;
   type: number;
   /** An error, and what says which; Responses: `code` of an error event is in the event itself. */
   error: number;
@@ -88,6 +89,7 @@ function slots_of(shape: Shape): AnswerSlots {
     cache_write_5m: slot_named(shape, "cache_write_5m"),
     cache_write_1h: slot_named(shape, "cache_write_1h"),
     choices: slot_named(shape, "choices"),
+    finish_reason: slot_named(shape, "finish_reason"),
     type: slot_named(shape, "type"),
     error: slot_named(shape, "error"),
     error_code: slot_named(shape, "error_code"),
