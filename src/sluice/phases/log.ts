@@ -73,7 +73,8 @@ const NO_USAGE = new_usage();
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
   charge_nothing(charge);
-  if (reading === undefined || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
+  const begun = answer !== undefined || (ending === "client_gone" && state.under_way);
+  if (reading === undefined || state.api!.counts || state.attempts === 0 || !begun || (status >= 400 && status !== 499)) {
     return;
   }
   if (answer === undefined) {
