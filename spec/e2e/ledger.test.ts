@@ -217,7 +217,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     append(journal, some(200, 1));
     expect(load(ledger, "--source", "node 1, \"first\"").output).toMatch(": 1 requests loaded\n");
     const report = usage(ledger, "report", "--by", "source", "--format", "csv");
-    expect(rows(report).map((row) => row.replace(/(,[\d.]+){5}$/, ""))).toEqual(['"node 1, ""first""",4', "node 2,4"]);
+    expect(rows(report).map((row) => row.replace(/(,[\d.]+){7}$/, ""))).toEqual(['"node 1, ""first""",4', "node 2,4"]);
   });
 
   it("counts nothing twice when two programs load the same journal", async () => {
@@ -240,7 +240,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     await loaded(ledger, 10);
     await eventually("all have come that far", () => Number(ledger.query("SELECT COUNT(*) FROM usage_positions")) === 4, WAIT);
     expect(loaders.every((loader) => loader.isRunning())).toBe(true);
-    expect(ledger.query("SELECT version FROM usage_schema ORDER BY version")).toBe("1\n2\n3");
+    expect(ledger.query("SELECT version FROM usage_schema ORDER BY version")).toBe("1\n2\n3\n4");
   });
 
   it("refuses a database that is newer than the program", () => {
@@ -248,7 +248,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     append(journal, some(0, 1));
     expect(load(ledger).status).toBe(0);
     ledger.query("INSERT INTO usage_schema (version) VALUES (7)");
-    const errors = "sluice: the database has version 7 of the ledger, this program knows 3 and older: use a newer sluice\n";
+    const errors = "sluice: the database has version 7 of the ledger, this program knows 4 and older: use a newer sluice\n";
     expect(load(ledger)).toEqual({ status: 1, output: "", errors });
     expect(load(ledger, "--follow")).toEqual({ status: 1, output: "", errors });
     expect(usage(ledger, "report")).toEqual({ status: 1, output: "", errors });
@@ -286,19 +286,21 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     const terms = [(entry: Entry) => entry.time.slice(0, 7), (entry: Entry) => entry.model ?? "", (entry: Entry) => entry.tenant];
     const csv = of(...by, "--format", "csv");
     expect(rows(csv)).toEqual(expected(chosen, terms));
-    expect(csv.output.split("\r\n")[0]).toBe("month,model,tenant,requests,input_tokens,cached_input_tokens,output_tokens,free_units,cost_usd");
+    const figures = [
+      "requests", "input_tokens", "cached_input_tokens", "output_tokens", "free_units", "cache_write_tokens", "cache_write_1h_tokens", "cost_usd",
+    ];
+    expect(csv.output.split("\r\n")[0]).toBe(`month,model,tenant,${figures.join(",")}`);
 
     const json = JSON.parse(of(...by, "--format", "json").output) as Record<string, string | number | null>[];
-    expect(json.map((row) => [
-      row.month, row.model ?? "", row.tenant, row.requests, row.input_tokens, row.cached_input_tokens, row.output_tokens, row.free_units, row.cost_usd,
-    ].join(",")).sort()).toEqual(expected(chosen, terms));
+    expect(json.map((row) => [row.month, row.model ?? "", row.tenant, ...figures.map((name) => row[name])].join(",")).sort())
+      .toEqual(expected(chosen, terms));
     // Sorted, with those that have no model last.
     const keys = json.map((row) => `${row.month}|${row.model ?? "~"}|${row.tenant}`);
     expect(keys).toEqual([...keys].sort());
 
     const table = of(...by).output.split("\n").slice(0, -1);
     expect(new Set(table.map((row) => row.length)).size).toBe(1);
-    expect(table[0]).toMatch(/^month {4}model {2}tenant +requests +input_tokens +cached_input_tokens +output_tokens +free_units +cost_usd$/);
+    expect(table[0]).toMatch(new RegExp(`^month {4}model {2}tenant +${figures.join(" +")}$`));
     expect(table.slice(1).map((row) => row.trim().split(/ +/).map((cell) => (cell === "-" ? "" : cell)).join(",")).sort()).toEqual(expected(chosen, terms));
 
     for (const length of [10, 13]) {
@@ -307,7 +309,7 @@ describe.each(LEDGERS)("the ledger in %s", (_name, make) => {
     }
     expect(rows(of("--format", "csv"))).toEqual(expected(entries, [(entry) => entry.tenant, (entry) => entry.model ?? ""]));
     expect(of("--from", "2030-01-01")).toEqual({
-      status: 0, errors: "", output: "tenant  model  requests  input_tokens  cached_input_tokens  output_tokens  free_units  cost_usd\n",
+      status: 0, errors: "", output: `tenant  model  ${figures.join("  ")}\n`,
     });
     expect(of("--tenant", "nobody", "--format", "json").output).toBe("[]\n");
     expect(of("--tenant", "' OR 1=1 --", "--format", "csv").output).toMatch(/^tenant,[^\r]*\r\n$/);

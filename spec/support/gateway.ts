@@ -24,6 +24,9 @@ interface JournalLine {
   reserved_tokens: number | null;
   cost_nano_usd: number;
   free_units: number;
+  cache_write_tokens: number;
+  cache_write_1h_tokens: number;
+  reasoning_tokens: number;
   first_token_ms: number | null;
   duration_ms: number;
   held_ms: number;

@@ -18,6 +18,8 @@ interface Entry {
   output_tokens: number;
   cost_nano_usd: bigint;
   free_units: number;
+  cache_write_tokens: number;
+  cache_write_1h_tokens: number;
 }
 
 interface Ledger {
@@ -69,6 +71,8 @@ function makeEntry(random: () => number, index: number, changes: Partial<Entry> 
     output_tokens: Math.floor(random() * 2000),
     cost_nano_usd: BigInt(Math.floor(random() * 9e15)),
     free_units: Math.floor(random() * 3000),
+    cache_write_tokens: Math.floor(input * random()),
+    cache_write_1h_tokens: Math.floor(input * random()),
     ...changes,
   };
 }
@@ -79,7 +83,8 @@ function line(entry: Entry): string {
     id: entry.id, time: entry.time, tenant: entry.tenant, key: entry.key, model: entry.model, pool: "gpu",
     endpoint: "http://10.0.0.11:8000", attempts: 1, status: entry.status, ending: entry.ending, input_tokens: entry.input_tokens,
     cached_input_tokens: entry.cached_input_tokens, output_tokens: entry.output_tokens, usage_from: "upstream", reserved_tokens: 5000,
-    cost_nano_usd: "COST", free_units: entry.free_units, first_token_ms: 87, duration_ms: 1235, held_ms: 0, guard: null,
+    cost_nano_usd: "COST", free_units: entry.free_units, cache_write_tokens: entry.cache_write_tokens,
+    cache_write_1h_tokens: entry.cache_write_1h_tokens, reasoning_tokens: 1, first_token_ms: 87, duration_ms: 1235, held_ms: 0, guard: null,
   });
   return `${text.replace('"COST"', entry.cost_nano_usd.toString())}\n`;
 }
@@ -116,19 +121,17 @@ function sqliteLedger(file: string): Ledger {
 
 /** What a report should say, by a plain computation: rows of the dimensions' values and the figures, as CSV without its header. */
 function expected(entries: Entry[], by: ((entry: Entry) => string)[]): string[] {
-  const sums = new Map<string, [bigint, bigint, bigint, bigint, bigint, bigint]>();
+  const sums = new Map<string, bigint[]>();
   for (const entry of entries) {
     const name = JSON.stringify(by.map((each) => each(entry)));
-    const sum = sums.get(name) ?? [0n, 0n, 0n, 0n, 0n, 0n];
-    sum[0] += 1n;
-    sum[1] += BigInt(entry.input_tokens);
-    sum[2] += BigInt(entry.cached_input_tokens);
-    sum[3] += BigInt(entry.output_tokens);
-    sum[4] += BigInt(entry.free_units);
-    sum[5] += entry.cost_nano_usd;
-    sums.set(name, sum);
+    const sum = sums.get(name) ?? [0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n];
+    const figures = [
+      1, entry.input_tokens, entry.cached_input_tokens, entry.output_tokens, entry.free_units, entry.cache_write_tokens,
+      entry.cache_write_1h_tokens, entry.cost_nano_usd,
+    ];
+    sums.set(name, sum.map((so_far, index) => so_far + BigInt(figures[index]!)));
   }
-  return [...sums].map(([name, sum]) => [...(JSON.parse(name) as string[]), ...sum.slice(0, 5).map(String), dollars(sum[5])].join(",")).sort();
+  return [...sums].map(([name, sum]) => [...(JSON.parse(name) as string[]), ...sum.slice(0, 7).map(String), dollars(sum[7]!)].join(",")).sort();
 }
 
 function dollars(nano: bigint): string {

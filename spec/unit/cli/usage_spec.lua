@@ -20,8 +20,9 @@ describe("sluice usage", function()
         assert.same({ 0, real .. "/usage.jsonl: 2 requests loaded\n", "" }, { status, output, errors })
         status, output, errors = run("report --database sqlite:usage.db --format csv")
         assert.same({ 0, "" }, { status, errors })
-        assert.equal("tenant,model,requests,input_tokens,cached_input_tokens,output_tokens,free_units,cost_usd\r\n"
-            .. "acme,chat,2,20,0,10,0,18014398.509481986\r\n", output)
+        assert.equal("tenant,model,requests,input_tokens,cached_input_tokens,output_tokens,free_units,"
+            .. "cache_write_tokens,cache_write_1h_tokens,cost_usd\r\n"
+            .. "acme,chat,2,20,0,10,0,0,0,18014398.509481986\r\n", output)
         status, output = run("report --database sqlite:usage.db --by source --format csv")
         assert.equal(0, status)
         local host = command.output_of("uname -n"):gsub("\n", "")

@@ -2,7 +2,7 @@ local connection_module = require("sluice.ledger.connection")
 local database = require("sluice.ledger.database")
 
 local NOW = "2026-11-21T10:00:00.000Z"
-local ROW = '["%s","2026-11-21T10:00:00.000Z","t",null,null,null,null,1,200,"finished",1,0,2,null,null,5,0,null,null,null,null]'
+local ROW = '["%s","2026-11-21T10:00:00.000Z","t",null,null,null,null,1,200,"finished",1,0,2,null,null,5,0,0,0,0,null,null,null,null]'
 
 local function position(offset) return { fingerprint = "5:abc", inode = "18446744073709551615", offset = offset, current = true } end
 
@@ -88,12 +88,12 @@ describe("ledger database", function()
         database.disconnect(open())
         connection = open(false)
         assert.equal("0", requests(connection))
-        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (4)", {})
+        connection_module.execute(connection, "INSERT INTO usage_schema (version) VALUES (5)", {})
         database.disconnect(connection)
         connection, reason, hopeless = open()
         assert.is_nil(connection)
         assert.is_true(hopeless)
-        assert.equal("the database has version 4 of the ledger, this program knows 3 and older: use a newer sluice", reason)
+        assert.equal("the database has version 5 of the ledger, this program knows 4 and older: use a newer sluice", reason)
     end)
 
     it("brings the tables up to date in order, each version whole or not at all", function()
@@ -101,15 +101,15 @@ describe("ledger database", function()
         local newer = {}
         for name, value in pairs(dialect) do newer[name] = value end
         newer.migrations = {
-            dialect.migrations[1], dialect.migrations[2], dialect.migrations[3], { "CREATE TABLE second (x)" },
+            dialect.migrations[1], dialect.migrations[2], dialect.migrations[3], dialect.migrations[4], { "CREATE TABLE second (x)" },
             { "CREATE TABLE third (x)", "INSERT INTO second VALUES (1)", "wrong" },
         }
         local _, reason = database.open_ledger(dbi, newer, path, true)
         assert.is_truthy(reason:find('^the ledger\'s tables could not be made: .*"wrong": syntax error'), reason)
-        newer.migrations[5][3] = "INSERT INTO second VALUES (2)"
+        newer.migrations[6][3] = "INSERT INTO second VALUES (2)"
         local connection = database.open_ledger(dbi, newer, path, true)
         assert.same({ { "1" }, { "2" } }, (connection_module.query(connection, "SELECT CAST(x AS TEXT) FROM second ORDER BY x", {})))
-        assert.same({ { "5" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
+        assert.same({ { "6" } }, (connection_module.query(connection, "SELECT CAST(COUNT(*) AS TEXT) FROM usage_schema", {})))
         database.disconnect(connection)
     end)
 
@@ -122,8 +122,9 @@ describe("ledger database", function()
             .. "cached_input_tokens, output_tokens, cost_nano_usd) VALUES ('old', 's', '2026', 't', 'finished', 1, 2, 3, 4)", {})
         database.disconnect(connection)
         connection = open()
-        assert.same({ { "old", "4", "0" } }, (connection_module.query(connection,
-            "SELECT id, CAST(cost_nano_usd AS TEXT), CAST(free_units AS TEXT) FROM usage_requests", {})))
+        assert.same({ { "old", "4", "0", "0", "0" } }, (connection_module.query(connection,
+            "SELECT id, CAST(cost_nano_usd AS TEXT), CAST(free_units AS TEXT), CAST(cache_write_tokens AS TEXT), CAST(reasoning_tokens AS TEXT) "
+                .. "FROM usage_requests", {})))
         database.disconnect(connection)
     end)
 

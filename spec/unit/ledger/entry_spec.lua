@@ -14,7 +14,7 @@ describe("ledger entry", function()
             id = "4f1c2a", time = 1700000000.123, tenant = "a\"c,\n=me 脏", key = "web", model = "chat", pool = "gpu",
             endpoint = "http://10.0.0.11:8000", attempts = 1, status = 200, ending = "finished", input_tokens = 12,
             cached_input_tokens = 4, output_tokens = 34, usage_from = "upstream", first_token_ms = 87.4, duration_ms = 1234.5,
-            held_ms = 41.5, timeout = "total", guard = '{"name":"strict"}',
+            cache_write_tokens = 9, cache_write_1h_tokens = 7, held_ms = 41.5, timeout = "total", guard = '{"name":"strict"}',
         }))
         local read_back = assert(read(line:sub(1, -2)))
         assert.same({
@@ -22,7 +22,7 @@ describe("ledger entry", function()
             endpoint = "http://10.0.0.11:8000", attempts = "1", status = "200", ending = "finished", input_tokens = "12",
             cached_input_tokens = "4", output_tokens = "34", usage_from = "upstream", first_token_ms = "87", duration_ms = "1235",
             held_ms = "42", timeout = "total", guard = '{"name":"strict"}', reserved_tokens = read_back.reserved_tokens, cost_nano_usd = "0",
-            free_units = "0",
+            free_units = "0", cache_write_tokens = "9", cache_write_1h_tokens = "7", reasoning_tokens = "0",
         }, read_back)
     end)
 
@@ -108,7 +108,7 @@ describe("ledger entry", function()
     it("makes a row that is JSON, in the order of the columns", function()
         local found = assert(read(with('"key":"q\\"\\u007f\\n","cost_nano_usd":9223372036854775807,"guard":{"name":"\\u0000"}')))
         assert.equal('["a","2026-11-21T10:00:00.123Z","acme","q\\u0022\\u007f\\u000a",null,null,null,null,null,"finished",0,0,0,null,null,'
-            .. '9223372036854775807,0,null,null,null,null,"{\\u0022name\\u0022:\\u0022\\u005cu0000\\u0022}"]', entry.row_of(found))
+            .. '9223372036854775807,0,0,0,0,null,null,null,null,"{\\u0022name\\u0022:\\u0022\\u005cu0000\\u0022}"]', entry.row_of(found))
     end)
 end)
 

@@ -10,6 +10,7 @@ local function record(changes)
         endpoint = "http://10.0.0.11:8000", attempts = 1, status = 200, ending = "finished", input_tokens = 12,
         cached_input_tokens = 4, output_tokens = 34, usage_from = "upstream", first_token_ms = 87.4, duration_ms = 1234.5,
         held_ms = 41.5, guard = '{"name":"strict"}', reserved_tokens = 4108, cost_nano_usd = 123456789, free_units = 46,
+        cache_write_tokens = 9, cache_write_1h_tokens = 7, reasoning_tokens = 21,
     }
     for name, value in pairs(changes or {}) do
         if value == "nothing" then made[name] = nil else made[name] = value end
@@ -29,7 +30,9 @@ describe("usage journal", function()
         assert.equal('{"id":"4f1c2a","time":"2023-11-14T22:13:20.123Z","tenant":"acme","key":"web","model":"chat","pool":"gpu"'
             .. ',"endpoint":"http://10.0.0.11:8000","attempts":1,"status":200,"ending":"finished","input_tokens":12'
             .. ',"cached_input_tokens":4,"output_tokens":34,"usage_from":"upstream"'
-            .. ',"reserved_tokens":4108,"cost_nano_usd":123456789,"free_units":46,"first_token_ms":87,"duration_ms":1235'
+            .. ',"reserved_tokens":4108,"cost_nano_usd":123456789,"free_units":46'
+            .. ',"cache_write_tokens":9,"cache_write_1h_tokens":7,"reasoning_tokens":21'
+            .. ',"first_token_ms":87,"duration_ms":1235'
             .. ',"held_ms":42,"timeout":null,"guard":{"name":"strict"}}\n',
             write_line(record()))
     end)
@@ -45,7 +48,7 @@ describe("usage journal", function()
         assert.equal("refused", line.ending)
         local fields = 0
         for _ in pairs(line) do fields = fields + 1 end
-        assert.equal(22, fields)
+        assert.equal(25, fields)
     end)
 
     it("leaves nothing of one record in the next", function()

@@ -13,6 +13,10 @@ local NOW = 1700000010
 local DAY = 86400
 local PRICE = price.make_price({ input = 1, output = 2, cached_input = 0.5 })
 
+local function tokens(input, cached_input, output, cache_write, cache_write_1h)
+    return { input = input, cached_input = cached_input, output = output, cache_write = cache_write or 0, cache_write_1h = cache_write_1h or 0 }
+end
+
 local function worker(shared, process, alive)
     return {
         dictionary = shared, process = process, is_alive = function(other) return (alive or {})[other] ~= false end,
@@ -41,7 +45,7 @@ end
 -- Ends a request that has used so much. Returns what it costs.
 local function settle(at, made, input, output, now)
     made.used_tokens = input + output
-    made.cost_nano_usd = price.cost(PRICE, input, 0, output, allowance.free_tokens(made))
+    made.cost_nano_usd = price.cost(PRICE, tokens(input, 0, output), allowance.free_tokens(made))
     made.free_used = allowance.used_free(made, input + output)
     assert.is_true(memory_store.begin_settlement(at, made))
     memory_store.settle(at, made, now or NOW, 0, 0)
@@ -55,7 +59,7 @@ end
 
 describe("a price with something free", function()
     it("covers tokens in the order in which a model meets them", function()
-        local function cost(tokens) return price.cost(PRICE, 100, 40, 10, tokens) end
+        local function cost(free_ones) return price.cost(PRICE, tokens(100, 40, 10), free_ones) end
         assert.equal(60 * 1000 + 40 * 500 + 10 * 2000, cost(0))
         assert.equal(60 * 1000 + 15 * 500 + 10 * 2000, cost(25))
         assert.equal(60 * 1000 + 10 * 2000, cost(40))
@@ -64,6 +68,19 @@ describe("a price with something free", function()
         assert.equal(3 * 2000, cost(107))
         assert.equal(0, cost(110))
         assert.equal(0, cost(math.huge))
+    end)
+
+    it("covers what was read from the cache first, then what was written to it, token by token", function()
+        local prices = price.make_price({ input = 1, output = 2, cached_input = 0.5, cache_write = 1.25, cache_write_1h = 3 })
+        local each = {}
+        for _, run in ipairs({ { 20, 500 }, { 10, 3000 }, { 30, 1250 }, { 40, 1000 }, { 10, 2000 } }) do
+            for _ = 1, run[1] do each[#each + 1] = run[2] end
+        end
+        for free_ones = 0, 120 do
+            local sum = 0
+            for index = free_ones + 1, #each do sum = sum + each[index] end
+            assert.equal(sum, price.cost(prices, tokens(100, 20, 10, 40, 10), free_ones), free_ones)
+        end
     end)
 end)
 

@@ -81,6 +81,17 @@ describe("what a request may need", function()
         assert.same({ 40000, 52000 }, { made.least_nano_usd, made.most_nano_usd })
     end)
 
+    it("costs at most as if all of its input were written to the dearest cache", function()
+        for prices, dearest in pairs({
+            [{ input = 3, output = 1 }] = 3, [{ input = 3, output = 1, cached_input = 0.3 }] = 3,
+            [{ input = 3, output = 1, cache_write = 3.75 }] = 3.75, [{ input = 3, output = 1, cache_write = 3.75, cache_write_1h = 6 }] = 6,
+            [{ input = 3, output = 1, cached_input = 4 }] = 4, [{ input = 3, output = 1, cache_write_1h = 1 }] = 3,
+        }) do
+            local made = asked({ api = "messages", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, price.make_price(prices))
+            assert.same({ 100000 * dearest, 100000 * dearest + 10000 }, { made.least_nano_usd, made.most_nano_usd })
+        end
+    end)
+
     it("is bounded by the money that was left", function()
         local made = asked({ api = "chat", written = 1, prompt_tokens = 100, output_cap = 10 }, nil, PRICE)
         made.nano_usd = 52000
@@ -130,15 +141,27 @@ end)
 
 describe("a price", function()
     it("is in nano-dollars by the token, rounded at the end", function()
-        assert.equal(0, price.cost(nil, 1000, 0, 1000, 0))
-        assert.equal(40000 + 12000, price.cost(PRICE, 100, 0, 10, 0))
-        assert.equal(60 * 400 + 40 * 100 + 12000, price.cost(PRICE, 100, 40, 10, 0))
-        assert.equal(100 * 100, price.cost(PRICE, 100, 1000, 0, 0))
-        assert.equal(38, price.cost(price.make_price({ input = 0.0375, output = 0 }), 1, 0, 0, 0))
+        local function cost(at, input, cached_input, output, cache_write, cache_write_1h)
+            return price.cost(at, { input = input, cached_input = cached_input, output = output, cache_write = cache_write or 0,
+                cache_write_1h = cache_write_1h or 0 }, 0)
+        end
+        assert.equal(0, cost(nil, 1000, 0, 1000))
+        assert.equal(40000 + 12000, cost(PRICE, 100, 0, 10))
+        assert.equal(60 * 400 + 40 * 100 + 12000, cost(PRICE, 100, 40, 10))
+        assert.equal(100 * 100, cost(PRICE, 100, 1000, 0))
+        assert.equal(38, cost(price.make_price({ input = 0.0375, output = 0 }), 1, 0, 0))
         -- What a double can't count exactly is not charged: the journal and the budget would differ.
-        assert.equal(9007199254740991, price.cost(price.make_price({ input = 1000000, output = 1000000 }), 1e9, 0, 1e9, 0))
-        assert.equal(375, price.cost(price.make_price({ input = 0.0375, output = 0 }), 10, 0, 0, 0))
-        assert.equal(2000, price.cost(price.make_price({ input = 2, output = 0 }), 1, 1, 0, 0))
+        assert.equal(9007199254740991, cost(price.make_price({ input = 1000000, output = 1000000 }), 1e9, 0, 1e9))
+        assert.equal(375, cost(price.make_price({ input = 0.0375, output = 0 }), 10, 0, 0))
+        assert.equal(2000, cost(price.make_price({ input = 2, output = 0 }), 1, 1, 0))
+        -- What is written to a cache.
+        local anthropic = price.make_price({ input = 3, output = 15, cached_input = 0.3, cache_write = 3.75, cache_write_1h = 6 })
+        assert.equal(10 * 3000 + 20 * 300 + 30 * 6000 + 40 * 3750 + 5 * 15000, cost(anthropic, 100, 20, 5, 70, 30))
+        assert.equal(9007199254740991, cost(price.make_price({ input = 0, output = 0, cache_write_1h = 1000000 }), 1e9, 0, 0, 1e9, 1e9))
+        -- Without a price of its own it costs what other input does; for an hour, what it does for minutes.
+        assert.equal(100 * 400, cost(PRICE, 100, 0, 0, 70, 30))
+        assert.equal(30 * 1000 + 70 * 2000, cost(price.make_price({ input = 1, output = 0, cache_write = 2 }), 100, 0, 0, 70, 30))
+        assert.equal(30 * 2000 + 70 * 1000, cost(price.make_price({ input = 1, output = 0, cache_write_1h = 2 }), 100, 0, 0, 70, 30))
     end)
 end)
 

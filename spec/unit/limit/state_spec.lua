@@ -77,7 +77,7 @@ describe("a line of the journal", function()
     it("counts for no limit if nothing was reserved", function()
         assert.is_nil(replay.read_line(line({ reserved_tokens = "nothing" })))
         assert.is_nil(replay.read_line(""))
-        assert.is_nil(replay.read_line(line():sub(1, -130)))
+        assert.is_nil(replay.read_line(line():sub(1, -210)))
         assert.is_nil(replay.read_line('{"x":1}'))
     end)
 

@@ -5,6 +5,10 @@ local meter_module = require("sluice.metrics.meter")
 local memory_store = require("spec.unit.metrics.memory_store")
 local parse = require("spec.unit.metrics.parse_exposition").parse
 
+local function tokens(input, cached_input, output, cache_write, cache_write_1h)
+    return { input = input, cached_input = cached_input, output = output, cache_write = cache_write or 0, cache_write_1h = cache_write_1h or 0 }
+end
+
 describe("metrics catalogue and meters", function()
     local catalogue, meters, aggregate
 
@@ -72,7 +76,7 @@ describe("metrics catalogue and meters", function()
         local meter = meter_module.request_meter(meters, "chat", "acme", "large")
         meter_module.count_request(meter, 200, 1.5)
         meter_module.count_first_token(meter, 0.03)
-        meter_module.count_tokens(meter, 100, 40, 17, 2500000)
+        meter_module.count_tokens(meters, meter, tokens(100, 40, 17), 2500000)
         meter_module.count_request(meter, 499, 0.001)
         local values = scrape()
         assert.equal(1, values['sluice_requests_total{tenant="acme",model="large",code="200"}'])
@@ -93,6 +97,21 @@ describe("metrics catalogue and meters", function()
         assert.equal(1, values['gen_ai_server_time_to_first_token_count{gen_ai_operation_name="chat",gen_ai_request_model="large"}'])
     end)
 
+    it("tells apart what was written to a cache, of a tenant that has any", function()
+        local meter = meter_module.request_meter(meters, "chat", "acme", "large")
+        meter_module.count_tokens(meters, meter, tokens(100, 0, 5), 0)
+        local series = 'sluice_tokens_total{tenant="acme",model="large",type="%s"}'
+        assert.is_nil(scrape()[series:format("cache_write")])
+        meter_module.count_tokens(meters, meter, tokens(100, 10, 5, 50, 0), 0)
+        assert.is_nil(scrape()[series:format("cache_write_1h")])
+        meter_module.count_tokens(meters, meter, tokens(100, 10, 5, 40, 30), 0)
+        local values = scrape()
+        assert.same({ 300, 20, 90, 30, 15 }, {
+            values[series:format("input")], values[series:format("cached_input")], values[series:format("cache_write")],
+            values[series:format("cache_write_1h")], values[series:format("output")],
+        })
+    end)
+
     it("keeps tenants, models and operations apart, and gives the same meter again", function()
         local request_meter = meter_module.request_meter
         local meter = request_meter(meters, "chat", "acme", "large")
@@ -100,7 +119,7 @@ describe("metrics catalogue and meters", function()
         for _, other in ipairs({ { "chat", "acme", "small" }, { "chat", "other", "large" }, { "embeddings", "acme", "large" } }) do
             local second = request_meter(meters, other[1], other[2], other[3])
             assert.are_not.equal(meter, second)
-            meter_module.count_tokens(second, 1, 0, 1, 0)
+            meter_module.count_tokens(meters, second, tokens(1, 0, 1), 0)
         end
         local values = scrape()
         assert.is_nil(values['sluice_tokens_total{tenant="acme",model="large",type="cached_input"}'])
@@ -114,7 +133,7 @@ describe("metrics catalogue and meters", function()
             local meter = meter_module.request_meter(meters, "chat", "acme", "large")
             meter_module.count_request(meter, 200, 1)
             meter_module.count_first_token(meter, 1)
-            meter_module.count_tokens(meter, 1, 1, 1, 0)
+            meter_module.count_tokens(meters, meter, tokens(1, 1, 1, 1, 1), 0)
             meter_module.count_overhead(meters, "access", 0.00001)
             meter_module.count_refusal(meters, "acme", "model_not_found")
             meter_module.count_truncated(meters, "gpu", "closed")

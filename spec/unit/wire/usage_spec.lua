@@ -1,15 +1,21 @@
 local json = require("sluice.wire.json")
 local answer_shape = require("sluice.wire.answer_shape")
 local usage = require("sluice.wire.usage")
+local usage_places = require("sluice.wire.usage_places")
 
 -- What an answer's documents report, one after the other.
-local function reported(api, ...)
-    local total = { input = -1, cached_input = -1, cache_written = -1, output = -1 }
+local function report(api, ...)
+    local total = usage.new_usage()
     local walk = json.walker(answer_shape.answer_shape(api), json.NO_SINK, nil)
     for _, document in ipairs({ ... }) do
         assert.is_nil(json.check(walk, document))
-        usage.take_usage(total, walk.state, answer_shape.answer_slots(api, false))
+        usage.take_usage(total, walk.state, answer_shape.answer_slots(api, false), 0)
     end
+    return total
+end
+
+local function reported(api, ...)
+    local total = report(api, ...)
     return { total.input, total.cached_input, total.output }
 end
 
@@ -20,7 +26,7 @@ describe("usage", function()
             '{"usage":{"prompt_tokens":12,"completion_tokens":34,"prompt_tokens_details":{"cached_tokens":8}}}' },
         ["chat with details that are null"] = { "chat", { 12, -1, 34 },
             '{"usage":{"completion_tokens":34,"prompt_tokens":12,"prompt_tokens_details":null}}' },
-        ["chat in which all is 0"] = { "chat", { 0, 0, 0 },
+        ["chat in which all is 0"] = { "chat", { -1, 0, 0 },
             '{"usage":{"prompt_tokens":0,"completion_tokens":0,"prompt_tokens_details":{"cached_tokens":0}}}' },
         ["chat of which each chunk reports the sum so far"] = { "chat", { 5, -1, 3 }, '{"usage":{"prompt_tokens":5,"completion_tokens":1}}',
             '{"usage":{"prompt_tokens":5,"completion_tokens":3}}' },
@@ -28,12 +34,30 @@ describe("usage", function()
             '{"usage":null}', "{}" },
         ["chat without usage"] = { "chat", { -1, -1, -1 }, '{"choices":[]}' },
         ["chat in another place"] = { "chat", { -1, -1, -1 },
-            '{"x":{"usage":{"prompt_tokens":5}},"prompt_tokens":6,"choices":[{"usage":{"prompt_tokens":7}}]}' },
+            '{"x":{"usage":{"prompt_tokens":5}},"prompt_tokens":6,"choices":[{"x":{"usage":{"prompt_tokens":7}}}],"x_groq":{"prompt_tokens":8}}' },
         ["chat with figures that are no whole numbers"] = { "chat", { -1, -1, -1 },
             '{"usage":{"prompt_tokens":"12","completion_tokens":null,"prompt_tokens_details":{"cached_tokens":-1}}}' },
         ["chat with usage that is no object"] = { "chat", { -1, -1, -1 }, '{"usage":[{"prompt_tokens":5}]}' },
         ["chat with whole numbers that are written with a point"] = { "chat", { 120, 0, 30 },
             '{"usage":{"prompt_tokens":120.0,"completion_tokens":30.000,"prompt_tokens_details":{"cached_tokens":0.0}}}' },
+        ["chat that leaves its input out, or says 0 or null, behind one that said it"] = { "chat", { 5, 2, 9 },
+            '{"usage":{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}}',
+            '{"usage":{"prompt_tokens":0,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":0}}}',
+            '{"usage":{"prompt_tokens":null,"completion_tokens":7}}', '{"usage":{"completion_tokens":9,"prompt_tokens_details":null}}',
+            '{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}' },
+        ["chat whose input comes late"] = { "chat", { 5, -1, 4 }, '{"usage":{"prompt_tokens":0,"completion_tokens":0}}',
+            '{"usage":{"prompt_tokens":5,"completion_tokens":4}}' },
+        ["chat of which only the cached input is known"] = { "chat", { -1, 7, -1 }, '{"usage":{"cached_tokens":7}}' },
+        ["chat that leaves the reasoning out"] = { "chat", { 32, -1, 103 },
+            '{"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}}' },
+        ["chat of which only the total has the reasoning"] = { "chat", { 21, -1, 60 },
+            '{"usage":{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81}}' },
+        ["chat whose reasoning is in the output"] = { "chat", { 500, -1, 500 },
+            '{"usage":{"prompt_tokens":500,"completion_tokens":500,"total_tokens":1000,"completion_tokens_details":{"reasoning_tokens":200}}}' },
+        ["chat whose total is less than its parts"] = { "chat", { 5, -1, 4 },
+            '{"usage":{"prompt_tokens":5,"completion_tokens":4,"total_tokens":6}}' },
+        ["a response that leaves the reasoning out"] = { "responses", { 32, -1, 103 },
+            '{"response":{"usage":{"input_tokens":32,"output_tokens":9,"total_tokens":135}}}' },
         ["completions"] = { "completions", { 1, -1, 2 }, '{"usage":{"prompt_tokens":1,"completion_tokens":2}}' },
         ["embeddings"] = { "embeddings", { 8, -1, -1 }, '{"usage":{"prompt_tokens":8,"total_tokens":8}}' },
         ["a response"] = { "responses", { 3, 1, 4 }, '{"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens":4}}' },
@@ -91,6 +115,70 @@ local function document(names, figures)
     if figures.written then members[#members + 1] = names.written:format(figures.written) end
     return names.around:format(table.concat(members, ","))
 end
+
+-- A document with something at a path such as `choices[].usage`.
+local function put(path, what)
+    local made = what
+    for name in path:reverse():gmatch("[^.]+") do
+        name = name:reverse()
+        local list = name:match("^(.*)%[%]$")
+        made = list and ('{"%s":[%s]}'):format(list, made) or ('{"%s":%s}'):format(name, made)
+    end
+    return made
+end
+
+describe("a figure is found", function()
+    local API_OF = { choices = "chat", responses = "responses", messages = "messages" }
+    -- What a figure alone comes to, by its slot.
+    local FIGURES = {
+        input = { input = 7 }, output = { output = 7 }, reasoning = { reasoning = 7 }, cached = { cached_input = 7 },
+        cached_beside = { cached_input = 7 }, cache_hit = { cached_input = 7 }, cache_write = { cache_write = 7 },
+        cache_write_beside = { cache_write = 7 }, cache_write_5m = { cache_write = 7 }, cache_write_1h = { cache_write = 7, cache_write_1h = 7 },
+    }
+    for _, object in ipairs(usage_places.USAGE_OBJECTS) do
+        for _, figure in ipairs(usage_places.USAGE_FIGURES) do
+            local is_start = object.path == "message.usage" and figure.slot == "output"
+            if object.family == figure.family and figure.slot ~= "total" then
+                it(("of %s: %s, %s (%s)"):format(object.family, object.path, figure.path, object.by), function()
+                    for _, guarded in ipairs({ false, true }) do
+                        for _, number in ipairs({ "7", "7.0" }) do
+                            local total = usage.new_usage()
+                            local shape = guarded and answer_shape.guarded_shape or answer_shape.answer_shape
+                            local walk = json.walker(shape(API_OF[object.family]), json.NO_SINK, nil)
+                            assert.is_nil(json.check(walk, put(object.path, put(figure.path, number))))
+                            usage.take_usage(total, walk.state, answer_shape.answer_slots(API_OF[object.family], guarded), 0)
+                            for _, name in ipairs({ "input", "cached_input", "cache_write", "cache_write_1h", "output", "reasoning" }) do
+                                local wanted = not is_start and FIGURES[figure.slot][name] or -1
+                                -- Anthropic's input is what is beside the cache.
+                                if name == "input" and object.family == "messages" and total.cached_input + total.cache_write > -2 then wanted = 7 end
+                                assert.equal(wanted, total[name], name .. " " .. number)
+                            end
+                        end
+                    end
+                end)
+            end
+        end
+    end
+
+    it("though another place for it is null", function()
+        assert.same({ 20, 9, 1 }, reported("chat",
+            '{"usage":{"cached_tokens":9,"prompt_tokens":20,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":null}}}'))
+        assert.same({ 20, 9, 1 }, reported("chat",
+            '{"usage":{"prompt_tokens":20,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9},"cached_tokens":null,'
+                .. '"prompt_cache_hit_tokens":null}}'))
+        assert.same({ 20, 9, 1 }, reported("chat",
+            '{"choices":[{"usage":{"prompt_tokens":20,"completion_tokens":1,"cached_tokens":9}}],"usage":null}'))
+    end)
+
+    it("of what is written to a cache, of which what is kept for an hour is a part", function()
+        local told = report("messages", '{"message":{"usage":{"input_tokens":10,"cache_creation_input_tokens":300,"cache_read_input_tokens":2000,'
+            .. '"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1}}}',
+            '{"usage":{"input_tokens":10,"cache_creation_input_tokens":300,"cache_read_input_tokens":2000,"output_tokens":47}}')
+        assert.same({ 2310, 2000, 300, 200, 47 }, { told.input, told.cached_input, told.cache_write, told.cache_write_1h, told.output })
+        told = report("messages", '{"usage":{"input_tokens":10,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200}}}')
+        assert.same({ 310, 300, 200 }, { told.input, told.cache_write, told.cache_write_1h })
+    end)
+end)
 
 describe("usage that can't be", function()
     for api, names in pairs(APIS) do

@@ -9,6 +9,7 @@
 import * as ffi from "ffi";
 import { answer_slots } from "../wire/answer_shape";
 import { new_estimate } from "../wire/estimate";
+import { new_reasoning } from "../wire/told_twice";
 import { TextKind } from "../wire/text_kind";
 import { new_field } from "./field";
 import { new_late } from "./late_place";
@@ -77,6 +78,7 @@ function make_text(this: void): GuardedText {
     estimate,
     walk: undefined,
     api: "chat",
+    reasoning: new_reasoning(),
     scanner: new_scanner(NOTHING),
     guarded: false,
     streaming: false,

@@ -9,6 +9,7 @@ import * as ffi from "ffi";
 import { count_character } from "../wire/estimate";
 import { STRING_CLASS, decode_utf8, wide_character } from "../wire/json_text";
 import { count_plain, count_wide } from "../wire/text";
+import { begin_reasoning, end_reasoning } from "../wire/told_twice";
 import { TextKind } from "../wire/text_kind";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner } from "./field";
@@ -146,10 +147,14 @@ function guarded_field(text: GuardedText, kind: number, node: number, position: 
 function begin(this: void, text: Text, node: number, position: number): void {
   const guarded = text as GuardedText;
   const kind = guarded.walk!.shape.kinds[node]!;
-  const counting = kind > TextKind.Name || guarded.again ? guarded.scrap : guarded.estimate;
+  const once = kind <= TextKind.Name && kind !== TextKind.LogProbability && !guarded.again;
+  const counting = once ? guarded.estimate : guarded.scrap;
   counting.previous = 0;
   counting.strings += 1;
   guarded.counting = counting;
+  if (once && kind === TextKind.Reasoning) {
+    begin_reasoning(guarded.reasoning, counting, node);
+  }
   if (guarded.guarded) {
     guarded.ending = false;
     guarded.counted = counting.characters;
@@ -266,11 +271,7 @@ function note_segment(text: GuardedText, field: Field, to: number): void {
   text.segment_count += 1;
 }
 
-function finish(this: void, text: Text, position: number): void {
-  const guarded = text as GuardedText;
-  if (!guarded.guarded) {
-    return;
-  }
+function finish_guarded(guarded: GuardedText, position: number): void {
   const { counting, field } = guarded;
   // A string without characters says nothing: neither that a choice has ended, nor that another text of it has.
   const any = counting.characters > guarded.counted;
@@ -293,6 +294,16 @@ function finish(this: void, text: Text, position: number): void {
   }
   if (field === guarded.single) {
     settle(guarded.scanner, field);
+  }
+}
+
+function finish(this: void, text: Text, position: number): void {
+  const guarded = text as GuardedText;
+  if (guarded.guarded) {
+    finish_guarded(guarded, position);
+  }
+  if (guarded.reasoning.open) {
+    end_reasoning(guarded.reasoning, guarded.estimate, guarded.walk!.state);
   }
 }
 

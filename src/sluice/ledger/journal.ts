@@ -48,6 +48,10 @@ interface JournalRecord {
   cost_nano_usd: number;
   /** How much the request used of what its tenant has free of the model: tokens, or requests. */
   free_units: number;
+  /** Input that was written to the upstream's cache, and how much of that for an hour; and output that was reasoning. */
+  cache_write_tokens: number;
+  cache_write_1h_tokens: number;
+  reasoning_tokens: number;
   first_token_ms?: number;
   duration_ms: number;
   /** The longest that any of the answer was held back. */
@@ -171,7 +175,7 @@ const parts: JournalLine = [
   '{"id":"', "", '","time":"', "", '","tenant":', "", ',"key":', "", ',"model":', "", ',"pool":', "", ',"endpoint":', "",
   ',"attempts":', "", ',"status":', "", ',"ending":"', "", '","input_tokens":', "", ',"cached_input_tokens":', "",
   ',"output_tokens":', "", ',"usage_from":', "", ',"reserved_tokens":', "", ',"cost_nano_usd":', "", ',"free_units":', "",
-  ',"first_token_ms":', "", ',"duration_ms":', "",
+  ',"cache_write_tokens":', "", ',"cache_write_1h_tokens":', "", ',"reasoning_tokens":', "", ',"first_token_ms":', "", ',"duration_ms":', "",
   ',"held_ms":', "", ',"timeout":', "", ',"guard":', "", "}\n",
 ];
 
@@ -194,11 +198,14 @@ function line_parts(record: JournalRecord): JournalLine {
   parts[29] = whole(record.reserved_tokens);
   parts[31] = whole(record.cost_nano_usd);
   parts[33] = whole(record.free_units);
-  parts[35] = whole(record.first_token_ms);
-  parts[37] = whole(record.duration_ms);
-  parts[39] = whole(record.held_ms);
-  parts[41] = name(record.timeout);
-  parts[43] = record.guard ?? "null";
+  parts[35] = whole(record.cache_write_tokens);
+  parts[37] = whole(record.cache_write_1h_tokens);
+  parts[39] = whole(record.reasoning_tokens);
+  parts[41] = whole(record.first_token_ms);
+  parts[43] = whole(record.duration_ms);
+  parts[45] = whole(record.held_ms);
+  parts[47] = name(record.timeout);
+  parts[49] = record.guard ?? "null";
   return parts;
 }
 

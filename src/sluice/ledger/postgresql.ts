@@ -37,6 +37,11 @@ const POSTGRESQL: Dialect = {
     ],
     ["ALTER TABLE usage_requests ADD COLUMN free_units bigint NOT NULL DEFAULT 0"],
     ["ALTER TABLE usage_requests ADD COLUMN timeout text"],
+    [
+      "ALTER TABLE usage_requests ADD COLUMN cache_write_tokens bigint NOT NULL DEFAULT 0",
+      "ALTER TABLE usage_requests ADD COLUMN cache_write_1h_tokens bigint NOT NULL DEFAULT 0",
+      "ALTER TABLE usage_requests ADD COLUMN reasoning_tokens bigint NOT NULL DEFAULT 0",
+    ],
   ],
   insert_rows: `INSERT INTO usage_requests (source, ${column_names()}) SELECT ?, ${extracted()}
     FROM json_array_elements(?::json) AS lines (line) ON CONFLICT (id) DO NOTHING`,

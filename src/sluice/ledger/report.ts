@@ -23,7 +23,10 @@ const NAMES = ["tenant", "key", "model", "pool", "endpoint", "ending", "usage_fr
 const DIMENSIONS = ["tenant", "key", "model", "pool", "endpoint", "status", "ending", "usage_from", "source", "hour", "day", "month"];
 
 /** What is added up, in the order of a row. */
-const FIGURES = ["requests", "input_tokens", "cached_input_tokens", "output_tokens", "free_units", "cost_nano_usd"];
+const FIGURES = [
+  "requests", "input_tokens", "cached_input_tokens", "output_tokens", "free_units", "cache_write_tokens", "cache_write_1h_tokens",
+  "cost_nano_usd",
+];
 
 const TIME_LENGTHS = new LuaTable<string, number>();
 TIME_LENGTHS.set("hour", 13);

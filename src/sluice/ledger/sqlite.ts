@@ -51,6 +51,11 @@ const SQLITE: Dialect = {
     ],
     ["ALTER TABLE usage_requests ADD COLUMN free_units INTEGER NOT NULL DEFAULT 0"],
     ["ALTER TABLE usage_requests ADD COLUMN timeout TEXT"],
+    [
+      "ALTER TABLE usage_requests ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE usage_requests ADD COLUMN cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE usage_requests ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0",
+    ],
   ],
   insert_rows: `INSERT INTO usage_requests (source, ${column_names()}) SELECT ?, ${extracted(COLUMNS.length)}
     FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING`,

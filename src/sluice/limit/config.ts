@@ -124,6 +124,8 @@ const PRICE_SCHEMA: Schema = {
     input: price_schema("tokens of input"),
     output: price_schema("tokens of output"),
     cached_input: price_schema("tokens of input that the upstream had in its cache; without it they cost as much as others"),
+    cache_write: price_schema("tokens of input that the upstream writes to its cache; without it they cost as much as others"),
+    cache_write_1h: price_schema("tokens of input that the upstream writes to its cache for an hour; without it they cost as much as `cache_write`"),
     free: FREE_SCHEMA,
   },
 };

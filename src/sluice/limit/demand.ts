@@ -34,7 +34,8 @@ function set_money(reservation: Reservation): void {
     return;
   }
   const free = free_tokens(reservation);
-  const input = math.max(0, prompt_tokens - free) * price.input;
+  // Any of it may be written to a cache.
+  const input = math.max(0, prompt_tokens - free) * price.dearest_input;
   const output = math.max(0, output_tokens - math.max(0, free - prompt_tokens)) * price.output;
   reservation.least_nano_usd = math.floor(input + 0.5);
   reservation.most_nano_usd = math.floor(input + output + 0.5);

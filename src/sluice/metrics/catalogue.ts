@@ -67,7 +67,9 @@ function declare_all(most_series?: number): Catalogue {
     overhead: registry.histogram(
       "sluice_overhead_seconds", "Time that the gateway itself took, by nginx phase.", ["phase"], OVERHEAD_SECONDS),
     tokens: registry.counter(
-      "sluice_tokens_total", "Tokens, by type: input (cached ones included), cached_input, output.", ["tenant", "model", "type"]),
+      "sluice_tokens_total",
+      "Tokens, by type: input (all of it), cached_input, cache_write (those for an hour included), cache_write_1h, output.",
+      ["tenant", "model", "type"]),
     cost: registry.counter("sluice_cost_usd_total", "What the tokens cost, in US dollars, by the prices of the configuration.", ["tenant", "model"]),
     refusals: registry.counter("sluice_refusals_total", "Requests that the gateway refused, by the refusal's code.", ["tenant", "code"]),
     upstream_requests: registry.counter(

@@ -8,6 +8,7 @@
 
 import { add, observe } from "./registry";
 import type { Catalogue } from "./catalogue";
+import type { Tokens } from "../ledger/price";
 import type { Counter, Distribution, Series } from "./registry";
 
 /** Series of one counter by the value of its last label; what comes before is the same for all. */
@@ -25,6 +26,10 @@ interface Meter {
   input: Series;
   cached_input: Series;
   output: Series;
+  /** Found when it is needed: few upstreams have caches that are written for money. */
+  cache_write: Series | undefined;
+  cache_write_1h: Series | undefined;
+  tokens_of: string[];
   input_usage: Distribution;
   cost: Series;
   output_usage: Distribution;
@@ -84,6 +89,9 @@ function make_meter(catalogue: Catalogue, operation: string, tenant: string, mod
     input: catalogue.tokens.with([tenant, model, "input"]),
     cached_input: catalogue.tokens.with([tenant, model, "cached_input"]),
     output: catalogue.tokens.with([tenant, model, "output"]),
+    cache_write: undefined,
+    cache_write_1h: undefined,
+    tokens_of: [tenant, model],
     input_usage: catalogue.client_token_usage.with([operation, model, "input"]),
     cost: catalogue.cost.with([tenant, model]),
     output_usage: catalogue.client_token_usage.with([operation, model, "output"]),
@@ -125,11 +133,25 @@ function count_first_token(meter: Meter, seconds: number): void {
   observe(meter.server_first_token, seconds);
 }
 
-/** Counts a request's tokens, and what they cost in nano-dollars. `input` includes the cached ones. */
-function count_tokens(meter: Meter, input: number, cached_input: number, output: number, nano_usd: number): void {
+/** Counts input that was written to the upstream's cache. */
+function count_written(meters: Meters, meter: Meter, tokens: Tokens): void {
+  const [tenant = "", model = ""] = meter.tokens_of;
+  const { tokens: counter } = meters.catalogue;
+  meter.cache_write ??= counter.with([tenant, model, "cache_write"]);
+  add(meter.cache_write, tokens.cache_write);
+  if (tokens.cache_write_1h > 0) {
+    meter.cache_write_1h ??= counter.with([tenant, model, "cache_write_1h"]);
+    add(meter.cache_write_1h, tokens.cache_write_1h);
+  }
+}
+
+/** Counts a request's tokens, and what they cost in nano-dollars. */
+function count_tokens(meters: Meters, meter: Meter, tokens: Tokens, nano_usd: number): void {
+  const { input, cached_input, output } = tokens;
   if (nano_usd > 0) add(meter.cost, nano_usd / 1e9);
   add(meter.input, input);
   if (cached_input > 0) add(meter.cached_input, cached_input);
+  if (tokens.cache_write > 0) count_written(meters, meter, tokens);
   add(meter.output, output);
   observe(meter.input_usage, input);
   observe(meter.output_usage, output);

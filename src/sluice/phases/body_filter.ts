@@ -11,6 +11,7 @@ import { upstream_ended } from "../edge/upstream";
 import { first_data, open_choices } from "../guard/sent";
 import { break_guarded, end_guarded, read_guarded } from "../guard/stream";
 import { counted_output, drop_held, end_stream, has_text, read_stream } from "../wire/answer";
+import { charge_answer } from "../wire/charged_tokens";
 import { closing_events } from "../wire/closing";
 import { error_events } from "../wire/ending";
 import { end_answer, note_bytes, note_passed } from "./answer_end";
@@ -20,6 +21,7 @@ import { extend_reservation, take_passed } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
+import type { ChargedTokens } from "../wire/charged_tokens";
 import type { Closing, ClosingReason } from "../wire/closing";
 import type { RequestState } from "./state";
 
@@ -64,9 +66,14 @@ function all_sent(state: RequestState, answer: AnswerReader): ClientView {
   return { first_event: answer.first_event, choices, open_block: answer.open_block, sequence: answer.sequence };
 }
 
+/** What a stream that is ended here is charged for. */
+const charged: ChargedTokens = {
+  input: 0, cached_input: 0, cache_write: 0, cache_write_1h: 0, output: 0, reasoning: 0, from: undefined,
+};
+
 /** The stream ends here, in order, and nothing more of it is asked for. `before` goes on still. */
 function close(state: RequestState, answer: AnswerReader, view: ClientView, reason: ClosingReason, before: string): void {
-  const usage = answer.usage;
+  charge_answer(charged, answer.usage, state.reading!, counted_output(answer), false);
   drop_held(answer);
   state.ended = true;
   ngx.arg[1] = before + closing_events({
@@ -79,8 +86,8 @@ function close(state: RequestState, answer: AnswerReader, view: ClientView, reas
     choices: view.choices,
     open_block: view.open_block,
     sequence: view.sequence,
-    input_tokens: answer.drop_usage ? -1 : usage.input >= 0 ? usage.input : state.reading!.prompt_tokens,
-    output_tokens: usage.output >= 0 ? usage.output : counted_output(answer),
+    input_tokens: answer.drop_usage ? -1 : charged.input,
+    output_tokens: charged.output,
   });
   ngx.arg[2] = true;
 }

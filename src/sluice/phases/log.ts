@@ -11,6 +11,8 @@ import {
 import { summary } from "../guard/tally";
 import { unguard_text } from "../guard/text";
 import { counted_output, return_answer } from "../wire/answer";
+import { charge_answer, charge_nothing } from "../wire/charged_tokens";
+import { new_usage } from "../wire/usage";
 import { free_tokens, used_free } from "../limit/allowance";
 import { cost } from "../ledger/price";
 import { end_last_attempt } from "./attempts";
@@ -22,6 +24,7 @@ import { tend_while_draining } from "./worker";
 import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
 import type { GuardedText } from "../guard/text";
+import type { ChargedTokens } from "../wire/charged_tokens";
 import type { RequestState } from "./state";
 
 /** What `ngx.ctx` holds when a request has been logged. */
@@ -49,42 +52,36 @@ function ending_of(state: RequestState, status: number): Ending {
 /** The record that every line is written from: nothing waits in this phase, so one is enough. */
 const record: JournalRecord = {
   id: "", time: 0, tenant: "", key: "", attempts: 0, status: 0, ending: "finished", input_tokens: 0, cached_input_tokens: 0,
-  output_tokens: 0, cost_nano_usd: 0, free_units: 0, duration_ms: 0, held_ms: 0,
+  output_tokens: 0, cost_nano_usd: 0, free_units: 0, cache_write_tokens: 0, cache_write_1h_tokens: 0, reasoning_tokens: 0,
+  duration_ms: 0, held_ms: 0,
 };
 
-interface Charge {
-  input: number;
-  cached_input: number;
-  output: number;
-  from: "upstream" | "counted" | undefined;
+interface Charge extends ChargedTokens {
   nano_usd: number;
   /** How much of what is free was used. */
   free: number;
 }
 
-const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined, nano_usd: 0, free: 0 };
+const charge: Charge = {
+  input: 0, cached_input: 0, cache_write: 0, cache_write_1h: 0, output: 0, reasoning: 0, from: undefined, nano_usd: 0, free: 0,
+};
 
-/** What the request is charged: what the upstream reported, else what was seen. Nothing, if no answer was begun for it. */
+/** Of an answer of which nothing came. */
+const NO_USAGE = new_usage();
+
+/** What the request is charged: what the upstream reported, and what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
-  charge.input = 0;
-  charge.cached_input = 0;
-  charge.output = 0;
-  charge.from = undefined;
-  if (reading === undefined || state.api!.counts || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
+  charge_nothing(charge);
+  const begun = answer !== undefined || (ending === "client_gone" && state.under_way);
+  if (reading === undefined || state.api!.counts || state.attempts === 0 || !begun || (status >= 400 && status !== 499)) {
     return;
   }
-  if (answer !== undefined && answer.usage.input >= 0 && (answer.usage.output >= 0 || state.api!.name === "embeddings")) {
-    const usage = answer.usage;
-    charge.input = usage.input;
-    charge.cached_input = usage.cached_input > 0 ? usage.cached_input : 0;
-    charge.output = usage.output > 0 ? usage.output : 0;
-    charge.from = "upstream";
-    return;
+  if (answer === undefined) {
+    charge_answer(charge, NO_USAGE, reading, 0, false);
+  } else {
+    charge_answer(charge, answer.usage, reading, counted_output(answer), ending === "finished");
   }
-  charge.input = answer !== undefined && answer.usage.input >= 0 ? answer.usage.input : reading.prompt_tokens;
-  charge.output = answer !== undefined ? counted_output(answer) : 0;
-  charge.from = "counted";
 }
 
 /** What the charge comes to in money, and for the reservation. */
@@ -95,12 +92,12 @@ function set_cost(state: RequestState): void {
   if (model === undefined || charge.from === undefined) {
     return;
   }
-  const { input, cached_input, output } = charge;
+  const { input, output } = charge;
   if (reservation === undefined) {
-    charge.nano_usd = cost(model.price, input, cached_input, output, 0);
+    charge.nano_usd = cost(model.price, charge, 0);
     return;
   }
-  charge.nano_usd = cost(model.price, input, cached_input, output, free_tokens(reservation));
+  charge.nano_usd = cost(model.price, charge, free_tokens(reservation));
   if (reservation.is_typical) {
     note_usual(state, output);
   }
@@ -150,6 +147,9 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
   record.reserved_tokens = reservation !== undefined ? reservation.tokens : undefined;
   record.cost_nano_usd = charge.nano_usd;
   record.free_units = charge.free;
+  record.cache_write_tokens = charge.cache_write;
+  record.cache_write_1h_tokens = charge.cache_write_1h;
+  record.reasoning_tokens = charge.reasoning;
   record.first_token_ms = first_text !== undefined ? (first_text - state.began) * 1000 : undefined;
   record.duration_ms = duration * 1000;
   record.held_ms = state.guarded_stream !== undefined ? state.guarded_stream.held.longest * 1000 : 0;
@@ -206,7 +206,7 @@ function log(this: void): void {
   end_last_attempt(state, ending);
   set_cost(state);
   if (charge.from !== undefined) {
-    count_tokens(meter, charge.input, charge.cached_input, charge.output, charge.nano_usd);
+    count_tokens(meters, meter, charge, charge.nano_usd);
   }
   count_overhead(meters, "access", state.overhead);
   count_guard(meters, state);

@@ -3,7 +3,7 @@
  * come and goes on untouched.
  */
 
-import { return_walk, take_walk } from "./answer_reader";
+import { counted_output, return_walk, take_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { Fault, bytes_of, feed, finish } from "./json";
 import { answer_slots } from "./answer_shape";
@@ -39,7 +39,7 @@ function end_body(reader: AnswerReader): void {
   }
   reader.complete = finish(walk, 0, reader.body_rest.length);
   reader.malformed = !reader.complete;
-  take_usage(reader.usage, walk.state, answer_slots(reader.api, reader.guarded));
+  take_usage(reader.usage, walk.state, answer_slots(reader.api, reader.guarded), counted_output(reader));
   reader.body = undefined;
   return_walk(reader, walk);
 }

@@ -5,7 +5,9 @@
 
 import { REASONS, ROLES, SERVICE_TIERS } from "./known_values";
 import { TextKind } from "./text_kind";
+import { add_figures } from "./usage_places";
 import type { Place } from "./shape";
+import type { UsageFamily } from "./usage_places";
 
 /** A string at a place that is not known, and all below it, with the names of members, which a model may have made up. */
 const UNKNOWN: Place = { kind: TextKind.Other, key_text: true };
@@ -116,20 +118,15 @@ const DETAILS = [
   "prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details", "cache_creation", "server_tool_use",
 ];
 
-/** What was used. The names of members are the server's. */
-function usage(members: Record<string, Place>): Place {
-  members.service_tier = one_of(SERVICE_TIERS);
+/** What was used (`usage_places`). The names of members are the server's. `without`: a figure that is none here. */
+function usage(family: UsageFamily, slot = "usage", without?: string): Place {
+  const members: Record<string, Place> = { service_tier: one_of(SERVICE_TIERS) };
+  add_figures(members, family, without, number, object);
   for (const name of DETAILS) {
     members[name] ??= object({});
   }
-  return { slot: "usage", members, others: UNKNOWN, kind: TextKind.Other };
+  return { slot, members, others: UNKNOWN, kind: TextKind.Other };
 }
-
-const OPENAI_USAGE = usage({
-  prompt_tokens: number("input"),
-  completion_tokens: number("output"),
-  prompt_tokens_details: object({ cached_tokens: number("cached") }),
-});
 
 /** Chat completions, completions and embeddings: bodies and chunks alike. */
 const CHOICES: Place = object({
@@ -154,6 +151,7 @@ const CHOICES: Place = object({
         logprobs: LOGPROBS,
         content_filter_results: SETTING,
         content_filter_offsets: SETTING,
+        usage: usage("choices", "usage_elsewhere"),
       },
       others: UNKNOWN,
       kind: TextKind.Other,
@@ -161,15 +159,12 @@ const CHOICES: Place = object({
     others: UNKNOWN,
     kind: TextKind.Other,
   },
-  usage: OPENAI_USAGE,
+  usage: usage("choices"),
+  x_groq: { members: { usage: usage("choices", "usage_elsewhere") }, others: UNKNOWN, items: UNKNOWN, kind: TextKind.Other, key_text: true },
   error: error_object(),
 });
 
-const RESPONSES_USAGE = usage({
-  input_tokens: number("input"),
-  output_tokens: number("output"),
-  input_tokens_details: object({ cached_tokens: number("cached") }),
-});
+const RESPONSES_USAGE = usage("responses");
 
 /** A part of an output item's content or summary. */
 function response_part(kind: TextKind): Place {
@@ -244,19 +239,10 @@ function responses(): Place {
   return object(members);
 }
 
-const MESSAGES_USAGE = usage({
-  input_tokens: number("input"),
-  output_tokens: number("output"),
-  cache_read_input_tokens: number("cached"),
-  cache_creation_input_tokens: number("cache_written"),
-});
+const MESSAGES_USAGE = usage("messages");
 
 /** At the beginning of a stream the output is not known yet: what stands there (1) is no count. */
-const MESSAGES_START_USAGE = usage({
-  input_tokens: number("input"),
-  cache_read_input_tokens: number("cached"),
-  cache_creation_input_tokens: number("cache_written"),
-});
+const MESSAGES_START_USAGE = usage("messages", "usage", "output");
 
 /** What begins in a content block goes on in its deltas, so both have the same places. */
 function messages(): Place {

@@ -9,6 +9,7 @@ import { restart, walker } from "./json";
 import type { Walk } from "./json";
 import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
+import { clear_usage, new_usage } from "./usage";
 import type { Usage } from "./usage";
 import type { ApiName } from "./api";
 
@@ -100,11 +101,7 @@ function drop_held(reader: AnswerReader): void {
 
 /** Makes a reader as good as new. */
 function reset(reader: AnswerReader): void {
-  const usage = reader.usage;
-  usage.input = -1;
-  usage.cached_input = -1;
-  usage.cache_written = -1;
-  usage.output = -1;
+  clear_usage(reader.usage);
   clear(reader.text.estimate);
   reader.complete = false;
   reader.aborted = false;
@@ -159,7 +156,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
   text.api = api;
   return {
     api,
-    usage: { input: -1, cached_input: -1, cache_written: -1, output: -1 },
+    usage: new_usage(),
     text,
     guarded: false,
     drop_usage,

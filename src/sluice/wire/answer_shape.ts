@@ -17,11 +17,20 @@ const NO_SLOT = 31;
 
 /** The slots that the shapes below share, looked up once. */
 interface AnswerSlots {
+  /** The object with what was used, and one in another place; and its figures (`usage_places`). */
   usage: number;
+  usage_elsewhere: number;
   input: number;
-  cached: number;
-  cache_written: number;
   output: number;
+  total: number;
+  reasoning: number;
+  cached: number;
+  cached_beside: number;
+  cache_hit: number;
+  cache_write: number;
+  cache_write_beside: number;
+  cache_write_5m: number;
+  cache_write_1h: number;
   choices: number;
   finish_reason: number;
   type: number;
@@ -44,18 +53,19 @@ interface AnswerSlots {
   summary_index: number;
 }
 
-function shapes(last_kind: TextKind): Record<ApiName, Shape> {
-  const choices = compile(CHOICES, last_kind);
+function shapes(last_kind: TextKind, left_out?: TextKind): Record<ApiName, Shape> {
+  const choices = compile(CHOICES, last_kind, left_out);
   return {
     chat: choices,
     completions: choices,
     embeddings: choices,
-    responses: compile(responses(), last_kind),
-    messages: compile(messages(), last_kind),
+    responses: compile(responses(), last_kind, left_out),
+    messages: compile(messages(), last_kind, left_out),
   };
 }
 
-const PLAIN = shapes(TextKind.Name);
+/** Log probabilities repeat the text, which is counted once. */
+const PLAIN = shapes(TextKind.Name, TextKind.LogProbability);
 const GUARDED = shapes(TextKind.Other);
 
 /** The slot of that name; for one that the shape does not have, a number no slot has, which is never filled. */
@@ -66,10 +76,18 @@ function slot_named(shape: Shape, name: string): number {
 function slots_of(shape: Shape): AnswerSlots {
   return {
     usage: slot_named(shape, "usage"),
+    usage_elsewhere: slot_named(shape, "usage_elsewhere"),
     input: slot_named(shape, "input"),
-    cached: slot_named(shape, "cached"),
-    cache_written: slot_named(shape, "cache_written"),
     output: slot_named(shape, "output"),
+    total: slot_named(shape, "total"),
+    reasoning: slot_named(shape, "reasoning"),
+    cached: slot_named(shape, "cached"),
+    cached_beside: slot_named(shape, "cached_beside"),
+    cache_hit: slot_named(shape, "cache_hit"),
+    cache_write: slot_named(shape, "cache_write"),
+    cache_write_beside: slot_named(shape, "cache_write_beside"),
+    cache_write_5m: slot_named(shape, "cache_write_5m"),
+    cache_write_1h: slot_named(shape, "cache_write_1h"),
     choices: slot_named(shape, "choices"),
     finish_reason: slot_named(shape, "finish_reason"),
     type: slot_named(shape, "type"),

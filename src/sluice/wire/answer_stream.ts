@@ -7,7 +7,7 @@
  */
 
 import { note_abort } from "./aborted";
-import { drop_held, new_walk } from "./answer_reader";
+import { counted_output, drop_held, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
 import type { AnswerSlots } from "./answer_shape";
@@ -17,7 +17,7 @@ import type { Walk, WalkState } from "./json";
 import { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event } from "./sse";
 import { attach, new_text } from "./text";
 import type { Text } from "./text";
-import { take_usage } from "./usage";
+import { note_chunk, take_usage } from "./usage";
 import type { ApiName } from "./api";
 
 const byte = string.byte;
@@ -162,11 +162,13 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   } else {
     note_abort(reader, text, 0, state, slots);
   }
-  if (state.kinds[slots.usage] === Kind.Object) {
-    take_usage(reader.usage, state, slots);
+  if (state.kinds[slots.usage] === Kind.Object || state.kinds[slots.usage_elsewhere] === Kind.Object) {
+    take_usage(reader.usage, state, slots, counted_output(reader));
     if (reader.drop_usage && is_usage_chunk(walk, slots)) {
       return false;
     }
+  } else if (reader.usage.alone) {
+    note_chunk(reader.usage, state, slots);
   }
   return true;
 }

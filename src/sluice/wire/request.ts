@@ -86,6 +86,8 @@ interface RequestReading {
   choices: number;
   /** How many are written for that, at least: more than are asked for, if the best are to be chosen, and as many for each of several prompts. */
   written: number;
+  /** How many prompts there are: several, if a completion is asked for each of them. */
+  prompts: number;
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
   bytes: number;
@@ -279,6 +281,7 @@ function conclude<Source>(
   }
 
   const caps = read_caps(reader, range, source);
+  const prompts = prompt_count(reader);
   const choices = whole(reader, reader.n, range, source);
   const best_of = whole(reader, reader.best_of, range, source);
   const reading: RequestReading = {
@@ -300,7 +303,8 @@ function conclude<Source>(
     thinking_budget: whole(reader, reader.thinking_budget, range, source),
     odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of),
     choices: choices ?? 1,
-    written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
+    written: math.max(choices ?? 1, best_of ?? 1, 1) * prompts,
+    prompts,
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
   };

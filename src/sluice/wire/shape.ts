@@ -187,9 +187,10 @@ function lay_out(entries: Entry[], size: number, turn: number): Int32Buffer | un
 
 /**
  * Compiles a shape. A `Place` that is used twice, or holds itself, becomes one node. Done once for each
- * shape when the process starts. Key names may have up to 63 bytes. Strings of kinds above `last_kind` are no text.
+ * shape when the process starts. Key names may have up to 63 bytes. Strings of kinds above `last_kind` are no text, nor are those of the
+ * kind `left_out`.
  */
-function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
+function compile(root: Place, last_kind: TextKind = TextKind.Other, left_out: TextKind = TextKind.None): Shape {
   const numbers = new LuaTable<Place, number>();
   const places: Place[] = [];
   const slot_of = new LuaTable<string, number>();
@@ -249,7 +250,7 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
   for (const node of $range(1, places.length)) {
     const place = places[node - 1]!;
     const kind = place.kind ?? (place.text === true ? TextKind.Content : TextKind.None);
-    const is_text = kind !== TextKind.None && kind <= last_kind;
+    const is_text = kind !== TextKind.None && kind <= last_kind && kind !== left_out;
     kinds[node] = is_text ? kind : TextKind.None;
     shape_flags[node] =
       (is_text ? Flag.Text : 0) +

@@ -6,9 +6,12 @@
 
 import { ASCII_CLASS, COSTS, count_character, new_estimate, wide_class } from "./estimate";
 import { STRING_CLASS, wide_character } from "./json_text";
+import { begin_reasoning, end_reasoning, new_reasoning } from "./told_twice";
+import { TextKind } from "./text_kind";
 import type { Estimate } from "./estimate";
 import type { ApiName } from "./api";
 import type { Sink, Walk } from "./json";
+import type { Reasoning } from "./told_twice";
 
 /** What a sink keeps of the texts of one request or answer. */
 interface Text {
@@ -17,6 +20,7 @@ interface Text {
   /** The walk that is under way. */
   walk: Walk<Text> | undefined;
   api: ApiName;
+  reasoning: Reasoning;
 }
 
 interface TextSink {
@@ -24,16 +28,23 @@ interface TextSink {
   make: (this: void) => Text;
 }
 
-function begin(this: void, text: Text): void {
+function begin(this: void, text: Text, node: number): void {
   text.estimate.previous = 0;
   text.estimate.strings += 1;
+  if (text.walk!.shape.kinds[node] === (TextKind.Reasoning as number)) {
+    begin_reasoning(text.reasoning, text.estimate, node);
+  }
 }
 
 function character(this: void, text: Text, code_point: number): void {
   count_character(text.estimate, code_point);
 }
 
-function finish(this: void): void {}
+function finish(this: void, text: Text): void {
+  if (text.reasoning.open) {
+    end_reasoning(text.reasoning, text.estimate, text.walk!.state);
+  }
+}
 
 /** Counts a run of ASCII characters. Returns where it ends. */
 function count_plain(estimate: Estimate, bytes: Bytes, from: number, to: number): number {
@@ -88,7 +99,7 @@ function wide_run(this: void, walk: Walk<Text>, bytes: Bytes, from: number, to: 
 const COUNTED: Sink<Text> = { begin, character, finish, plain_run, wide_run };
 
 function make_counted(this: void): Text {
-  return { estimate: new_estimate(), walk: undefined, api: "chat" };
+  return { estimate: new_estimate(), walk: undefined, api: "chat", reasoning: new_reasoning() };
 }
 
 const used: TextSink = { sink: COUNTED, make: make_counted };
@@ -112,6 +123,7 @@ function new_text(): Text {
 function attach(walk: Walk<Text>, text: Text): void {
   walk.target = text;
   text.walk = walk;
+  text.reasoning.object = 0;
 }
 
 export { attach, count_plain, count_wide, new_text, text_sink, use_text_sink };
