@@ -134,7 +134,7 @@ const OPENAI_USAGE = usage({
 /** Chat completions, completions and embeddings: bodies and chunks alike. */
 const CHOICES: Place = object({
   id: SETTING,
-  object: SETTING,
+  object: { slot: "object" },
   model: SETTING,
   system_fingerprint: SETTING,
   service_tier: one_of(SERVICE_TIERS),
@@ -163,6 +163,9 @@ const CHOICES: Place = object({
   },
   usage: OPENAI_USAGE,
   error: error_object(),
+  // Of an error that is the whole object.
+  code: error_word("own_code"),
+  type: error_word("own_type"),
 });
 
 const RESPONSES_USAGE = usage({
@@ -222,6 +225,7 @@ function responses(): Place {
   const members = response_members(TextKind.Content, TextKind.Arguments);
   const repeated = response_members(TextKind.Repeated, TextKind.RepeatedArguments);
   repeated.id = { slot: "response_id" };
+  repeated.error = object({ code: { slot: "response_error" } });
   members.type = { slot: "type", marks: true };
   members.sequence_number = number("sequence");
   members.output_index = number("output_index");
