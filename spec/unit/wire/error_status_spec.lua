@@ -87,6 +87,22 @@ describe("an error event", function()
         end
     end
 
+    it("in a body is read as far as 16 KB without a gap", function()
+        local function read(...)
+            local reader = answer.new_answer("chat", false)
+            for _, chunk in ipairs({ ... }) do answer.read_body(reader, chunk) end
+            answer.end_body(reader)
+            assert.is_true(reader.complete)
+            assert.is_true(reader.failed)
+            return reader.error_status
+        end
+        local function blanks(count) return (" "):rep(count) end
+        assert.equal(400, read("{" .. blanks(16000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(0, read("{" .. blanks(17000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(0, read("{" .. blanks(10000), blanks(9000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(503, read('{"error":{"code":503}', blanks(20000), "}"))
+    end)
+
     it("says what has happened, and not one behind it", function()
         local reader = answer.new_answer("chat", false)
         answer.read_stream(reader, "data: " .. NO_MESSAGE:format("a") .. '\n\ndata: {"error":{"code":500}}\n\ndata: [DONE]\n\n')

@@ -22,15 +22,18 @@ import { Next, Outcome, after_forbidden, is_retryable, next_attempt } from "../p
 import { read_retry_after } from "../pool/retry_after";
 import { upstream_of } from "../route/table";
 import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
+import { edit_for_endpoint } from "./body_edits";
 import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
 import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
 import { NOT_FORBIDDEN, is_served, note_forbidden, resume_trial, settle_forbidden } from "./forbidden";
+import { more_headers } from "./forwarding";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
 import { may_fall_back, may_retry, own_failure, refuse_own } from "./own_failure";
 import { note_account, note_answer, note_begun, note_endpoint, outcome_of, refuse_failed } from "./outcomes";
 import { refuse_nginx_error, send_refusal } from "./refusals";
 import { Own, kept_state } from "./state";
+import { choose_with_own } from "./own_accounts";
 import { pause, stop_waiting } from "./waiting";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
@@ -84,7 +87,7 @@ function send_on(state: RequestState): void {
   const account = state.account!;
   const endpoint = state.endpoint!;
   const model = state.model!;
-  const { headers } = model.pool;
+  const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
   direct(
     upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
@@ -152,7 +155,7 @@ function fail(state: RequestState, live: LivePool, outcome: Outcome, status: num
     // The account was at fault: the endpoint may be asked again.
     state.tried_count -= 1;
   }
-  if (next === Next.Words) {
+  if (next === Next.Words && !state.model!.pool.own_accounts) {
     state.keeps_account = true;
     resume_trial(state);
   }
@@ -189,7 +192,7 @@ function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined
     state.keeps_account = false;
     return choose_endpoint(state, pool, live);
   }
-  return choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+  return pool.own_accounts ? choose_with_own(state, pool, live) : (choose_account(state, pool, live) ?? choose_endpoint(state, pool, live));
 }
 
 /** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked, with this model or another. */
@@ -206,6 +209,12 @@ function start_attempt(state: RequestState): Refusal | undefined {
       }
     } else {
       const [address, reason] = address_for(state);
+      const unnamed = pool.own_names ? edit_for_endpoint(state) : undefined;
+      if (unnamed !== undefined) {
+        drop_tickets(state, live!);
+        free_endpoint(state, live!);
+        return unnamed;
+      }
       if (state.waited && has_client_left()) {
         leave_client();
       }

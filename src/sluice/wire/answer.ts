@@ -8,12 +8,20 @@ import { return_walk, take_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { Fault, bytes_of, feed, finish } from "./json";
 import { answer_slots } from "./answer_shape";
+import { note_abort } from "./aborted";
 import { take_usage } from "./usage";
 
 const sub = string.sub;
 
 /** No error that is a whole body is longer. */
 const MOST_ERROR_BYTES = 16384;
+
+/** Keeps the bytes that begin at that offset of the body, if all before them were kept and an error may be as long. */
+function add_head(reader: AnswerReader, offset: number, chunk: string): void {
+  if (offset === reader.body_head.length && offset + chunk.length <= MOST_ERROR_BYTES) {
+    reader.body_head += chunk;
+  }
+}
 
 /** Takes the next bytes of a JSON body. They go on as they are. */
 function read_body(reader: AnswerReader, chunk: string): void {
@@ -22,8 +30,8 @@ function read_body(reader: AnswerReader, chunk: string): void {
     walk = take_walk(reader);
     reader.body = walk;
     reader.body_head = chunk;
-  } else if (reader.body_head.length + chunk.length <= MOST_ERROR_BYTES) {
-    reader.body_head += chunk;
+  } else {
+    add_head(reader, walk.state.base + reader.body_rest.length, chunk);
   }
   const state = walk.state;
   if (state.fault !== Fault.None) {
@@ -31,6 +39,7 @@ function read_body(reader: AnswerReader, chunk: string): void {
   }
   const text = reader.body_rest === "" ? chunk : reader.body_rest + chunk;
   const consumed = feed(walk, bytes_of(text), 0, text.length);
+  note_abort(reader, text, state.base, state, answer_slots(reader.api, reader.guarded));
   state.base += consumed;
   reader.body_rest = consumed === text.length ? "" : sub(text, consumed + 1);
   reader.malformed = state.fault !== Fault.None;

@@ -23,6 +23,8 @@ interface AnswerReader {
   drop_usage: boolean;
   /** The stream's terminal marker, or the body's end, has come. */
   complete: boolean;
+  /** The engine has given the answer up: a choice has ended with `finish_reason: "abort"`. */
+  aborted: boolean;
   /** The upstream itself sent an error: an event, or the body. */
   failed: boolean;
   /** How many events had come with its first one; 0 in a body. */
@@ -109,6 +111,7 @@ function reset(reader: AnswerReader): void {
   usage.output = -1;
   clear(reader.text.estimate);
   reader.complete = false;
+  reader.aborted = false;
   reader.failed = false;
   reader.failed_at = 0;
   reader.error_status = 0;
@@ -167,6 +170,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     guarded: false,
     drop_usage,
     complete: false,
+    aborted: false,
     failed: false,
     failed_at: 0,
     error_status: 0,
