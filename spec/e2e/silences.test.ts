@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Gateway, type JournalLine, startGateway } from "../support/gateway.ts";
 import { type Answer, errorOf, post } from "../support/http_client.ts";
 import { type Mock, startMock } from "../support/mock.ts";
-import { eventually } from "../support/processes.ts";
 
 const KEYS = ["acme", "umbrella"].map((id) => [id, `sk-sluice-client-key-of-${id}-0123456789`] as const);
 const FAILURES = 2;
@@ -113,11 +112,6 @@ describe("silence before the header", () => {
     await mock.behave("mock;stall=header");
     for (let round = 0; round < FAILURES * 3; round++) expect((await ask(false)).status).toBe(504);
     expect(await opened()).toBe(0);
-    // Two callers are more than one.
-    await eventually("they are shut", async () => {
-      await ask(false, 1);
-      return (await opened()) > 0 ? true : undefined;
-    });
     await mock.behave("");
   });
 });
