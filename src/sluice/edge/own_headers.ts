@@ -1,6 +1,7 @@
 /**
- * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs: every header of an answer is removed
- * whose name begins with `x-sluice-` or, since who may read an answer is not the upstream's to say, with `access-control-`, or as the headers do by which other gateways tell what a request has cost, where it went and with which key.
+ * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs. Headers of an answer are removed
+ * whose names begin with `x-sluice-`, or as those do by which other gateways tell what a request has cost, where it went and with which
+ * key. So are those that begin with `access-control-`: who may read an answer is not the upstream's to say.
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a

@@ -90,7 +90,7 @@ function send_on(state: RequestState): void {
   const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
   direct(
-    upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+    upstream_of(model, endpoint, state.api!.service)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
   if (again || account.api_key !== "" || headers !== "") {
     direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
   }

@@ -86,7 +86,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   charge.cached_input = 0;
   charge.output = 0;
   charge.from = undefined;
-  if (reading === undefined || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
+  if (reading === undefined || state.api!.counts || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
     return;
   }
   if (answer !== undefined && is_nothing_given(answer, ending)) {
