@@ -50,7 +50,7 @@ function configuration({ model, others, pools, tenant, guards, store }: Begin): 
       endpoints: [{ url: mocks[name].url }],
       keys: [{ id: "one", secret: `sk-upstream-${name}` }],
       timeouts: { connect: "500ms", read: "500ms" },
-      retries: { attempts: 2, backoff: "10ms" },
+      retries: { attempts: 2, backoff: "10ms", on: ["connect", "timeout", "read_timeout", 429, 500, 502, 503, 504, 529] },
       ...pools?.[name],
     })),
     ...(guards && { guards }),

@@ -48,6 +48,7 @@ async function begin({ endpoints, keys, pool, workers }: Begin = {}): Promise<Ga
       name: "gpu",
       endpoints: endpoints ?? mocks.map(({ url }) => ({ url })),
       timeouts: { connect: "500ms", read: "700ms" },
+      retries: { on: ["connect", "timeout", "read_timeout", 429, 500, 502, 503, 504, 529] },
       ...(keys && { keys }),
       ...pool,
     }],

@@ -60,7 +60,7 @@ beforeAll(async () => {
         balance: "round_robin",
         endpoints: mocks.map(({ url }, index) => ({ url: index < count ? `http://127.0.0.1:${ports[index]}` : url })),
         timeouts: { connect: "500ms", read: "700ms" },
-        retries: { attempts: ATTEMPTS, backoff: "20ms" },
+        retries: { attempts: ATTEMPTS, backoff: "20ms", on: ["connect", "timeout", "read_timeout", 429, 500, 502, 503, 504, 529] },
         breaker: { failures: 0 },
       })),
     }),

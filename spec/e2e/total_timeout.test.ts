@@ -154,9 +154,11 @@ describe("attempts", () => {
   it("that ran out of time say whether there was a connection", async () => {
     await begin({ timeouts: { read: "300ms", total: "20s" }, retries: { attempts: 2, backoff: "1ms" } });
     await mocks[0]!.behave("mock;stall=header");
-    const silent = await ask();
-    expect(silent.status).toBe(504);
-    expect(await lineOf(silent)).toMatchObject({ ending: "timed_out", timeout: "read", attempts: 2 });
+    for (const stream of [false, true]) {
+      const silent = await ask({ stream });
+      expect(silent.status).toBe(504);
+      expect(await lineOf(silent)).toMatchObject({ ending: "timed_out", timeout: "read", attempts: stream ? 2 : 1 });
+    }
     await gateway!.stop();
     // An address that answers nobody (RFC 5737), or has no route, as some machines say at once.
     await begin({ timeouts: { connect: "200ms" }, retries: { attempts: 1 }, url: "http://192.0.2.1:8000" });

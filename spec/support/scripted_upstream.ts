@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 interface Script {
   /** Bytes, each written by itself; or what is awaited before the next. */
   pieces: (string | Buffer | Promise<unknown>)[];
-  /** `text/event-stream` if left out. */
-  type?: string;
+  /** `text/event-stream` if left out; null: the answer has none. */
+  type?: string | null;
   status?: number;
   headers?: Record<string, string | string[]>;
   /** Tell the length, if all pieces are bytes. Else the answer comes in chunks. */
@@ -49,7 +49,7 @@ async function play(response: ServerResponse, script: Script): Promise<void> {
   const bytes = script.pieces.filter((piece): piece is string | Buffer => !(piece instanceof Promise));
   const length = bytes.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
   response.writeHead(script.status ?? 200, {
-    "content-type": script.type ?? "text/event-stream",
+    ...(script.type !== null && { "content-type": script.type ?? "text/event-stream" }),
     ...(script.length && { "content-length": String(length) }),
     ...script.headers,
   });

@@ -1,15 +1,16 @@
 local evidence = require("sluice.pool.evidence")
 
-local CONNECT, TIMEOUT, STATUS, BROKEN = 1, 2, 3, 4
+local CONNECT, TIMEOUT, STATUS, BROKEN, CONNECT_TIMEOUT, READ_TIMEOUT = 1, 2, 3, 4, 5, 6
 local NOTHING, SERVED, ANSWERED, DOUBTFUL, FAILED, LOST = 0, 1, 2, 3, 4, 5
 local NO_ERROR = evidence.NO_ERROR
 
 -- How the attempt ended: its outcome, the status, whether its body is JSON, whether it broke off, the status of an error event.
 local ENDINGS = {
     { "a refused connection", { CONNECT, 502, false, false, NO_ERROR }, LOST },
-    { "a connection that took too long", { CONNECT, 504, false, false, NO_ERROR }, LOST },
+    { "a connection that took too long", { CONNECT_TIMEOUT, 504, false, false, NO_ERROR }, LOST },
     { "a connection for which nginx had no descriptor", { CONNECT, 500, false, false, NO_ERROR }, NOTHING },
-    { "silence before an answer", { TIMEOUT, 504, false, false, NO_ERROR }, LOST },
+    { "silence before a stream", { TIMEOUT, 504, false, false, NO_ERROR }, LOST },
+    { "silence before a whole answer, which may take long", { READ_TIMEOUT, 504, false, false, NO_ERROR }, DOUBTFUL },
     { "a reset before an answer", { BROKEN, 502, false, false, NO_ERROR }, LOST },
     { "an answer", { STATUS, 200, false, false, NO_ERROR }, SERVED },
     { "an answer that has no body", { STATUS, 204, false, false, NO_ERROR }, SERVED },

@@ -1,7 +1,7 @@
 local retry_module = require("sluice.pool.retry")
 
-local CONNECT, TIMEOUT, STATUS, BROKEN = 1, 2, 3, 4
-local NOWHERE, ACCOUNT, ENDPOINT, SAME = 0, 1, 2, 3
+local CONNECT, TIMEOUT, STATUS, BROKEN, CONNECT_TIMEOUT, READ_TIMEOUT = 1, 2, 3, 4, 5, 6
+local NOWHERE, ACCOUNT, ENDPOINT, SAME, WORDS = 0, 1, 2, 3, 4
 local NAMES = { [0] = "nowhere", "another account", "another endpoint", "the same" }
 
 local function compile(on, attempts, backoff)
@@ -30,6 +30,30 @@ describe("what an outcome means", function()
         assert.equal("nowhere", where(compile({ "timeout" }), CONNECT))
         assert.equal("nowhere", where(compile({ "timeout" }), BROKEN))
         assert.equal("nowhere", where(compile({}), CONNECT))
+    end)
+
+    it("tells no connection, a stream's silence and another answer's apart", function()
+        local outcomes = { CONNECT, CONNECT_TIMEOUT, TIMEOUT, READ_TIMEOUT }
+        for name, wanted in pairs({
+            connect = { true, true, false, false }, timeout = { false, true, true, false }, read_timeout = { false, false, false, true },
+        }) do
+            for index, outcome in ipairs(outcomes) do
+                assert.equal(wanted[index] and "another endpoint" or "nowhere", where(compile({ name }), outcome), name .. index)
+                assert.equal(wanted[index], retry_module.is_retryable(compile({ name }), outcome, 504))
+            end
+        end
+    end)
+
+    it("is one other account after a 403, or the same once more for its words, unless another model is left", function()
+        for made = 1, 4 do
+            for _, has_account in ipairs({ false, true }) do
+                for _, has_model in ipairs({ false, true }) do
+                    local expected = has_account and ACCOUNT or has_model and NOWHERE or WORDS
+                    assert.equal(made < 3 and expected or NOWHERE, retry_module.after_forbidden(made, 3, false, has_account, has_model))
+                    assert.equal(NOWHERE, retry_module.after_forbidden(made, 3, true, has_account, has_model))
+                end
+            end
+        end
     end)
 
     it("is another account at once for what the upstream says of one, listed or not", function()
@@ -86,17 +110,18 @@ describe("what an outcome means", function()
         local statuses = { 200, 400, 401, 402, 403, 404, 408, 429, 500, 502, 503, 504, 529 }
         for _ = 1, 20000 do
             local on, listed = {}, {}
-            for _, cause in ipairs({ "connect", "timeout", 401, 429, 500, 503 }) do
+            for _, cause in ipairs({ "connect", "timeout", "read_timeout", 401, 429, 500, 503 }) do
                 if math.random(2) == 1 then on[#on + 1], listed[cause] = cause, true end
             end
             local attempts, backoff, made, random = math.random(8), math.random(0, 10000), math.random(8), math.random()
-            local outcome, status = math.random(4), statuses[math.random(#statuses)]
+            local outcome, status = math.random(6), statuses[math.random(#statuses)]
             local account, endpoint = math.random(2) == 1, math.random(2) == 1
             local retry_after = math.random(2) == 1 and -1 or math.random(0, 8000)
             local next, wait = retry_module.next_attempt(compile(on, attempts, backoff), outcome, status, made, account, endpoint,
                 retry_after, random)
             local of_account = outcome == STATUS and (status == 401 or status == 402 or status == 403 or status == 429)
-            local cause = ({ [CONNECT] = "connect", [TIMEOUT] = "timeout", [STATUS] = status, [BROKEN] = "connect" })[outcome]
+            local cause = ({ [CONNECT] = "connect", [TIMEOUT] = "timeout", [STATUS] = status, [BROKEN] = "connect", [READ_TIMEOUT] = "read_timeout",
+                [CONNECT_TIMEOUT] = listed.connect and "connect" or "timeout" })[outcome]
             local expected = SAME
             if made >= attempts then expected = NOWHERE
             elseif of_account and account then expected = ACCOUNT

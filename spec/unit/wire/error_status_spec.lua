@@ -42,9 +42,41 @@ describe("an error event", function()
         { "responses", '{"type":"error","code":"server_error","message":"a","param":null,"sequence_number":1}', 500 },
         { "responses", '{"type":"response.code_interpreter_call_code.done","code":"400"}', nil },
         { "responses", '{"error":{"message":"a","type":"BadRequestError","code":400}}', 400 },
+        { "responses", '{"type":"response.failed","response":{"id":"r","error":{"code":"invalid_prompt","message":"a"}}}', 400 },
+        { "responses", '{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"a"}}}', 500 },
+        { "responses", '{"type":"response.failed","response":{"id":"r","error":null}}', 0 },
+        { "responses", '{"type":"response.completed","response":{"id":"r","error":null}}', nil },
+        -- Older vLLM, FastChat, Mistral.
+        { "chat", '{"object":"error","message":"a","type":"BadRequestError","param":null,"code":400}', 400 },
+        { "chat", '{"object":"error","message":"a","type":"invalid_request_error","code":null}', 400 },
+        { "chat", '{"object":"error","message":"a"}', 0 },
+        { "completions", '{"object":"error","message":"a","code":503}', 503 },
+        { "chat", '{"object":"error","choices":[{"index":0,"delta":{"content":"a"}}]}', nil },
+        { "chat", '{"object":"chat.completion.chunk","type":"error","code":400,"usage":{"prompt_tokens":1}}', nil },
+        { "chat", '{"error":"","choices":[]}', nil },
+        { "chat", '{"error":{},"choices":[]}', nil },
+        -- OpenRouter's in the middle of a stream.
+        { "chat", '{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],' ..
+            '"error":{"code":502,"message":"a"},"usage":{"prompt_tokens":3,"completion_tokens":4}}', 502 },
     }) do
         local api, event, wanted = unpack(case)
         for _, guarded in ipairs({ false, true }) do
+            it(("%s as a body%s"):format(event, guarded and ", under a guard" or ""), function()
+                -- Events have types, bodies have not.
+                local is_event = event:find('^{"type":') ~= nil and api == "responses"
+                for size = 1, #event, 7 do
+                    local reader = answer.new_answer(api, false)
+                    reader.guarded = guarded
+                    for at = 1, #event, size do answer.read_body(reader, event:sub(at, at + size - 1)) end
+                    answer.end_body(reader)
+                    if not is_event then
+                        assert.equal(wanted ~= nil, reader.failed)
+                        assert.equal(wanted or 0, reader.error_status)
+                    end
+                    assert.is_true(reader.complete)
+                end
+            end)
+
             it(("%s%s"):format(event, guarded and ", under a guard" or ""), function()
                 local reader = answer.new_answer(api, false)
                 reader.guarded = guarded
@@ -54,6 +86,22 @@ describe("an error event", function()
             end)
         end
     end
+
+    it("in a body is read as far as 16 KB without a gap", function()
+        local function read(...)
+            local reader = answer.new_answer("chat", false)
+            for _, chunk in ipairs({ ... }) do answer.read_body(reader, chunk) end
+            answer.end_body(reader)
+            assert.is_true(reader.complete)
+            assert.is_true(reader.failed)
+            return reader.error_status
+        end
+        local function blanks(count) return (" "):rep(count) end
+        assert.equal(400, read("{" .. blanks(16000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(0, read("{" .. blanks(17000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(0, read("{" .. blanks(10000), blanks(9000), '"error":{"code":"BAD_REQUEST"}}'))
+        assert.equal(503, read('{"error":{"code":503}', blanks(20000), "}"))
+    end)
 
     it("says what has happened, and not one behind it", function()
         local reader = answer.new_answer("chat", false)

@@ -6,7 +6,7 @@
  */
 
 import { MOST_REGIONS, bytes_of } from "../wire/json";
-import { frame, gather, keep_rest, read_event, take_held, walk_data } from "../wire/answer_stream";
+import { frame, gather, keep_rest, read_document, read_event, take_held, walk_data } from "../wire/answer_stream";
 import { is_single_line, next_event } from "../wire/sse";
 import { hold, new_held, note_masks, release, whole_limit } from "./held";
 import { read_lines } from "./lines";
@@ -331,7 +331,9 @@ function end_guarded(stream: GuardedStream, now: number): string {
   const { reader } = stream;
   let out = "";
   if (reader.held_bytes > 0) {
-    out = cut(stream, take_held(reader), true, now);
+    const text = take_held(reader);
+    read_document(reader, text);
+    out = cut(stream, text, true, now);
   }
   return stream.blocked ? out : out + end_open(stream, now);
 }

@@ -18,13 +18,14 @@ import { has_other_account } from "../pool/accounts";
 import { drop_ticket } from "../pool/breaker_trial";
 import { has_other_endpoint } from "../pool/pick_endpoint";
 import { USER_AGENT } from "../pool/headers";
-import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
+import { Next, Outcome, after_forbidden, is_retryable, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
 import { upstream_of } from "../route/table";
 import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
 import { edit_for_endpoint } from "./body_edits";
 import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
 import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
+import { NOT_FORBIDDEN, is_served, note_forbidden, resume_trial, settle_forbidden } from "./forbidden";
 import { more_headers } from "./forwarding";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
@@ -47,6 +48,7 @@ const sub = string.sub;
 const MOST_ROUNDS = 64;
 /** For the metric of attempts: the gateway could not take, or not wait for, the endpoint's answer. */
 const NOT_TAKEN = 499;
+const FORBIDDEN = 403;
 
 /** The trace context for the upstream (W3C Trace Context): the client's if it sent a valid one, else a new one. */
 function trace_context(state: RequestState): string {
@@ -117,6 +119,23 @@ function note_outcome(state: RequestState, live: LivePool, outcome: Outcome, sta
 }
 
 /**
+ * Where the request goes after an attempt that has failed so, and in how many milliseconds. `forbidden`: a 403, and whether there was one
+ * before; undefined: it is none.
+ */
+function decide(
+  state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number, forbidden: boolean | undefined, now: number,
+): LuaMultiReturn<[next: Next, milliseconds: number]> {
+  const { retry } = state.model!.pool;
+  const made = own_attempts(state);
+  const has_account = has_other_account(live.accounts, state.used_accounts, now);
+  if (forbidden !== undefined) {
+    return $multi(after_forbidden(made, retry.attempts, forbidden, has_account, has_next_model(state)), 0);
+  }
+  const has_endpoint = has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!);
+  return next_attempt(retry, outcome, status, made, has_account, has_endpoint, wait, math.random());
+}
+
+/**
  * The attempt under way has failed. Decides what becomes of the request, goes on to another model if need be, and waits. Returns a refusal
  * if there is no other attempt.
  */
@@ -124,18 +143,21 @@ function fail(state: RequestState, live: LivePool, outcome: Outcome, status: num
   const now = monotonic();
   leave(state, live, outcome === Outcome.Status ? status : 0);
   note_outcome(state, live, outcome, status);
+  const forbidden = outcome === Outcome.Status && status === FORBIDDEN ? note_forbidden(state) : undefined;
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
   state.ticket = 0;
   state.account_ticket = 0;
-  const [next, milliseconds] = next_attempt(
-    state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
-    has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!), wait, math.random());
+  const [next, milliseconds] = decide(state, live, outcome, status, wait, forbidden, now);
   if (next === Next.Nowhere || !may_retry(state.own) || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
     return give_model_up(state, outcome, status, wait);
   }
-  if (next === Next.Account) {
+  if (next === Next.Account || next === Next.Words) {
     // The account was at fault: the endpoint may be asked again.
     state.tried_count -= 1;
+  }
+  if (next === Next.Words && !state.model!.pool.own_accounts) {
+    state.keeps_account = true;
+    resume_trial(state);
   }
   if (milliseconds > 0) {
     pause(state, milliseconds / 1000);
@@ -165,6 +187,10 @@ function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined
   }
   if (live === undefined) {
     return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
+  }
+  if (state.keeps_account) {
+    state.keeps_account = false;
+    return choose_endpoint(state, pool, live);
   }
   return pool.own_accounts ? choose_with_own(state, pool, live) : (choose_account(state, pool, live) ?? choose_endpoint(state, pool, live));
 }
@@ -220,14 +246,14 @@ function retry_after(): number {
 /** What becomes of a request whose attempt has failed with this status: undefined if another one has begun. */
 function try_again(state: RequestState, status: number): Refusal | undefined {
   const live = live_pool(state.model!.pool)!;
-  const outcome = outcome_of(status);
+  const outcome = outcome_of(state, status);
   const wait = outcome === Outcome.Status ? retry_after() : -1;
   return fail(state, live, outcome, status, wait) ?? start_attempt(state);
 }
 
-/** Goes through the location of the last attempt, if no other is left; does not return then. */
+/** Goes through the location of the last attempt, if no other is left, or after a 403: there it can be read. Does not return then. */
 function go_on(state: RequestState): void {
-  if (own_attempts(state) >= most_attempts(state) && !has_next_model(state)) {
+  if ((own_attempts(state) >= most_attempts(state) || state.forbidden_account !== NOT_FORBIDDEN) && !has_next_model(state)) {
     go_on_in("@last");
   }
 }
@@ -301,7 +327,7 @@ function begin_answer_of(state: RequestState, status: number): void {
 /** What the last attempt says of its endpoint. `ending`: how the request has ended. */
 function judge_last(state: RequestState, live: LivePool, status: number, answered: boolean, ending: Ending): void {
   if (!answered || status >= 500) {
-    note_outcome(state, live, answered ? Outcome.Status : outcome_of(ngx.status), answered ? status : ngx.status);
+    note_outcome(state, live, answered ? Outcome.Status : outcome_of(state, ngx.status), answered ? status : ngx.status);
   } else {
     note_answer(state, live, status, ending === "upstream_lost" || (ending === "timed_out" && state.timeout !== "total"));
   }
@@ -309,6 +335,9 @@ function judge_last(state: RequestState, live: LivePool, status: number, answere
 
 /** In the log phase: the request has ended, with what it still had taken. */
 function end_last_attempt(state: RequestState, ending: Ending): void {
+  if (state.forbidden_account !== NOT_FORBIDDEN) {
+    settle_forbidden(state, state.under_way && upstream_answered() && is_served(upstream_status(), ending));
+  }
   const live = state.taken || state.waiter !== undefined ? live_pool(state.model!.pool) : undefined;
   if (live === undefined) {
     return;

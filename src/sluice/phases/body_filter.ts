@@ -15,9 +15,11 @@ import { charge_answer } from "../wire/charged_tokens";
 import { closing_events } from "../wire/closing";
 import { error_events } from "../wire/ending";
 import { end_answer, note_bytes, note_passed } from "./answer_end";
+import { tell_kind } from "./answer_kind";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import { extend_reservation, take_passed } from "./limits";
+import { filter_words } from "./refused_words";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
 import type { AnswerReader } from "../wire/answer";
@@ -309,6 +311,18 @@ function filter_body(this: void): void {
     ngx.arg[1] = undefined;
     return;
   }
+  if (mode === Mode.Words) {
+    filter_words(state);
+    return;
+  }
+  let kept = 0;
+  if (mode === Mode.Unknown) {
+    kept = state.kept.length;
+    if (!tell_kind(state)) {
+      return;
+    }
+    state.kept = "";
+  }
   const answer = state.answer!;
   const chunk = ngx.arg[1] ?? "";
   const last = ngx.arg[2];
@@ -316,13 +330,13 @@ function filter_body(this: void): void {
     filter_guarded_stream(state, answer, state.guarded_stream, chunk, last);
   } else if (state.guarded_body !== undefined) {
     filter_guarded_json(state, state.guarded_body, chunk, last);
-  } else if (mode === Mode.Stream) {
+  } else if (state.mode === Mode.Stream) {
     filter_stream(state, answer, chunk, last);
   } else {
     filter_json(state, answer, chunk, last);
   }
   if (state.holding) {
-    note_bytes(state, chunk.length, last);
+    note_bytes(state, chunk.length - kept, last);
   }
 }
 

@@ -12,6 +12,7 @@ import { MOST_ATTEMPTS } from "../pool/retry";
 import { serves } from "../route/table";
 import { edit_again } from "./body_edits";
 import { is_over_time, set_deadline } from "./deadline";
+import { settle_forbidden } from "./forbidden";
 import { gateway } from "./gateway";
 import type { Model } from "../route/table";
 import type { RequestState } from "./state";
@@ -74,6 +75,7 @@ function change_model(state: RequestState, model: Model): boolean {
     state.next_fallback = math.huge;
     return false;
   }
+  settle_forbidden(state, false);
   state.model = model;
   state.attempts_before = state.attempts;
   state.tried_count = 0;

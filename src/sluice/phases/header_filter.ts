@@ -12,19 +12,18 @@ import { remove_headers, remove_own_headers } from "../edge/own_headers";
 import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
 import { passing_request_id, upstream_answered } from "../edge/upstream";
-import { guard_body } from "../guard/body";
-import { guard_stream } from "../guard/stream";
-import { take_answer } from "../wire/answer";
-import { utf8_type } from "../wire/content_type";
+import { AnswerKind, kind_of_type, utf8_type, utf8_vague_type } from "../wire/content_type";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
+import { completion_guard, read_as } from "./answer_kind";
 import { begin_answer_of } from "./attempts";
 import { share_answer } from "./cross_origin";
 import { which_timeout } from "./deadline";
 import { gateway } from "./gateway";
 import { write_standings } from "./limits";
 import { own_failure, refuse_own } from "./own_failure";
+import { await_words, has_words, refuse_account } from "./refused_words";
 import { refuse_nginx_error, refusing_api } from "./refusals";
 import { Mode, OWN_PAGE, Own, current_state, kept_state } from "./state";
 import { cannot_count, replace_by_estimate } from "./token_count";
@@ -38,9 +37,7 @@ const sub = string.sub;
 /** The refusal in place of an upstream's answer that must not reach the client. */
 function refuse_upstream_status(status: number): Refusal | undefined {
   if (status === 401 || status === 402 || status === 403) {
-    const refusal = refuse(502, "upstream_error", "upstream_credentials_exhausted", "The model server refused the gateway's account.");
-    refusal.retry = false;
-    return refusal;
+    return refuse_account(502);
   }
   if (status < 200 || (status >= 300 && status < 400)) {
     return refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer that can't be passed on.");
@@ -88,35 +85,43 @@ function replace_answer(refusal: Refusal, state: RequestState | undefined): stri
   return body;
 }
 
-/** The guard of what the model says to this caller, if there is one. An embedding says nothing. */
-function completion_guard(state: RequestState): Guard | undefined {
-  const guard = state.principal !== undefined ? state.principal.tenant.guard : undefined;
-  return guard !== undefined && guard.on_completion && state.api!.name !== "embeddings" ? guard : undefined;
+/** Whether a type contradicts the request: JSON where events were asked for. Some servers send these under that type, others JSON all the same. */
+function is_doubtful(state: RequestState, kind: AnswerKind, status: number): boolean {
+  return kind === AnswerKind.Json && status === 200 && state.reading!.stream;
+}
+
+/** The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were asked for. */
+function await_kind(state: RequestState, type: string, guard: Guard | undefined): void {
+  state.mode = Mode.Unknown;
+  if (guard !== undefined || state.reading!.stream) {
+    ngx.header.set("content_length", undefined);
+  }
+  const readable = guard !== undefined ? utf8_vague_type(type) : undefined;
+  if (readable !== undefined) {
+    ngx.header.set("content_type", readable);
+  }
 }
 
 /** Decides how the body of an answer is read: of a good one, and of any that has to be guarded. Returns a refusal for one that can't be guarded though it must be. */
 function begin_answer(state: RequestState, status: number): Refusal | undefined {
   const type = (ngx.header.get("content_type") as string | undefined) ?? "";
-  const streams = sub(type, 1, 17) === "text/event-stream";
   const guard = completion_guard(state);
   if (status !== 200 && guard === undefined) {
     return undefined;
   }
-  if (!streams && sub(type, 1, 16) !== "application/json") {
+  const kind = kind_of_type(type);
+  if (kind === AnswerKind.Other) {
     return guard !== undefined
       ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.")
       : undefined;
   }
-  const answer = take_answer(state.api!.name, streams && !state.reading!.client_wants_usage);
-  state.answer = answer;
-  state.mode = streams ? Mode.Stream : Mode.Body;
-  if (guard !== undefined && streams) {
-    state.guarded_stream = guard_stream(answer, guard);
-    state.tally = state.guarded_stream.tally;
-  } else if (guard !== undefined) {
-    state.guarded_body = guard_body(answer, guard, tonumber(ngx.header.get("content_length")) ?? -1);
-    state.tally = state.guarded_body.tally;
+  if (kind === AnswerKind.Unknown || is_doubtful(state, kind, status)) {
+    state.says_json = kind === AnswerKind.Json;
+    await_kind(state, type, guard);
+    return undefined;
   }
+  const streams = kind === AnswerKind.Events;
+  read_as(state, streams, guard, guard !== undefined && !streams ? (tonumber(ngx.header.get("content_length")) ?? -1) : -1);
   if (streams || guard !== undefined) {
     ngx.header.set("content_length", undefined);
   }
@@ -136,6 +141,28 @@ function refuse_unanswered(state: RequestState, status: number, is_astray: boole
     state.own = own_failure(state, status, system_error());
   }
   return refuse_own(state.own) ?? refuse_nginx_error(status);
+}
+
+/** The answer begins, or something else is sent in its place. */
+function begin_or_replace(state: RequestState, status: number, is_astray: boolean): void {
+  const refusal =
+    is_astray || (status >= 400 && !upstream_answered())
+      ? refuse_unanswered(state, status, is_astray)
+      : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
+  if (refusal !== undefined) {
+    if (ngx.req.http_version() === 0.9) {
+      restore_http_version();
+    }
+    state.refusal = refusal;
+    state.mode = Mode.Replace;
+    state.replacement = replace_answer(refusal, state);
+    if (state.own !== Own.Header && (refusal.status === 502 || refusal.status === 504)) {
+      state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
+      state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
+    }
+  } else {
+    begin_answer_of(state, status);
+  }
 }
 
 /** The request's id by the name that Anthropic has for it, where its API was asked for. */
@@ -207,23 +234,10 @@ function filter_header(this: void): void {
     state.replacement = replace_by_estimate(state);
   } else if (state.refusal === undefined) {
     expect_answer(state, status);
-    const refusal =
-      is_astray || (status >= 400 && !upstream_answered())
-        ? refuse_unanswered(state, status, is_astray)
-        : (refuse_upstream_status(status) ?? (status < 300 || completion_guard(state) !== undefined ? refuse_unreadable() : undefined) ?? begin_answer(state, status));
-    if (refusal !== undefined) {
-      if (ngx.req.http_version() === 0.9) {
-        restore_http_version();
-      }
-      state.refusal = refusal;
-      state.mode = Mode.Replace;
-      state.replacement = replace_answer(refusal, state);
-      if (state.own !== Own.Header && (refusal.status === 502 || refusal.status === 504)) {
-        state.broken = refusal.status === 504 ? "timed_out" : "upstream_lost";
-        state.timeout = refusal.status === 504 ? which_timeout(state, monotonic()) : undefined;
-      }
+    if (!is_astray && has_words(status) && upstream_answered()) {
+      await_words(state);
     } else {
-      begin_answer_of(state, status);
+      begin_or_replace(state, status, is_astray);
     }
   }
   state.overhead += monotonic() - began;

@@ -25,10 +25,16 @@ import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
 import type { Meters } from "../metrics/meter";
 import type { GuardedText } from "../guard/text";
 import type { ChargedTokens } from "../wire/charged_tokens";
+import type { AnswerReader } from "../wire/answer";
 import type { RequestState } from "./state";
 
 /** What `ngx.ctx` holds when a request has been logged. */
 const NO_STATE = {};
+
+/** Whether the upstream has sent an error under a good status, or a stream without any data. */
+function is_no_answer(state: RequestState, answer: AnswerReader): boolean {
+  return answer.failed || (answer.complete && state.mode === Mode.Stream && answer.first_event === undefined);
+}
 
 /** How the request ended. */
 function ending_of(state: RequestState, status: number): Ending {
@@ -38,15 +44,16 @@ function ending_of(state: RequestState, status: number): Ending {
   if (state.refusal !== undefined) {
     return "refused";
   }
+  const answer = state.answer;
+  if (answer !== undefined && status < 300 && is_no_answer(state, answer)) {
+    // Many clients leave as soon as they have read the error.
+    return "upstream_lost";
+  }
   if (status === 499 || ngx.var.get("request_completion") !== "OK") {
     // nginx gives an answer up too whose chunked coding is broken. A client that leaves before it was sent anything is a 499.
     return status === 200 && ngx.var.get("bytes_sent") === "0" ? "upstream_lost" : "client_gone";
   }
-  const answer = state.answer;
-  if (answer !== undefined && !answer.complete) {
-    return "upstream_lost";
-  }
-  return "finished";
+  return answer !== undefined && !answer.complete ? "upstream_lost" : "finished";
 }
 
 /** The record that every line is written from: nothing waits in this phase, so one is enough. */
@@ -69,6 +76,15 @@ const charge: Charge = {
 /** Of an answer of which nothing came. */
 const NO_USAGE = new_usage();
 
+/** Whether the upstream has ended an answer before it gave any of it: no event but an error, no text, no figure of what was used. */
+function is_nothing_given(answer: AnswerReader, ending: Ending): boolean {
+  const { usage } = answer;
+  if ((ending !== "upstream_lost" && ending !== "timed_out") || usage.input > 0 || usage.output > 0 || usage.parts > 0) {
+    return false;
+  }
+  return (answer.failed ? answer.failed_at <= 1 : answer.first_event === undefined) && counted_output(answer) === 0;
+}
+
 /** What the request is charged: what the upstream reported, and what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
@@ -79,7 +95,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   }
   if (answer === undefined) {
     charge_answer(charge, NO_USAGE, reading, 0, false);
-  } else {
+  } else if (!is_nothing_given(answer, ending)) {
     charge_answer(charge, answer.usage, reading, counted_output(answer), ending === "finished");
   }
 }

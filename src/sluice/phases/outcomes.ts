@@ -11,34 +11,42 @@ import { Outcome } from "../pool/retry";
 import { refuse } from "../wire/refusal";
 import { gateway } from "./gateway";
 import { leave_out } from "./known_names";
+import { Own } from "./state";
 import type { LivePool } from "../pool/live";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
-/** How the attempt has ended that came here with this status. */
-function outcome_of(status: number): Outcome {
+/**
+ * How the attempt has ended that came here with this status. A stream's header is due with its first token, any other with the whole answer; but
+ * a request whose own time is over waits for neither.
+ */
+function outcome_of(state: RequestState, status: number): Outcome {
   if (upstream_answered()) {
     return Outcome.Status;
   }
   if (!upstream_connected()) {
-    return Outcome.Connect;
+    return status === 504 ? Outcome.ConnectTimeout : Outcome.Connect;
   }
-  return status === 504 ? Outcome.Timeout : Outcome.Broken;
+  if (status !== 504) {
+    return Outcome.Broken;
+  }
+  const is_due = state.own === Own.Time || (state.reading !== undefined && state.reading.stream);
+  return is_due ? Outcome.Timeout : Outcome.ReadTimeout;
 }
 
-/** An answer says of the account: it is refused, limited, or served. `status`: 0 without an answer. `wait`: milliseconds that were asked for, or −1. */
+/** An answer says of the account: it is refused, limited, or served; a 403 says nothing yet. `status`: 0 without an answer. `wait`: milliseconds that were asked for, or −1. */
 function note_account(state: RequestState, live: LivePool, status: number, wait: number): void {
   const { account_index, account_ticket } = state;
   if (live.accounts.count === 1) {
     return;
   }
-  if (status === 401 || status === 402 || status === 403) {
+  if (status === 401 || status === 402) {
     if (note_refused(live.accounts, account_index, monotonic(), account_ticket)) {
       ngx.log(ngx.ERR, "pool ", state.model!.pool.name, ": account ", state.account!.id, " is refused (", status, ") and rests");
     }
   } else if (status === 429) {
     note_limited(live.accounts, account_index, monotonic(), wait >= 0 ? wait / 1000 : -1, account_ticket);
-  } else if (status >= 200 && status < 500) {
+  } else if (status >= 200 && status < 500 && status !== 403) {
     note_accepted(live.accounts, account_index, state.attempt_began, account_ticket);
   } else {
     drop_trial(live.accounts, account_index, account_ticket);
@@ -85,7 +93,8 @@ function note_evidence(state: RequestState, live: LivePool, evidence: Evidence):
 function note_endpoint(state: RequestState, live: LivePool, outcome: Outcome, status: number): void {
   const { pool_names } = gateway();
   const evidence = evidence_of(outcome, status, status === 500 && upstream_is_json(), false, NO_ERROR);
-  const is_address = outcome === Outcome.Connect && is_failure(evidence) && state.address !== ""
+  const is_unconnected = outcome === Outcome.Connect || outcome === Outcome.ConnectTimeout;
+  const is_address = is_unconnected && is_failure(evidence) && state.address !== ""
     && leave_out(pool_names!, state.endpoint!.host, state.address);
   note_evidence(state, live, is_address ? Evidence.None : evidence);
 }
@@ -99,7 +108,8 @@ function note_answer(state: RequestState, live: LivePool, status: number, cut: b
     note_evidence(state, live, Evidence.None);
     return;
   }
-  const error = state.answer !== undefined && state.answer.failed ? state.answer.error_status : NO_ERROR;
+  const { answer } = state;
+  const error = answer !== undefined && (answer.failed || answer.error_status !== 0) ? answer.error_status : NO_ERROR;
   note_evidence(state, live, evidence_of(Outcome.Status, status, false, cut, error));
 }
 
@@ -112,7 +122,7 @@ function refuse_exhausted(): Refusal {
 
 /** The refusal for an attempt that failed and is the last, though others had been left. */
 function refuse_failed(outcome: Outcome, status: number, wait: number): Refusal {
-  if (outcome === Outcome.Timeout || (outcome !== Outcome.Status && status === 504)) {
+  if (outcome !== Outcome.Status && status === 504) {
     return refuse(504, "upstream_error", "upstream_timeout", "The model server did not answer in time.");
   }
   if (outcome !== Outcome.Status) {

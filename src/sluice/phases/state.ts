@@ -35,6 +35,10 @@ const enum Mode {
   Body = 2,
   /** Something else is sent in its place. */
   Replace = 3,
+  /** Of a type that does not tell what it is: its first bytes will. */
+  Unknown = 4,
+  /** A refusal whose words tell the client's mistake from the account's. It is read, and never goes on. */
+  Words = 5,
 }
 
 /** What of the gateway's own an attempt has failed of. */
@@ -108,6 +112,11 @@ interface RequestState {
   counted_as_served: boolean;
   account_index: number;
   account_ticket: number;
+  /** The account of the present pool that has answered 403, −1 for none, and its trial's ticket (see forbidden.ts). */
+  forbidden_account: number;
+  forbidden_ticket: number;
+  /** Whether the next attempt is the same account's. */
+  keeps_account: boolean;
   /** The places of the endpoints that were tried, so many of them; and the accounts. */
   tried: number[];
   tried_count: number;
@@ -134,6 +143,10 @@ interface RequestState {
   /** The answer, if it is guarded, by its mode; and what was found in it. */
   guarded_stream: GuardedStream | undefined;
   guarded_body: GuardedBody | undefined;
+  /** What has been kept of an answer until it is known what that is. */
+  kept: string;
+  /** Of an answer whose type does not tell: it is JSON, if it is nothing else. */
+  says_json: boolean;
   tally: Tally | undefined;
   /** What replaces the body, until it is sent. */
   replacement: string | undefined;
@@ -188,6 +201,9 @@ function new_state(): RequestState {
     counted_as_served: false,
     account_index: 0,
     account_ticket: 0,
+    forbidden_account: -1,
+    forbidden_ticket: 0,
+    keeps_account: false,
     tried: [],
     tried_count: 0,
     used_accounts: new_used(),
@@ -203,6 +219,8 @@ function new_state(): RequestState {
     answer: undefined,
     guarded_stream: undefined,
     guarded_body: undefined,
+    kept: "",
+    says_json: false,
     tally: undefined,
     replacement: undefined,
     ended: false,
@@ -237,6 +255,9 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.ticket = 0;
   state.counted_as_served = false;
   state.account_ticket = 0;
+  state.forbidden_account = -1;
+  state.forbidden_ticket = 0;
+  state.keeps_account = false;
   state.attempts_before = 0;
   state.next_fallback = 0;
   state.deadline = math.huge;
@@ -252,6 +273,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   state.holding = false;
   state.to_come = math.huge;
   state.mode = Mode.Pass;
+  state.kept = "";
   state.ended = false;
   state.last_bytes = began;
   return state;

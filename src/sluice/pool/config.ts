@@ -16,7 +16,7 @@ type Balance = "round_robin" | "least_load" | "prefix";
 interface RetryConfiguration {
   /** How often an endpoint may be asked in all. */
   attempts: number;
-  /** After which failures another attempt is made: `connect`, `timeout`, or an upstream's status. */
+  /** After which failures another attempt is made: `connect`, `timeout`, `read_timeout`, or an upstream's status. */
   on: (string | number)[];
   /** The longest pause before the second attempt, in milliseconds; doubled for each further one. */
   backoff: number;
@@ -202,9 +202,9 @@ const POOLS_SCHEMA: Schema = {
             default: 3,
           },
           on: {
-            description: "After which failures: `connect` (no connection, or it broke off before the answer), `timeout` (no answer in time), or these statuses of an endpoint.",
+            description: "After which failures: `connect` (no connection, or it broke off before the answer), `timeout` (no connection in time, or a stream that does not begin in time), `read_timeout` (an answer that is no stream does not begin in time: it may only take long), or these statuses of an endpoint.",
             type: "array",
-            items: { description: "A failure.", type: ["string", "integer"], enum: ["connect", "timeout", 429, 500, 502, 503, 504, 529] },
+            items: { description: "A failure.", type: ["string", "integer"], enum: ["connect", "timeout", "read_timeout", 429, 500, 502, 503, 504, 529] },
             default: ["connect", "timeout", 429, 500, 502, 503, 504, 529],
           },
           backoff: {

@@ -2,7 +2,8 @@
  * What an attempt that has ended says of its endpoint. Everything that counts attempts asks here.
  *
  * Engines answer a client's own mistakes with statuses from 500 on, and with error events in an answer of status 200. Nobody can tell
- * those from an engine that is ill by looking at one of them. So such failures count, but only so many of one caller's.
+ * those from an engine that is ill by looking at one of them. So such failures count, but only so many of one caller's. The silence of a
+ * request for a whole answer is one of them too: much that is asked for takes long.
  */
 
 import { Outcome } from "./retry";
@@ -38,6 +39,9 @@ function is_about_request(status: number): boolean {
  * the HTTP status that an error event in it stands for, 0 if it stands for none, or NO_ERROR.
  */
 function evidence_of(outcome: Outcome, status: number, is_json: boolean, is_cut: boolean, error: number): Evidence {
+  if (outcome === Outcome.ReadTimeout) {
+    return Evidence.Doubtful;
+  }
   if (outcome !== Outcome.Status) {
     return outcome === Outcome.Connect && status === OWN_TROUBLE ? Evidence.None : Evidence.Lost;
   }

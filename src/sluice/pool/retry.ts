@@ -12,7 +12,7 @@
 interface RetryConfiguration {
   /** Attempts in all, the first included: 1 to 8. */
   attempts: number;
-  /** What to try again after: `connect`, `timeout`, and status codes. */
+  /** What to try again after: `connect`, `timeout`, `read_timeout`, and status codes. */
   on: (string | number)[];
   /** Milliseconds: the bound of the first wait. */
   backoff: number;
@@ -24,6 +24,7 @@ interface Retry {
   backoff: number;
   on_connect: boolean;
   on_timeout: boolean;
+  on_read_timeout: boolean;
   on_status: LuaTable<number, boolean>;
 }
 
@@ -31,12 +32,16 @@ interface Retry {
 const enum Outcome {
   /** There was no connection. */
   Connect = 1,
-  /** The answer's header did not come in time. */
+  /** The header of a stream did not come in time, though its first token is due soon. */
   Timeout = 2,
   /** The upstream has answered with a status code. */
   Status = 3,
   /** The connection broke before the answer's first byte. */
   Broken = 4,
+  /** A connection was not made in time. */
+  ConnectTimeout = 5,
+  /** The header of an answer that is no stream did not come in time: it comes with the whole answer, on which the upstream may still work. */
+  ReadTimeout = 6,
 }
 
 /** Where the next attempt goes. */
@@ -47,6 +52,8 @@ const enum Next {
   Endpoint = 2,
   /** The same endpoint with the same account. */
   Same = 3,
+  /** The same account once more, and for the last time: for what its answer says, which nginx has dropped. */
+  Words = 4,
 }
 
 /** nginx goes through so many locations for a request at most, and then gives up in its own way. */
@@ -58,13 +65,15 @@ const MOST_WAIT = 5000;
 function compile_retry(configuration: RetryConfiguration): Retry {
   const retry: Retry = {
     attempts: configuration.attempts, backoff: configuration.backoff,
-    on_connect: false, on_timeout: false, on_status: new LuaTable(),
+    on_connect: false, on_timeout: false, on_read_timeout: false, on_status: new LuaTable(),
   };
   for (const cause of configuration.on) {
     if (cause === "connect") {
       retry.on_connect = true;
     } else if (cause === "timeout") {
       retry.on_timeout = true;
+    } else if (cause === "read_timeout") {
+      retry.on_read_timeout = true;
     } else {
       retry.on_status.set(tonumber(cause)!, true);
     }
@@ -77,10 +86,19 @@ function is_of_account(status: number): boolean {
   return status === 401 || status === 402 || status === 403 || status === 429;
 }
 
-/** Whether the configuration lists an outcome. A connection that broke counts as one that could not be made. */
+/**
+ * Whether the configuration lists an outcome. A connection that broke counts as one that could not be made, and one that was not made in time as
+ * either. The silence of a request that is no stream has a name of its own: sent again, it is worked on, and paid, once more.
+ */
 function is_listed(retry: Retry, outcome: Outcome, status: number): boolean {
   if (outcome === Outcome.Status) {
     return retry.on_status.has(status);
+  }
+  if (outcome === Outcome.ReadTimeout) {
+    return retry.on_read_timeout;
+  }
+  if (outcome === Outcome.ConnectTimeout) {
+    return retry.on_connect || retry.on_timeout;
   }
   return outcome === Outcome.Timeout ? retry.on_timeout : retry.on_connect;
 }
@@ -129,5 +147,21 @@ function next_attempt(
   return $multi(Next.Same, math.max(wait, retry_after));
 }
 
-export { MOST_ATTEMPTS, Next, Outcome, compile_retry, is_of_account, is_retryable, next_attempt };
+/**
+ * Where a request goes after a 403, which may be about the account or about what the request says. So one other account is asked at most:
+ * several would only send what was flagged to each of them. Without another one the same account is asked again, in the location that can read
+ * what it says. `made`, `attempts`: how many attempts there were, and may be. `again`: it is not the first 403. `has_model`: another model is
+ * left, which is asked instead of reading.
+ */
+function after_forbidden(made: number, attempts: number, again: boolean, has_account: boolean, has_model: boolean): Next {
+  if (made >= attempts || again) {
+    return Next.Nowhere;
+  }
+  if (has_account) {
+    return Next.Account;
+  }
+  return has_model ? Next.Nowhere : Next.Words;
+}
+
+export { MOST_ATTEMPTS, Next, Outcome, after_forbidden, compile_retry, is_of_account, is_retryable, next_attempt };
 export type { Retry, RetryConfiguration };

@@ -131,7 +131,7 @@ function usage(family: UsageFamily, slot = "usage", without?: string): Place {
 /** Chat completions, completions and embeddings: bodies and chunks alike. */
 const CHOICES: Place = object({
   id: SETTING,
-  object: SETTING,
+  object: { slot: "object" },
   model: SETTING,
   system_fingerprint: SETTING,
   service_tier: one_of(SERVICE_TIERS),
@@ -162,6 +162,9 @@ const CHOICES: Place = object({
   usage: usage("choices"),
   x_groq: { members: { usage: usage("choices", "usage_elsewhere") }, others: UNKNOWN, items: UNKNOWN, kind: TextKind.Other, key_text: true },
   error: error_object(),
+  // Of an error that is the whole object.
+  code: error_word("own_code"),
+  type: error_word("own_type"),
 });
 
 const RESPONSES_USAGE = usage("responses");
@@ -217,6 +220,7 @@ function responses(): Place {
   const members = response_members(TextKind.Content, TextKind.Arguments);
   const repeated = response_members(TextKind.Repeated, TextKind.RepeatedArguments);
   repeated.id = { slot: "response_id" };
+  repeated.error = object({ code: { slot: "response_error" } });
   members.type = { slot: "type", marks: true };
   members.sequence_number = number("sequence");
   members.output_index = number("output_index");

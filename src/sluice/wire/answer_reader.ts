@@ -26,8 +26,10 @@ interface AnswerReader {
   complete: boolean;
   /** The engine has given the answer up: a choice has ended with `finish_reason: "abort"`. */
   aborted: boolean;
-  /** The upstream itself sent an error event. */
+  /** The upstream itself sent an error: an event, or the body. */
   failed: boolean;
+  /** How many events had come with its first one; 0 in a body. */
+  failed_at: number;
   /** The HTTP status that it stands for; 0: none that is known. */
   error_status: number;
   /** An event longer than 4 MiB came: the stream can't go on. */
@@ -57,6 +59,8 @@ interface AnswerReader {
   /** The walk of a JSON body; streams share theirs. */
   body: Walk<Text> | undefined;
   body_rest: string;
+  /** The beginning of a JSON body, as far as it may be an error's. */
+  body_head: string;
 }
 
 /** Walkers for JSON bodies that are not in use, by API: of plain answers, and of guarded ones. */
@@ -106,6 +110,7 @@ function reset(reader: AnswerReader): void {
   reader.complete = false;
   reader.aborted = false;
   reader.failed = false;
+  reader.failed_at = 0;
   reader.error_status = 0;
   reader.oversized = false;
   reader.malformed = false;
@@ -121,6 +126,7 @@ function reset(reader: AnswerReader): void {
   reader.open_block = -1;
   reader.guarded = false;
   reader.body_rest = "";
+  reader.body_head = "";
 }
 
 /** Readers that are not in use. */
@@ -163,6 +169,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     complete: false,
     aborted: false,
     failed: false,
+    failed_at: 0,
     error_status: 0,
     oversized: false,
     malformed: false,
@@ -179,6 +186,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     open_block: -1,
     body: undefined,
     body_rest: "",
+    body_head: "",
   };
 }
 

@@ -40,6 +40,12 @@ interface AnswerSlots {
   error_status: number;
   error_type: number;
   code: number;
+  /** Chat and completions: `object`, which is `error` in what is nothing else, and what that says of itself. */
+  object: number;
+  own_code: number;
+  own_type: number;
+  /** Responses: `code` of a failed response's error. */
+  response_error: number;
   sequence: number;
   response_id: number;
   /** The choice at hand and its number; the tool call at hand and its. */
@@ -96,6 +102,10 @@ function slots_of(shape: Shape): AnswerSlots {
     error_status: slot_named(shape, "error_status"),
     error_type: slot_named(shape, "error_type"),
     code: slot_named(shape, "code"),
+    object: slot_named(shape, "object"),
+    own_code: slot_named(shape, "own_code"),
+    own_type: slot_named(shape, "own_type"),
+    response_error: slot_named(shape, "response_error"),
     sequence: slot_named(shape, "sequence"),
     response_id: slot_named(shape, "response_id"),
     choice: slot_named(shape, "choice"),

@@ -7,13 +7,13 @@
  */
 
 import { note_abort } from "./aborted";
+import { has_error, note_error, note_failed_response } from "./answer_error";
 import { counted_output, drop_held, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
 import type { AnswerSlots } from "./answer_shape";
-import { status_of_error } from "./error_status";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
-import type { Walk, WalkState } from "./json";
+import type { Walk } from "./json";
 import { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event } from "./sse";
 import { attach, new_text } from "./text";
 import type { Text } from "./text";
@@ -65,25 +65,6 @@ function walk_data(walk: Walk<Text>, bytes: Bytes): boolean {
   return walk_lines(walk, bytes);
 }
 
-/** What stands in a slot, as text: a number, or a string without its quotes; "" for all else. */
-function word_in(text: string, state: WalkState, slot: number): string {
-  const kind = state.kinds[slot];
-  if (kind === Kind.Number) {
-    return sub(text, state.starts[slot]! + 1, state.ends[slot]);
-  }
-  return kind === Kind.String ? sub(text, state.starts[slot]! + 2, state.ends[slot]! - 1) : "";
-}
-
-/** Notes an error event. The first one says what has happened. */
-function note_error(reader: AnswerReader, text: string, state: WalkState, slots: AnswerSlots): void {
-  reader.failed = true;
-  if (reader.error_status === 0) {
-    const code = word_in(text, state, slots.error_code);
-    reader.error_status = status_of_error(
-      code !== "" ? code : word_in(text, state, slots.code), word_in(text, state, slots.error_status), word_in(text, state, slots.error_type));
-  }
-}
-
 /** Notes a terminal or error event of the APIs whose events say their type. */
 function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots): void {
   const state = walk.state;
@@ -112,6 +93,9 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
   }
   if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
     reader.complete = true;
+    if (type === "response.failed") {
+      note_failed_response(reader, text, state, slots);
+    }
   } else if (type === "error") {
     note_error(reader, text, state, slots);
   }
@@ -153,8 +137,8 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     return true;
   }
   const state = walk.state;
-  const error_kind = state.kinds[slots.error];
-  if (error_kind === Kind.Object || error_kind === Kind.String || error_kind === Kind.EscapedString) {
+  const is_error = has_error(text, state, slots);
+  if (is_error) {
     note_error(reader, text, state, slots);
   }
   if (slots.type !== NO_SLOT) {
@@ -164,7 +148,7 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   }
   if (state.kinds[slots.usage] === Kind.Object || state.kinds[slots.usage_elsewhere] === Kind.Object) {
     take_usage(reader.usage, state, slots, counted_output(reader));
-    if (reader.drop_usage && is_usage_chunk(walk, slots)) {
+    if (reader.drop_usage && !is_error && is_usage_chunk(walk, slots)) {
       return false;
     }
   } else if (reader.usage.alone) {
@@ -298,13 +282,40 @@ function read_stream(reader: AnswerReader, chunk: string): string | undefined {
   return text === undefined ? "" : (read_events(reader, text, false) ?? text);
 }
 
+/**
+ * An answer whose type promised events may be one JSON document all the same, most often an error: then it is read as that. It has no blank
+ * line, so all of it is there at the end. Under a guard only what an error stands for is told: its text is no event, and does not go on.
+ */
+function read_document(reader: AnswerReader, text: string): void {
+  if (reader.events > 0 || find(text, "^[ \t\r\n]*{")[0] === undefined) {
+    return;
+  }
+  const walk = shared_walk(reader.api, false);
+  attach(walk, reader.guarded ? new_text() : reader.text);
+  restart(walk);
+  const { state } = walk;
+  if (feed(walk, bytes_of(text), 0, text.length) !== text.length || !finish(walk, 0, 0)) {
+    return;
+  }
+  const slots = answer_slots(reader.api, false);
+  if (has_error(text, state, slots)) {
+    note_error(reader, text, state, slots);
+    reader.failed = !reader.guarded;
+  } else if (!reader.guarded) {
+    take_usage(reader.usage, state, slots, counted_output(reader));
+    reader.first_event = text;
+    reader.complete = true;
+  }
+}
+
 /** Says that the stream has ended by itself. Returns the bytes that still go on: an event without its blank line. */
 function end_stream(reader: AnswerReader): string {
   if (reader.held_bytes === 0) {
     return "";
   }
   const text = take_held(reader);
+  read_document(reader, text);
   return read_events(reader, text, true) ?? text;
 }
 
-export { end_stream, frame, gather, keep_rest, read_event, read_stream, take_held, walk_data };
+export { end_stream, frame, gather, keep_rest, read_document, read_event, read_stream, take_held, walk_data };
