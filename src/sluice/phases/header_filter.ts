@@ -114,6 +114,10 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
     state.guarded_body = guard_body(answer, guard, tonumber(ngx.header.get("content_length")) ?? -1);
     state.tally = state.guarded_body.tally;
   }
+  if (streams) {
+    // Asks whatever stands between us and the client, such as another nginx, to pass events on as they come.
+    ngx.header.set("x-accel-buffering", "no");
+  }
   if (streams || guard !== undefined) {
     ngx.header.set("content_length", undefined);
   }

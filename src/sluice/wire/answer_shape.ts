@@ -35,6 +35,8 @@ interface AnswerSlots {
   /** The choice at hand and its number; the tool call at hand and its. */
   choice: number;
   index: number;
+  /** Why the choice at hand has ended. */
+  finish_reason: number;
   tool_call: number;
   tool_index: number;
   /** Responses: which item of the output, and which part of it. Messages: `index` is the content block's. */
@@ -80,6 +82,7 @@ function slots_of(shape: Shape): AnswerSlots {
     response_id: slot_named(shape, "response_id"),
     choice: slot_named(shape, "choice"),
     index: slot_named(shape, "index"),
+    finish_reason: slot_named(shape, "finish_reason"),
     tool_call: slot_named(shape, "tool_call"),
     tool_index: slot_named(shape, "tool_index"),
     output_index: slot_named(shape, "output_index"),

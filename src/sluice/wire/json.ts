@@ -20,7 +20,7 @@ import * as ffi from "ffi";
 import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
-import { known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
+import { is_media_url, known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
 import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
@@ -160,15 +160,21 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
     } else if (where === At.Done) {
       return fail(state, Fault.Syntax, at);
     } else if (value === 34) {
-      const is_asked = band(shape.flags[state.node]!, Flag.Known) !== 0;
-      const known = is_asked ? known_string(shape, state.node, bytes, at + 1, to) : 0;
+      const asked = band(shape.flags[state.node]!, Flag.Known + Flag.MediaUrl);
+      const known = asked === 0 ? 0
+        : asked === Flag.Known ? known_string(shape, state.node, bytes, at + 1, to) : is_media_url(bytes, at + 1, to);
       if (known < 0) {
         return at;
       }
       begin_value(walk, state, at, Kind.String);
       state.escaped = 0;
       state.value_start = state.base + at + 1;
-      if (known > 0) {
+      if (known > 0 && asked === Flag.MediaUrl) {
+        // To its end it is a string at a place of which nothing is wanted.
+        state.node = 0;
+        state.at = At.String;
+        at += 1;
+      } else if (known > 0) {
         if (band(shape.flags[state.node]!, Flag.Marks) !== 0) {
           mark_object(state, bytes, known - 1);
         }
@@ -275,6 +281,15 @@ function walker<Target>(shape: Shape, sink: Sink<Target>, target: Target): Walk<
   return walk;
 }
 
+/**
+ * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens cuts an emoji in
+ * two, and each half comes in an event of its own.
+ */
+function accept_halves<Target>(walk: Walk<Target>): Walk<Target> {
+  walk.state.halves = 1;
+  return walk;
+}
+
 const FAULTS: LuaTable<number, string> = new LuaTable();
 FAULTS.set(Fault.Syntax, "is not JSON");
 FAULTS.set(Fault.Encoding, "is not UTF-8");
@@ -306,6 +321,7 @@ function check(walk: Walk<any>, text: string): string | undefined {
 }
 
 export {
+  accept_halves,
   walker,
   restart,
   feed,

@@ -37,6 +37,8 @@ const enum Flag {
   AnyCase = 32,
   /** Some strings here are known, and no text. */
   Known = 64,
+  /** So are those that begin as pictures, sound or video do in a data URL of base64. */
+  MediaUrl = 128,
 }
 
 /** What a place in a document is. Plain data, so that a shape reads like the API's own reference. */
@@ -51,6 +53,8 @@ interface Place {
   kind?: TextKind;
   /** Strings here that are no text, though the others are: the values that the API names. At most 63 bytes each. */
   known?: readonly string[];
+  /** Data URLs of pictures, sound and video in base64 are no text, though other strings here are. */
+  media_url?: boolean;
   /** Member names here are text too. */
   key_text?: boolean;
   /** Count the numbers here. */
@@ -249,7 +253,8 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other): Shape {
       (place.exact_case === true ? Flag.ExactCase : 0) +
       (place.marks === true ? Flag.Marks : 0) +
       (place.any_case === true ? Flag.AnyCase : 0) +
-      (is_text && place.known !== undefined ? Flag.Known : 0);
+      (is_text && place.known !== undefined ? Flag.Known : 0) +
+      (is_text && place.media_url === true ? Flag.MediaUrl : 0);
     values[node] = place.known !== undefined ? value_nodes.get(place.known)! : 0;
     if (place.data_if !== undefined) {
       const [first, second] = hash(place.data_if);
