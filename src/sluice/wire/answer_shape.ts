@@ -23,6 +23,7 @@ interface AnswerSlots {
   cache_written: number;
   output: number;
   choices: number;
+  finish_reason: number;
   type: number;
   /** An error, and what says which; Responses: `code` of an error event is in the event itself. */
   error: number;
@@ -35,8 +36,6 @@ interface AnswerSlots {
   /** The choice at hand and its number; the tool call at hand and its. */
   choice: number;
   index: number;
-  /** Why the choice at hand has ended. */
-  finish_reason: number;
   tool_call: number;
   tool_index: number;
   /** Responses: which item of the output, and which part of it. Messages: `index` is the content block's. */
@@ -72,6 +71,7 @@ function slots_of(shape: Shape): AnswerSlots {
     cache_written: slot_named(shape, "cache_written"),
     output: slot_named(shape, "output"),
     choices: slot_named(shape, "choices"),
+    finish_reason: slot_named(shape, "finish_reason"),
     type: slot_named(shape, "type"),
     error: slot_named(shape, "error"),
     error_code: slot_named(shape, "error_code"),
@@ -82,7 +82,6 @@ function slots_of(shape: Shape): AnswerSlots {
     response_id: slot_named(shape, "response_id"),
     choice: slot_named(shape, "choice"),
     index: slot_named(shape, "index"),
-    finish_reason: slot_named(shape, "finish_reason"),
     tool_call: slot_named(shape, "tool_call"),
     tool_index: slot_named(shape, "tool_index"),
     output_index: slot_named(shape, "output_index"),

@@ -5,6 +5,7 @@
  * worker share one walker and a stream itself keeps only the figures and the unfinished event; a long event has a walker of its own.
  */
 
+import { note_abort } from "./aborted";
 import { new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
@@ -160,6 +161,8 @@ function note_document(
   }
   if (slots.type !== NO_SLOT) {
     note_type(reader, text, walk, slots, name);
+  } else {
+    note_abort(reader, text, 0, state, slots);
   }
   if (state.kinds[slots.usage] === Kind.Object) {
     take_usage(reader.usage, state, slots);
