@@ -5,7 +5,7 @@
 
 import { end_body, read_body } from "../wire/answer";
 import { guarded_shape } from "../wire/answer_shape";
-import { Kind, MOST_REGIONS, NO_SINK, check, walker } from "../wire/json";
+import { Kind, MOST_REGIONS, NO_SINK, accept_halves, check, walker } from "../wire/json";
 import { compile } from "../wire/shape";
 import { apply, merge, no_edits, replace } from "../wire/splice";
 import { TextKind } from "../wire/text_kind";
@@ -86,7 +86,7 @@ const GATHER: Sink<Gathered> = {
 function gather(api: ApiName, content: string): Gathered {
   const shape = guarded_shape(api);
   const gathered: Gathered = { starts: [], ends: [], kinds: [], choices: [], walk: undefined, choice_slot: shape.slot_of.get("choice") ?? 0 };
-  gathered.walk = walker(shape, GATHER, gathered);
+  gathered.walk = accept_halves(walker(shape, GATHER, gathered));
   check(gathered.walk, content);
   return gathered;
 }
@@ -122,7 +122,7 @@ function offending(gathered: Gathered, hits: readonly Hit[]): LuaSet<number> {
 }
 
 const ENDING = compile({ members: { status: { slot: "status" }, incomplete_details: { slot: "incomplete_details" }, stop_reason: { slot: "stop_reason" } } });
-const ending_walk = walker(ENDING, NO_SINK, undefined);
+const ending_walk = accept_halves(walker(ENDING, NO_SINK, undefined));
 
 /** Says in a response or a message why it has ended. */
 function rewrite_ending(edits: Edits, api: ApiName, content: string): void {

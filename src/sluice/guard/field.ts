@@ -36,6 +36,7 @@ typedef struct {
   int32_t greek, cyrillic;
   int32_t characters, settled;
   int32_t phase, phase_start, value, high, quoted;
+  int32_t half, half_start, half_passed;
   sluice_pattern pattern;
   int32_t ring[${RING}];
   int32_t mark_number[${RING}], mark_sum[${RING}];
@@ -108,6 +109,13 @@ interface Field {
   high: number;
   /** 1: inside a string of the inner JSON. */
   quoted: number;
+  /**
+   * Half of a surrogate pair that the text ended with, where it begins, and how many characters were before it: the other half may come with
+   * the next event. 0: none.
+   */
+  half: number;
+  half_start: number;
+  half_passed: number;
   pattern: PatternState;
   /** By character that led on: its position times 4, plus 2 if it came right behind a word character, plus 1 if behind a separator. */
   ring: Int32Buffer;

@@ -9,7 +9,7 @@
 import * as bits from "bit";
 import { bytes_of } from "../wire/json";
 import { replace } from "../wire/splice";
-import { STRING_CLASS, decode_character } from "../wire/json_text";
+import { STRING_CLASS, decode_any, is_half } from "../wire/json_text";
 import { TextKind } from "../wire/text_kind";
 import { Entry } from "./entry";
 import { is_nested_kind } from "./match";
@@ -27,6 +27,8 @@ const sub = string.sub;
 const BLOCK = "\u2588";
 const BACKSLASH = 92;
 const LETTER_U = 117;
+/** Any half of a surrogate pair. */
+const HALF = 0xd800;
 
 /** How far the rewriting of one find has come: it may lie in several events. */
 interface Masking {
@@ -97,11 +99,15 @@ function mask(lexicon: Lexicon, masking: Masking, raw: string): string {
     let code_point = bytes[at]!;
     let next = at + 1;
     if (kind !== 0 && (kind === 4 || !masking.line)) {
-      [code_point, next] = decode_character(bytes, at, raw.length, kind);
-      // The walker has accepted the string, so this is a whole character.
+      [code_point, next] = decode_any(bytes, at, raw.length, kind);
+      if (next === 0 && kind === 2) {
+        // The walker has accepted the string, so this is half of a character whose other half is in another event.
+        code_point = HALF;
+        next = raw.length;
+      }
       next = next > at ? next : at + 1;
     }
-    parts.push(mask_one(lexicon, masking, code_point, sub(raw, at + 1, next)));
+    parts.push(is_half(code_point) ? BLOCK : mask_one(lexicon, masking, code_point, sub(raw, at + 1, next)));
     at = next;
   }
   return parts.join("");

@@ -135,7 +135,7 @@ function finish_words(scanner: Scanner, field: Field): void {
 
 /** Says again whether something waits for the next character. */
 function note_waits(field: Field): void {
-  field.waits = bor(field.pending, field.phase, field.held);
+  field.waits = bor(field.pending, field.phase, field.held, field.half);
 }
 
 /** A run of simple moves has ended before the offset `next`: where words end that must stand alone, they wait. */
@@ -298,6 +298,7 @@ function begin_text(scanner: Scanner, field: Field, nested: boolean): void {
   field.gap = 1;
   field.pending = 0;
   field.held = 0;
+  field.half = 0;
   field.phase = Inner.Plain;
   field.quoted = 0;
   field.characters = 0;
@@ -359,6 +360,9 @@ function live_start(scanner: Scanner, field: Field, count: number): number {
   let start = -1;
   if (field.phase !== Inner.Plain) {
     start = field.phase_start;
+  }
+  if (field.half !== 0) {
+    start = earlier(start, field.half_start);
   }
   if (field.state !== 0) {
     start = earlier(start, held_start(scanner.lexicon, field));

@@ -7,6 +7,9 @@ import type { Field } from "./field";
 
 const match = string.match;
 
+/** A longer event is not kept. */
+const MOST_FIRST_BYTES = 262144;
+
 /** What an event says about the stream, for when it is sent. */
 interface Mark {
   /** The choices that it ends; undefined: none. */
@@ -18,7 +21,7 @@ interface Mark {
 }
 
 interface Sent {
-  /** The first event that had data, as it was sent; undefined: none was sent. */
+  /** The first event that had data and is not very long, as it was sent; undefined: none was sent. */
   first: string | undefined;
   ended: LuaSet<number>;
   open_block: number;
@@ -33,7 +36,7 @@ function new_sent(): Sent {
 function note_sent(sent: Sent, bytes: string, has_data: boolean, ended: number[] | undefined, open_block: number, sequence: number): void {
   sent.open_block = open_block;
   sent.sequence = sequence;
-  if (has_data && sent.first === undefined) {
+  if (has_data && sent.first === undefined && bytes.length <= MOST_FIRST_BYTES) {
     sent.first = bytes;
   }
   if (ended !== undefined) {

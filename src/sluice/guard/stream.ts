@@ -6,7 +6,8 @@
  */
 
 import { MOST_REGIONS, bytes_of } from "../wire/json";
-import { frame, gather, keep_rest, read_document, read_event, take_held, walk_data } from "../wire/answer_stream";
+import { frame, read_document, read_event, walk_data } from "../wire/answer_stream";
+import { comments_end, gather, keep_rest, take_held } from "../wire/event_cutting";
 import { is_single_line, next_event } from "../wire/sse";
 import { hold, new_held, note_masks, release, whole_limit } from "./held";
 import { read_lines } from "./lines";
@@ -60,9 +61,7 @@ function guard_stream(reader: AnswerReader, guard: Guard): GuardedStream {
   reader.guarded = true;
   guard_text(text, guard, true);
   return {
-    reader,
-    guard,
-    text,
+    reader, guard, text,
     held: new_held(),
     tally: new_tally(),
     offset: 0,
@@ -239,6 +238,21 @@ function break_guarded(stream: GuardedStream, now: number): string {
   return stream.blocked ? "" : end_open(stream, now);
 }
 
+/** Reads the comment lines with which the unfinished event at the offset begins. Returns the offset behind them; the same, if they end the stream. */
+function cut_comments(stream: GuardedStream, raw: string, begin: number, now: number): number {
+  const end = comments_end(raw, begin);
+  const lines = sub(raw, 1, end);
+  if (end === begin || next_event(frame, lines, bytes_of(lines), begin, true) < 0) {
+    return begin;
+  }
+  const forward = read_guarded_event(stream, lines, bytes_of(lines));
+  if (stream.unreadable || judge(stream)) {
+    return begin;
+  }
+  hold_event(stream, lines, begin, end, forward, now);
+  return end;
+}
+
 /** Cuts the bytes into events and reads them. `last`: nothing follows. Returns what goes on now. */
 function cut(stream: GuardedStream, raw: string, last: boolean, now: number): string {
   const { reader, text } = stream;
@@ -266,6 +280,11 @@ function cut(stream: GuardedStream, raw: string, last: boolean, now: number): st
     dropped = !forward;
     from = end;
     begin = end;
+  }
+  if (begin < length && !stream.blocked && !stream.unreadable && !reader.oversized) {
+    from = cut_comments(stream, raw, begin, now);
+    dropped = dropped && from === begin;
+    begin = from;
   }
   reader.started = reader.started || begin > 0;
   reader.after_return = from === length && bytes[length - 1] === 13;

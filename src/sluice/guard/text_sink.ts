@@ -12,14 +12,13 @@ import { count_plain, count_wide } from "../wire/text";
 import { begin_reasoning, end_reasoning } from "../wire/told_twice";
 import { TextKind } from "../wire/text_kind";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
-import { Inner } from "./field";
 import { POSITION_SHIFT } from "./match";
-import { scan_nested } from "./nested";
 import { tell_plain, tell_wide } from "./pattern_runs";
 import { read_queue } from "./pattern_scan";
 import { behind_gap, run_rows, run_wide } from "./runs";
-import { scan_character, settle } from "./letters";
-import { begin_text, end_run, note_waits } from "./scanner";
+import { settle } from "./letters";
+import { begin_text, end_run } from "./scanner";
+import { half, scan } from "./surrogate_halves";
 import { SKIPPED, make_text, take_field } from "./text";
 import { locate_late, note_late } from "./late_place";
 import { locate } from "./text_place";
@@ -162,17 +161,6 @@ function begin(this: void, text: Text, node: number, position: number): void {
     field.characters -= counting.characters;
     guarded.field = field;
     guarded.string_start = position + 1;
-  }
-}
-
-/** A character that takes more than a simple move; where it stands is in the field. */
-function scan(text: GuardedText, field: Field, place: number, code_point: number): void {
-  const inner = band(field.fixed, Entry.Inner);
-  if (inner !== 0 && (field.phase !== Inner.Plain || band(text.scanner.lexicon.entries[place]!, inner) !== 0)) {
-    scan_nested(text.scanner, field, code_point);
-  } else {
-    scan_character(text.scanner, field, place, code_point);
-    note_waits(field);
   }
 }
 
@@ -347,6 +335,6 @@ function end_again(text: GuardedText): void {
 }
 
 /** The sink that counts and scans, and what it keeps of a text. */
-const GUARDED_TEXT: TextSink = { sink: { begin, character, finish, plain_run, wide_run }, make: make_text };
+const GUARDED_TEXT: TextSink = { sink: { begin, character, half, finish, plain_run, wide_run }, make: make_text };
 
 export { GUARDED_TEXT, begin_again, end_again, scan_line };

@@ -19,6 +19,7 @@ import { tell_kind } from "./answer_kind";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import { extend_reservation, take_passed } from "./limits";
+import { await_upstream } from "./open_upstreams";
 import { filter_words } from "./refused_words";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
@@ -44,8 +45,27 @@ function with_blank_line(text: string): string {
   return find(text, "[\r\n]$")[0] !== undefined ? `${text}\n` : `${text}\n\n`;
 }
 
+/** What goes out still before an ending of our own. An event that goes on as it comes ends here, though it is not whole. */
+function before_ending(answer: AnswerReader, text: string): string {
+  if (text === "") {
+    return answer.long !== undefined ? "\n\n" : "";
+  }
+  return with_blank_line(text);
+}
+
+/**
+ * The upstream has ended the stream in good order: without the API's marker it is whole if each choice that was asked for has a reason
+ * why it ended.
+ */
+function accept_end(state: RequestState, answer: AnswerReader): void {
+  if (!answer.failed && answer.ended > 0 && answer.ended >= state.reading!.written) {
+    answer.complete = true;
+  }
+}
+
 /** Ends a stream that can't end well: the error in the API's own words, and nothing after it. */
 function break_off(state: RequestState, answer: AnswerReader, before: string, truncated: string, message: string): void {
+  const ahead = before_ending(answer, before);
   drop_held(answer);
   state.truncated = truncated;
   if (state.broken === undefined) {
@@ -54,7 +74,7 @@ function break_off(state: RequestState, answer: AnswerReader, before: string, tr
   const events = answer.failed
     ? ""
     : error_events(answer.api, "upstream_failed", message, answer.sequence, answer.response_id);
-  ngx.arg[1] = with_blank_line(before) + events;
+  ngx.arg[1] = ahead + events;
   ngx.arg[2] = true;
   state.ended = true;
 }
@@ -76,9 +96,10 @@ const charged: ChargedTokens = {
 /** The stream ends here, in order, and nothing more of it is asked for. `before` goes on still. */
 function close(state: RequestState, answer: AnswerReader, view: ClientView, reason: ClosingReason, before: string): void {
   charge_answer(charged, answer.usage, state.reading!, counted_output(answer), false);
+  const ahead = answer.long !== undefined ? before_ending(answer, before) : before;
   drop_held(answer);
   state.ended = true;
-  ngx.arg[1] = before + closing_events({
+  ngx.arg[1] = ahead + closing_events({
     api: answer.api,
     reason,
     first_event: view.first_event,
@@ -207,6 +228,7 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
   }
   if (last) {
     const rest = end_stream(answer);
+    accept_end(state, answer);
     if (!answer.complete) {
       break_off(state, answer, (out ?? chunk) + rest, "no_terminal_marker", "The model server ended the answer without saying that it is complete.");
       return;
@@ -217,6 +239,9 @@ function filter_stream(state: RequestState, answer: AnswerReader, chunk: string,
   }
   if (state.first_text === undefined && has_text(answer)) {
     state.first_text = state.last_bytes;
+  }
+  if (answer.complete && !last) {
+    await_upstream(state);
   }
   if (out !== undefined) {
     ngx.arg[1] = out;
@@ -238,6 +263,7 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   }
   if (last && !stream.blocked && !stream.unreadable && !answer.oversized) {
     out += end_guarded(stream, now);
+    accept_end(state, answer);
   }
   if (stream.blocked) {
     block(state, answer, stream, out);
@@ -266,6 +292,9 @@ function filter_guarded_stream(state: RequestState, answer: AnswerReader, stream
   }
   if (state.first_text === undefined && has_text(answer)) {
     state.first_text = now;
+  }
+  if (answer.complete && !last) {
+    await_upstream(state);
   }
   ngx.arg[1] = out;
 }

@@ -90,9 +90,17 @@ function is_doubtful(state: RequestState, kind: AnswerKind, status: number): boo
   return kind === AnswerKind.Json && status === 200 && state.reading!.stream;
 }
 
+/** Asks whatever stands between us and the client, such as another nginx, to pass events on as they come. */
+function pass_at_once(): void {
+  ngx.header.set("x-accel-buffering", "no");
+}
+
 /** The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were asked for. */
 function await_kind(state: RequestState, type: string, guard: Guard | undefined): void {
   state.mode = Mode.Unknown;
+  if (state.reading!.stream) {
+    pass_at_once();
+  }
   if (guard !== undefined || state.reading!.stream) {
     ngx.header.set("content_length", undefined);
   }
@@ -121,6 +129,9 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
     return undefined;
   }
   const streams = kind === AnswerKind.Events;
+  if (streams) {
+    pass_at_once();
+  }
   read_as(state, streams, guard, guard !== undefined && !streams ? (tonumber(ngx.header.get("content_length")) ?? -1) : -1);
   if (streams || guard !== undefined) {
     ngx.header.set("content_length", undefined);

@@ -19,6 +19,7 @@ import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
 import { note_usual, spent_by, write_and_settle } from "./limits";
+import { forget_upstream } from "./open_upstreams";
 import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
 import type { Ending, JournalLine, JournalRecord } from "../ledger/journal";
@@ -195,6 +196,7 @@ function log(this: void): void {
   if (state === undefined) {
     return;
   }
+  forget_upstream(state);
   const now = monotonic();
   // Before the line is written: it belongs into the journal's present file.
   tend_while_draining(now);

@@ -157,6 +157,9 @@ interface RequestState {
   last_bytes: number;
   /** From when on nginx counts the upstream's silence, by its own time. */
   silent_since: number;
+  /** The stream is complete, and the upstream has yet to end its response; then: the request, as nginx has it. */
+  awaited: boolean;
+  request_address: number;
   /** Why the answer broke off, if it did. */
   broken: Cause | undefined;
   /** Which time ran out, if one did. */
@@ -227,6 +230,8 @@ function new_state(): RequestState {
     first_text: undefined,
     last_bytes: 0,
     silent_since: 0,
+    awaited: false,
+    request_address: 0,
     broken: undefined,
     timeout: undefined,
     truncated: undefined,

@@ -64,5 +64,5 @@ function end_body(reader: AnswerReader): void {
 
 export { end_body, read_body };
 export { counted_output, drop_held, has_text, new_answer, return_answer, take_answer } from "./answer_reader";
-export { end_stream, read_stream } from "./answer_stream";
+export { end_stream, read_stream } from "./event_cutting";
 export type { AnswerReader };

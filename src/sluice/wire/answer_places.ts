@@ -32,6 +32,9 @@ function text(kind: TextKind): Place {
   return { kind };
 }
 
+/** A picture as a data URL of base64 (OpenRouter's reference, "Image generation"), which is not read. Any other string is text. */
+const MEDIA_URL: Place = { kind: TextKind.Other, media_url: true, others: UNKNOWN, items: UNKNOWN };
+
 /** An object whose members are text unless they are named. */
 function object(members: Record<string, Place>): Place {
   return { members, others: UNKNOWN, items: UNKNOWN, kind: TextKind.Other };
@@ -66,6 +69,11 @@ function message(): Place {
     tool_calls: { items: tool_call(), others: UNKNOWN, kind: TextKind.Other },
     function_call: object({ name: text(TextKind.Name), arguments: text(TextKind.Arguments) }),
     audio: object({ id: SETTING, data: SETTING, transcript: text(TextKind.Input) }),
+    images: {
+      items: object({ type: SETTING, index: { kind: TextKind.Other, others: UNKNOWN, items: UNKNOWN }, image_url: object({ url: MEDIA_URL }) }),
+      others: UNKNOWN,
+      kind: TextKind.Other,
+    },
   });
 }
 

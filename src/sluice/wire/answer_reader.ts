@@ -5,10 +5,11 @@
 
 import { answer_shape, guarded_shape } from "./answer_shape";
 import { clear, tokens } from "./estimate";
-import { restart, walker } from "./json";
+import { accept_halves, restart, walker } from "./json";
 import type { Walk } from "./json";
 import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
+import type { LongEvent } from "./long_event";
 import { clear_usage, new_usage } from "./usage";
 import type { Usage } from "./usage";
 import type { ApiName } from "./api";
@@ -32,7 +33,7 @@ interface AnswerReader {
   failed_at: number;
   /** The HTTP status that it stands for; 0: none that is known. */
   error_status: number;
-  /** An event longer than 4 MiB came: the stream can't go on. */
+  /** An event came that is too long: the stream can't go on. */
   oversized: boolean;
   /** An event's data, or the body, was no JSON. */
   malformed: boolean;
@@ -43,6 +44,13 @@ interface AnswerReader {
   /** The unfinished event, in pieces. */
   held: string[];
   held_bytes: number;
+  /** How many of its bytes can only be base64's. */
+  held_media: number;
+  /** The unfinished event is a long one, which goes on as it comes. */
+  long: LongEvent | undefined;
+  /** Chat and completions: the choices that have ended, and how many those are. */
+  ended_choices: LuaSet<number>;
+  ended: number;
   /** The last event ended in CR at the end of a chunk: an LF that follows belongs to it. */
   after_return: boolean;
   /** That event was left out, and its LF with it. */
@@ -70,7 +78,7 @@ const MOST_IDLE = 32;
 const MOST_READERS = 256;
 
 function new_walk(api: ApiName, guarded: boolean, text: Text): Walk<Text> {
-  return walker(guarded ? guarded_shape(api) : answer_shape(api), text_sink(), text);
+  return accept_halves(walker(guarded ? guarded_shape(api) : answer_shape(api), text_sink(), text));
 }
 
 /** Takes a walker for the reader's body. Give it back with `return_walk`. */
@@ -101,6 +109,11 @@ function drop_held(reader: AnswerReader): void {
     reader.held = [];
   }
   reader.held_bytes = 0;
+  reader.held_media = 0;
+  if (reader.long !== undefined) {
+    return_walk(reader, reader.long.walk);
+    reader.long = undefined;
+  }
 }
 
 /** Makes a reader as good as new. */
@@ -119,6 +132,10 @@ function reset(reader: AnswerReader): void {
   drop_held(reader);
   reader.after_return = false;
   reader.after_dropped = false;
+  if (reader.ended > 0) {
+    reader.ended = 0;
+    reader.ended_choices = new LuaSet();
+  }
   reader.sequence = -1;
   reader.response_id = undefined;
   reader.first_event = undefined;
@@ -177,6 +194,10 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     events: 0,
     held: [],
     held_bytes: 0,
+    held_media: 0,
+    long: undefined,
+    ended_choices: new LuaSet(),
+    ended: 0,
     after_return: false,
     after_dropped: false,
     sequence: -1,

@@ -1,34 +1,37 @@
 /**
- * Reads an answer that is a stream of events. It is cut into events as its bytes come. Whole events go on at once and
- * untouched; what follows the last whole event waits for the rest of it. Each event's JSON is walked once: text is counted
+ * Reads the events of an answer that is a stream (`event_cutting` cuts them). Each event's JSON is walked once: text is counted
  * for the case that the upstream reports no usage, usage is taken, the terminal marker and error events are noticed, and
  * the usage chunk that the client did not ask for is left out. An event is walked within one call, so all streams of a
- * worker share one walker and a stream itself keeps only the figures and the unfinished event.
+ * worker share one walker and a stream itself keeps only the figures and the unfinished event; a long event has a walker of its own.
  */
 
 import { note_abort } from "./aborted";
 import { has_error, note_error, note_failed_response } from "./answer_error";
-import { counted_output, drop_held, new_walk } from "./answer_reader";
+import { counted_output, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
 import type { AnswerSlots } from "./answer_shape";
 import { Fault, Kind, bytes_of, feed, finish, restart } from "./json";
 import type { Walk } from "./json";
-import { MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event } from "./sse";
+import { Line, is_done_marker, is_empty, new_frame } from "./sse";
 import { attach, new_text } from "./text";
 import type { Text } from "./text";
+import { note_ends } from "./finish_reasons";
 import { note_chunk, take_usage } from "./usage";
+import { is_usage_chunk } from "./usage_chunk";
 import type { ApiName } from "./api";
 
-const byte = string.byte;
-const sub = string.sub;
 const find = string.find;
+const sub = string.sub;
 
 /** The walkers, by API: of plain answers, and of guarded ones. */
 const shared = new LuaTable<ApiName, Walk<Text>>();
 const shared_guarded = new LuaTable<ApiName, Walk<Text>>();
 const frame = new_frame();
 const LINE_END = "\n";
+const MESSAGE_STOP = "message_stop";
+/** A longer first event is not kept for an ending of our own. */
+const MOST_FIRST_BYTES = 262144;
 
 function shared_walk(api: ApiName, guarded: boolean): Walk<Text> {
   const walks = guarded ? shared_guarded : shared;
@@ -65,13 +68,14 @@ function walk_data(walk: Walk<Text>, bytes: Bytes): boolean {
   return walk_lines(walk, bytes);
 }
 
-/** Notes a terminal or error event of the APIs whose events say their type. */
-function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots): void {
+/** Notes a terminal or error event of the APIs whose events say their type. `name` stands for one that `text` does not reach to. */
+function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots, name: string): void {
   const state = walk.state;
-  if (state.kinds[slots.type] !== Kind.String) {
+  const is_told = state.kinds[slots.type] === Kind.String && state.ends[slots.type]! <= text.length;
+  if (!is_told && name === "") {
     return;
   }
-  const type = sub(text, state.starts[slots.type]! + 2, state.ends[slots.type]! - 1);
+  const type = is_told ? sub(text, state.starts[slots.type]! + 2, state.ends[slots.type]! - 1) : name;
   reader.event_type = type;
   if (reader.api === "messages") {
     if (type === "content_block_start") {
@@ -88,7 +92,7 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
   if (state.kinds[slots.sequence] === Kind.Number) {
     reader.sequence = state.numbers[slots.sequence]!;
   }
-  if (reader.response_id === undefined && state.kinds[slots.response_id] === Kind.String) {
+  if (reader.response_id === undefined && state.kinds[slots.response_id] === Kind.String && state.ends[slots.response_id]! <= text.length) {
     reader.response_id = sub(text, state.starts[slots.response_id]! + 2, state.ends[slots.response_id]! - 1);
   }
   if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
@@ -101,17 +105,69 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
   }
 }
 
-/** Whether the chunk just walked has no choices and is there only to report usage. */
-function is_usage_chunk(walk: Walk<Text>, slots: AnswerSlots): boolean {
-  const state = walk.state;
-  if (state.kinds[slots.usage] !== Kind.Object || state.kinds[slots.choices] !== Kind.Array) {
-    return false;
+/** Whether that line of the event in `frame` names it `message_stop`. */
+function names_stop(text: string, bytes: Bytes, line: number): boolean {
+  const end = frame.line_ends[line]!;
+  let from = frame.line_values[line]!;
+  if (bytes[from] === 32) {
+    from += 1;
   }
-  return state.numbers[slots.choices] === 0;
+  return end - from === MESSAGE_STOP.length && frame.line_kinds[line] === Line.Event && sub(text, from + 1, end) === MESSAGE_STOP;
+}
+
+/** Whether a line of the event names it so, which ends a message whatever its data are: Anthropic's clients go by the name. */
+function is_named_stop(text: string, bytes: Bytes): boolean {
+  // Mostly it has one line besides its data, and without a loop the path of most events compiles in one piece.
+  if (names_stop(text, bytes, 0)) {
+    return true;
+  }
+  if (frame.line_count > 1) {
+    for (const line of $range(1, frame.line_count - 1)) {
+      if (names_stop(text, bytes, line)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/**
+ * Notes what the document just walked says, whose bytes lie in `text` between the offsets, or begin there if it is longer than `text`:
+ * then `name` is what a line calls the event. `characters`: of text before it. Returns whether it goes on to the client.
+ */
+function note_document(
+  reader: AnswerReader, text: string, walk: Walk<Text>, from: number, to: number, characters: number, name: string,
+): boolean {
+  const slots = answer_slots(reader.api, reader.guarded);
+  const state = walk.state;
+  const is_error = has_error(text, state, slots);
+  if (is_error) {
+    note_error(reader, text, state, slots);
+  }
+  if (slots.type !== NO_SLOT) {
+    note_type(reader, text, walk, slots, name);
+  } else {
+    note_abort(reader, text, 0, state, slots);
+  }
+  if (state.kinds[slots.usage] === Kind.Object || state.kinds[slots.usage_elsewhere] === Kind.Object) {
+    take_usage(reader.usage, state, slots, counted_output(reader));
+    if (reader.drop_usage && !is_error && is_usage_chunk(text, state, slots, reader.text.estimate.characters > characters)) {
+      return false;
+    }
+  } else if (reader.usage.alone) {
+    note_chunk(reader.usage, state, slots);
+  }
+  if (slots.finish_reason !== NO_SLOT) {
+    note_ends(reader, text, from, to, state, slots);
+  }
+  return true;
 }
 
 /** Reads the event in `frame`. Returns whether it goes on to the client. */
 function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
+  if (reader.api === "messages" && frame.line_count > 0 && frame.ended && is_named_stop(text, bytes)) {
+    reader.complete = true;
+  }
   if (is_empty(frame, bytes)) {
     return true;
   }
@@ -128,158 +184,16 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     }
     return true;
   }
-  if (reader.first_event === undefined) {
+  if (reader.first_event === undefined && text.length <= MOST_FIRST_BYTES) {
     reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
   }
   attach(walk, reader.text);
+  const { characters } = reader.text.estimate;
   if (!walk_data(walk, bytes)) {
     reader.malformed = true;
     return true;
   }
-  const state = walk.state;
-  const is_error = has_error(text, state, slots);
-  if (is_error) {
-    note_error(reader, text, state, slots);
-  }
-  if (slots.type !== NO_SLOT) {
-    note_type(reader, text, walk, slots);
-  } else {
-    note_abort(reader, text, 0, state, slots);
-  }
-  if (state.kinds[slots.usage] === Kind.Object || state.kinds[slots.usage_elsewhere] === Kind.Object) {
-    take_usage(reader.usage, state, slots, counted_output(reader));
-    if (reader.drop_usage && !is_error && is_usage_chunk(walk, slots)) {
-      return false;
-    }
-  } else if (reader.usage.alone) {
-    note_chunk(reader.usage, state, slots);
-  }
-  return true;
-}
-
-/** Gives an event up that has grown too long. */
-function limit_held(reader: AnswerReader): void {
-  if (reader.held_bytes > MOST_EVENT_BYTES) {
-    reader.oversized = true;
-    drop_held(reader);
-  }
-}
-
-/** Keeps the unfinished event that begins at offset `from` of the text. */
-function keep_rest(reader: AnswerReader, text: string, from: number): void {
-  reader.held.push(sub(text, from + 1));
-  reader.held_bytes = text.length - from;
-  limit_held(reader);
-}
-
-/** Reads all whole events of the text; keeps the rest. Returns what goes on, or undefined if all of it does. */
-function read_events(reader: AnswerReader, text: string, last: boolean): string | undefined {
-  const bytes = bytes_of(text);
-  const length = text.length;
-  frame.at_start = !reader.started;
-  let from = 0;
-  let kept_from = 0;
-  let parts: string[] | undefined;
-  if (reader.after_return && length > 0 && bytes[0] === 10) {
-    from = 1;
-    if (reader.after_dropped) {
-      kept_from = 1;
-      parts = [];
-    }
-  }
-  reader.after_return = false;
-  while (from < length) {
-    const end = next_event(frame, text, bytes, from, last);
-    if (end < 0) {
-      break;
-    }
-    if (!read_event(reader, text, bytes)) {
-      parts = parts ?? [];
-      if (from > kept_from) {
-        parts.push(sub(text, kept_from + 1, from));
-      }
-      kept_from = end;
-    }
-    from = end;
-  }
-  reader.started = reader.started || from > 0;
-  if (from === length) {
-    reader.after_return = length > 0 && bytes[length - 1] === 13;
-    reader.after_dropped = kept_from === length;
-    if (parts === undefined) {
-      return undefined;
-    }
-  } else {
-    keep_rest(reader, text, from);
-  }
-  const ready = sub(text, kept_from + 1, from);
-  if (parts === undefined) {
-    return ready;
-  }
-  parts.push(ready);
-  return table.concat(parts);
-}
-
-/** Reads a chunk when nothing is held: in most cases exactly one event. */
-function read_chunk(reader: AnswerReader, chunk: string): string | undefined {
-  const bytes = bytes_of(chunk);
-  frame.at_start = !reader.started;
-  if (reader.after_return || !is_single_line(frame, chunk, bytes)) {
-    return read_events(reader, chunk, false);
-  }
-  reader.started = true;
-  if (read_event(reader, chunk, bytes)) {
-    return undefined;
-  }
-  return "";
-}
-
-/** Whether the chunk, with what is held before it, may hold the blank line that ends the event. */
-function ends_event(reader: AnswerReader, chunk: string): boolean {
-  const last = byte(reader.held[reader.held.length - 1]!, -1);
-  const first = byte(chunk, 1);
-  return (
-    (last === 10 && (first === 10 || first === 13)) ||
-    (last === 13 && first === 13) ||
-    find(chunk, "\n\n", 1, true)[0] !== undefined ||
-    find(chunk, "\n\r", 1, true)[0] !== undefined ||
-    find(chunk, "\r\r", 1, true)[0] !== undefined
-  );
-}
-
-/** Adds a chunk to what is held. Returns all of it if an event may end in it, else undefined. */
-function gather(reader: AnswerReader, chunk: string): string | undefined {
-  const may_end = ends_event(reader, chunk);
-  reader.held.push(chunk);
-  if (!may_end) {
-    reader.held_bytes += chunk.length;
-    limit_held(reader);
-    return undefined;
-  }
-  return take_held(reader);
-}
-
-/** What is held, which is held no longer. */
-function take_held(reader: AnswerReader): string {
-  const text = table.concat(reader.held);
-  reader.held = [];
-  reader.held_bytes = 0;
-  return text;
-}
-
-/**
- * Takes the next bytes of a stream. Returns the bytes that go on to the client now; undefined: exactly those
- * that came.
- */
-function read_stream(reader: AnswerReader, chunk: string): string | undefined {
-  if (reader.oversized || chunk === "") {
-    return "";
-  }
-  if (reader.held_bytes === 0) {
-    return read_chunk(reader, chunk);
-  }
-  const text = gather(reader, chunk);
-  return text === undefined ? "" : (read_events(reader, text, false) ?? text);
+  return note_document(reader, text, walk, frame.data_starts[0]!, frame.data_ends[frame.data_count - 1]!, characters, "");
 }
 
 /**
@@ -308,14 +222,4 @@ function read_document(reader: AnswerReader, text: string): void {
   }
 }
 
-/** Says that the stream has ended by itself. Returns the bytes that still go on: an event without its blank line. */
-function end_stream(reader: AnswerReader): string {
-  if (reader.held_bytes === 0) {
-    return "";
-  }
-  const text = take_held(reader);
-  read_document(reader, text);
-  return read_events(reader, text, true) ?? text;
-}
-
-export { end_stream, frame, gather, keep_rest, read_document, read_event, read_stream, take_held, walk_data };
+export { frame, note_document, read_document, read_event, walk_data };

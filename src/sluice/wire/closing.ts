@@ -3,7 +3,7 @@
  * because a budget is used up. What such events have to repeat of the stream (its id, its model) is taken from its first event.
  */
 
-import { Kind, NO_SINK, check, encode_string, walker } from "./json";
+import { Kind, NO_SINK, accept_halves, check, encode_string, walker } from "./json";
 import { compile } from "./shape";
 import { apply, no_edits, replace } from "./splice";
 import type { ApiName } from "./api";
@@ -41,7 +41,7 @@ const FIRST_EVENT = compile({
     response: { slot: "response", members: { status: { slot: "status" }, incomplete_details: { slot: "incomplete_details" } } },
   },
 });
-const walk = walker(FIRST_EVENT, NO_SINK, undefined);
+const walk = accept_halves(walker(FIRST_EVENT, NO_SINK, undefined));
 
 /** The JSON of a member of the event that was just checked, or `otherwise`. */
 function member(event: string, name: string, otherwise: string): string {

@@ -21,7 +21,7 @@ import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_
 import { media_node } from "./json_media";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
-import { known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
+import { is_media_url, known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
 import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
@@ -32,7 +32,7 @@ const rol = bits.rol;
 const tobit = bits.tobit;
 
 /** Strings of which something must be known before they are read. */
-const ASKED = Flag.Known + Flag.Media + Flag.Bytes;
+const ASKED = Flag.Known + Flag.MediaUrl + Flag.Media + Flag.Bytes;
 
 /** Whether the string at hand is text. */
 function is_text(shape: Shape, state: WalkState): boolean {
@@ -159,8 +159,12 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
       let known = 0;
       const asked = band(shape.flags[node]!, ASKED);
       if (asked !== 0) {
-        known = band(asked, Flag.Known) !== 0 ? known_string(shape, node, bytes, at + 1, to) : 0;
-        node = asked > Flag.Known ? media_node(shape, state, bytes, at + 1, to) : node;
+        if (band(asked, Flag.Known) !== 0) {
+          known = known_string(shape, node, bytes, at + 1, to);
+        } else if (band(asked, Flag.MediaUrl) !== 0) {
+          known = is_media_url(bytes, at + 1, to);
+        }
+        node = band(asked, Flag.Media + Flag.Bytes) !== 0 ? media_node(shape, state, bytes, at + 1, to) : node;
         if (known < 0 || node === 0) {
           return at;
         }
@@ -169,7 +173,12 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
       state.node = node;
       state.escaped = 0;
       state.value_start = state.base + at + 1;
-      if (known > 0) {
+      if (known > 0 && asked === Flag.MediaUrl) {
+        // To its end it is a string at a place of which nothing is wanted.
+        state.node = 0;
+        state.at = At.String;
+        at += 1;
+      } else if (known > 0) {
         if (band(shape.flags[state.node]!, Flag.Marks) !== 0) {
           mark_object(state, bytes, known - 1);
         }
@@ -279,6 +288,15 @@ function walker<Target>(shape: Shape, sink: Sink<Target>, target: Target): Walk<
   return walk;
 }
 
+/**
+ * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens cuts an emoji in
+ * two, and each half comes in an event of its own.
+ */
+function accept_halves<Target>(walk: Walk<Target>): Walk<Target> {
+  walk.state.halves = 1;
+  return walk;
+}
+
 const FAULTS: LuaTable<number, string> = new LuaTable();
 FAULTS.set(Fault.Syntax, "is not JSON");
 FAULTS.set(Fault.Encoding, "is not UTF-8");
@@ -310,6 +328,7 @@ function check(walk: Walk<any>, text: string): string | undefined {
 }
 
 export {
+  accept_halves,
   walker,
   restart,
   feed,

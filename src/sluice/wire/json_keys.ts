@@ -10,7 +10,7 @@
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { At, Fault, fail } from "./json_state";
-import { STRING_CLASS, decode_character } from "./json_text";
+import { STRING_CLASS, decode_any, decode_character, is_half } from "./json_text";
 import { Flag, HASH_TABLE, probe } from "./shape";
 import type { Shape } from "./shape";
 import type { Walk, WalkState } from "./json_state";
@@ -147,9 +147,10 @@ function feed_key<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: nu
     let code_point = value;
     let next = at + 1;
     if (kind !== 0) {
-      [code_point, next] = decode_character(bytes, at, to, kind);
+      [code_point, next] = decode_any(bytes, at, to, kind);
     }
-    walk.sink.character(walk.target, code_point, base + at, base + next);
+    const take = is_half(code_point) ? (walk.sink.half ?? walk.sink.character) : walk.sink.character;
+    take(walk.target, code_point, base + at, base + next);
     at = next;
   }
 }
@@ -165,7 +166,7 @@ function fold_key(state: WalkState, bytes: Bytes, from: number, to: number): voi
     let code_point = value;
     let next = at + 1;
     if (kind !== 0) {
-      [code_point, next] = decode_character(bytes, at, to, kind);
+      [code_point, next] = decode_any(bytes, at, to, kind);
     }
     fold_code_point(state, code_point);
     at = next;
@@ -235,7 +236,7 @@ function key_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes, 
         fail(state, Fault.ControlCharacter, at);
         return -1;
       }
-      const [code_point, next] = decode_character(bytes, at, to, kind);
+      const [code_point, next] = state.halves !== 0 ? decode_any(bytes, at, to, kind) : decode_character(bytes, at, to, kind);
       if (next < 0) {
         fail(state, -next, at);
         return -1;

@@ -16,6 +16,8 @@ interface Sink<Target> {
   /** A text string (or key) begins. `node` is its place in the shape. */
   begin: (this: void, target: Target, node: number, position: number) => void;
   character: (this: void, target: Target, code_point: number, position: number, next: number) => void;
+  /** Half of a surrogate pair, where the walk takes that for a character. Default: `character`. */
+  half?: (this: void, target: Target, unit: number, position: number, next: number) => void;
   /** The string has ended; `position` is that of its closing quote. */
   finish: (this: void, target: Target, position: number) => void;
   /**
@@ -86,7 +88,7 @@ const MOST_REGIONS = 128;
 
 ffi.cdef(`
 typedef struct {
-  int32_t at, depth, node, base;
+  int32_t at, depth, node, base, halves;
   int32_t fault, fault_at;
   int32_t first, second, length;
   int32_t slot, escaped, reached;
@@ -108,6 +110,8 @@ interface WalkState {
   node: number;
   /** Offset of the slice's byte 0 in the document. */
   base: number;
+  /** 1: half of a surrogate pair, given as an escape, is a character: RFC 8259 allows it (section 8.2), though what it means is anybody's guess. */
+  halves: number;
   fault: number;
   fault_at: number;
   first: number;

@@ -3,16 +3,19 @@
 import * as bits from "bit";
 import { find_member } from "./json_keys";
 import { Fault, fail } from "./json_state";
-import { STRING_CLASS, decode_character, decode_escape, decode_utf8, wide_character } from "./json_text";
+import { STRING_CLASS, decode_any, decode_character, decode_escape, decode_utf8, wide_character } from "./json_text";
 import { HASH_TABLE } from "./shape";
 import type { Walk, WalkState } from "./json_state";
 import type { Shape } from "./shape";
 
+const byte = string.byte;
 const rol = bits.rol;
 const tobit = bits.tobit;
 
 /** Known values are shorter, in bytes. */
 const LONGEST_KNOWN = 64;
+/** `\uXXXX` */
+const HALF_BYTES = 6;
 
 /**
  * Hands a run of ASCII characters that stand for themselves to the sink. Returns the offset where the run ends. As
@@ -56,6 +59,13 @@ function wide_run<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: nu
   return at;
 }
 
+/** Hands half of a surrogate pair to the sink. */
+function take_half<Target>(walk: Walk<Target>, bytes: Bytes, base: number, at: number, to: number): void {
+  const [unit] = decode_any(bytes, at, to, 2);
+  const take = walk.sink.half ?? walk.sink.character;
+  take(walk.target, unit, base + at, base + at + HALF_BYTES);
+}
+
 /**
  * Reads a string's characters from `at` on into the sink. Returns the offset after the closing quote, or 0 if
  * the slice ended or a fault was found; `state.reached` then is the offset. Kept apart from `feed` so
@@ -94,6 +104,12 @@ function text_string<Target>(walk: Walk<Target>, state: WalkState, bytes: Bytes,
       return at + 1;
     } else if (kind === 2) {
       const [code_point, next] = decode_escape(bytes, at, to);
+      if (next === -Fault.Surrogate && state.halves !== 0) {
+        state.escaped = 1;
+        take_half(walk, bytes, base, at, to);
+        at += HALF_BYTES;
+        continue;
+      }
       if (next <= 0) {
         state.reached = next < 0 ? fail(state, -next, at) : at;
         return 0;
@@ -123,7 +139,7 @@ function other_string(state: WalkState, bytes: Bytes, from: number, to: number):
       state.reached = fail(state, Fault.ControlCharacter, at);
       return 0;
     } else {
-      const [, next] = decode_character(bytes, at, to, kind);
+      const [, next] = state.halves !== 0 ? decode_any(bytes, at, to, kind) : decode_character(bytes, at, to, kind);
       if (next <= 0) {
         state.reached = next < 0 ? fail(state, -next, at) : at;
         return 0;
@@ -162,4 +178,45 @@ function known_string(shape: Shape, node: number, bytes: Bytes, from: number, to
   return place >= 0 && shape.members[place + 2] === second ? at + 1 : 0;
 }
 
-export { known_string, other_string, plain_run, text_string, wide_run };
+/** How data URLs of media begin (RFC 2397); what comes between that and the data is shorter, in bytes. */
+const MEDIA_BEGINNINGS = ["data:image/", "data:audio/", "data:video/"];
+const BASE64 = ";base64,";
+const LONGEST_MEDIA_TYPE = 80;
+const COMMA = 44;
+
+/** Whether the bytes at `from` are that text's. Returns −1 if they are as far as the slice goes, which ends before it. */
+function begins_with(bytes: Bytes, from: number, to: number, text: string): number {
+  for (const index of $range(1, text.length)) {
+    if (from + index > to) {
+      return -1;
+    }
+    if (bytes[from + index - 1] !== byte(text, index)) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+/** Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64. Returns −1: the slice ends before that is clear. */
+function is_media_url(bytes: Bytes, from: number, to: number): number {
+  let begins = 0;
+  for (const beginning of MEDIA_BEGINNINGS) {
+    const one = begins_with(bytes, from, to, beginning);
+    begins = one !== 0 ? one : begins;
+  }
+  if (begins <= 0) {
+    return begins;
+  }
+  for (const at of $range(from, math.min(to, from + LONGEST_MEDIA_TYPE) - 1)) {
+    const value = bytes[at]!;
+    if (value === COMMA) {
+      return begins_with(bytes, at + 1 - BASE64.length, at + 1, BASE64);
+    }
+    if (STRING_CLASS[value] !== 0 || value === 32) {
+      return 0;
+    }
+  }
+  return to - from < LONGEST_MEDIA_TYPE ? -1 : 0;
+}
+
+export { is_media_url, known_string, other_string, plain_run, text_string, wide_run };

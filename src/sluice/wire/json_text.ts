@@ -178,6 +178,20 @@ function decode_character(
   return decode_escape(bytes, at, to);
 }
 
+/** As `decode_character`, but half of a surrogate pair stands for itself: what accepted the string has accepted that too. */
+function decode_any(bytes: Bytes, at: number, to: number, kind: number): LuaMultiReturn<[code_point: number, next: number]> {
+  const [code_point, next] = decode_character(bytes, at, to, kind);
+  if (next === -Fault.Surrogate) {
+    return $multi(four_digits(bytes, at + 2), at + 6);
+  }
+  return $multi(code_point, next);
+}
+
+/** Whether it is half of a surrogate pair. */
+function is_half(code_point: number): boolean {
+  return band(code_point, 0x1ff800) === 0xd800;
+}
+
 const cast = ffi.cast;
 /** The bytes of a string. They live only as long as the string. */
 function bytes_of(text: string): Bytes {
@@ -235,4 +249,4 @@ function encode_string(text: string): string {
   return `"${escaped}"`;
 }
 
-export { STRING_CLASS, bytes_of, decode_character, decode_escape, decode_string, decode_utf8, encode_string, encode_utf8, wide_character };
+export { STRING_CLASS, bytes_of, decode_any, decode_character, decode_escape, decode_string, decode_utf8, encode_string, encode_utf8, is_half, wide_character };

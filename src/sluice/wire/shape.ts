@@ -37,6 +37,8 @@ const enum Flag {
   AnyCase = 32,
   /** Some strings here are known, and no text. */
   Known = 64,
+  /** So are those that begin as pictures, sound or video do in a data URL of base64. */
+  MediaUrl = 128,
   /** Strings here are media where the type of their part says so. */
   Media = 256,
   /** Strings here that look like bytes in base64 are not counted. */
@@ -55,6 +57,8 @@ interface Place {
   kind?: TextKind;
   /** Strings here that are no text, though the others are: the values that the API names. At most 63 bytes each. */
   known?: readonly string[];
+  /** Data URLs of pictures, sound and video in base64 are no text, though other strings here are. */
+  media_url?: boolean;
   /** Member names here are text too. */
   key_text?: boolean;
   /** Count the numbers here. */
@@ -260,6 +264,7 @@ function compile(root: Place, last_kind: TextKind = TextKind.Other, left_out: Te
       (place.marks === true ? Flag.Marks : 0) +
       (place.any_case === true ? Flag.AnyCase : 0) +
       (is_text && place.known !== undefined ? Flag.Known : 0) +
+      (is_text && place.media_url === true ? Flag.MediaUrl : 0) +
       (is_text && place.media === true ? Flag.Media : 0) +
       (is_text && place.bytes === true ? Flag.Bytes : 0);
     values[node] = place.known !== undefined ? value_nodes.get(place.known)! : 0;

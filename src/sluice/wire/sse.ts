@@ -15,8 +15,6 @@ const bor = bits.bor;
 
 /** Lines of data that an event may have, and others of it that are noted. */
 const MOST_LINES = 256;
-/** A longer event is refused, and with it the stream: none of the APIs has one near it. */
-const MOST_EVENT_BYTES = 4194304;
 
 /** What a line is that has no data. */
 const enum Line {
@@ -45,6 +43,8 @@ interface EventFrame {
   /** Offsets in the buffer (0 the first) where each line's data begins and ends. */
   data_starts: Int32Buffer;
   data_ends: Int32Buffer;
+  /** A blank line has ended the event, not the end of the stream. */
+  ended: boolean;
   /** Whether the buffer is the beginning of the stream, where a byte order mark may stand. */
   at_start: boolean;
   /** The buffer looked at last, and from where; */
@@ -67,6 +67,7 @@ function new_frame(): EventFrame {
     line_ends: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
     data_starts: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
     data_ends: ffi.new<Int32Buffer>("int32_t[?]", MOST_LINES),
+    ended: true,
     at_start: true,
     text: "",
     from: 0,
@@ -204,6 +205,7 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
       break;
     }
     if (end === at) {
+      frame.ended = true;
       return after;
     }
     note_line(frame, bytes, at, end);
@@ -212,6 +214,7 @@ function next_event(frame: EventFrame, text: string, bytes: Bytes, from: number,
   if (!last || from >= length) {
     return -1;
   }
+  frame.ended = false;
   if (at < length) {
     note_line(frame, bytes, at, length);
   }
@@ -232,6 +235,7 @@ function is_single_line(frame: EventFrame, text: string, bytes: Bytes): boolean 
   frame.overflown = false;
   frame.line_count = 0;
   frame.crowded = false;
+  frame.ended = true;
   note_line(frame, bytes, 0, length - 2);
   return true;
 }
@@ -269,5 +273,5 @@ function is_done_marker(frame: EventFrame, bytes: Bytes): boolean {
   );
 }
 
-export { Line, MOST_EVENT_BYTES, is_done_marker, is_empty, is_single_line, new_frame, next_event };
+export { Line, is_done_marker, is_empty, is_single_line, new_frame, next_event };
 export type { EventFrame };
