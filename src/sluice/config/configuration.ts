@@ -8,6 +8,8 @@ import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../lim
 import type { StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
+import { RESPONSES_SCHEMA } from "../responses/config";
+import type { ResponsesConfiguration } from "../responses/config";
 import { models_schema } from "../route/config";
 import type { ModelConfiguration } from "../route/config";
 import type { Schema } from "./schema";
@@ -27,6 +29,7 @@ interface Configuration {
   pools: PoolConfiguration[];
   guards: GuardConfiguration[];
   alerts?: AlertsConfiguration;
+  responses?: ResponsesConfiguration;
 }
 
 const CONFIGURATION_SCHEMA: Schema = {
@@ -48,6 +51,7 @@ const CONFIGURATION_SCHEMA: Schema = {
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,
     alerts: ALERTS_SCHEMA,
+    responses: RESPONSES_SCHEMA,
   },
 };
 

@@ -24,6 +24,7 @@ import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
 import { send_refusal } from "./refusals";
+import { find_page, pin_references, take_page } from "./stored_responses";
 import { keep_state, take_state } from "./state";
 import type { RequestBody } from "../edge/request";
 import type { Model } from "../route/table";
@@ -106,13 +107,32 @@ function judge(state: RequestState): Refusal | undefined {
   return refusal;
 }
 
+/** A page of a response that was made before. It counts as a request, and is free of tokens. */
+function admit_page(state: RequestState): Refusal | undefined {
+  const refusal = find_page(state) ?? reserve(state);
+  state.output_allowance = math.huge;
+  return refusal ?? start_attempt(state);
+}
+
+/**
+ * Clients of the Responses API may try a WebSocket first, and go on without one if there is none here (RFC 9110 15.5.22 is what they take for
+ * that); another refusal they take for a fault that passes.
+ */
+function refuse_method(state: RequestState): Refusal {
+  if (state.api!.name === "responses" && string.lower(header("upgrade") ?? "") === "websocket") {
+    return refuse(426, "invalid_request_error", "upgrade_not_supported", "There is no WebSocket here: use POST.");
+  }
+  return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");
+}
+
 /** Everything between the request's headers and the proxy. */
 function admit(state: RequestState): Refusal | undefined {
   if (state.api === undefined) {
-    return refuse(404, "invalid_request_error", "unknown_url", "There is nothing at this URL.");
+    const refused = take_page(state, path());
+    return refused ?? identify_caller(state) ?? admit_page(state);
   }
   if (method() !== "POST") {
-    return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");
+    return refuse_method(state);
   }
   const refused = identify_caller(state);
   if (refused !== undefined) {
@@ -125,8 +145,9 @@ function admit(state: RequestState): Refusal | undefined {
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
-  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
+  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? pin_references(state, body) ?? reserve(state);
   if (refusal === undefined) {
+    state.suffix = state.api.suffix;
     find_holder(state, body);
     edit_request(state, body);
   }

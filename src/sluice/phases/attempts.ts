@@ -84,8 +84,9 @@ function send_on(state: RequestState): void {
   const model = state.model!;
   const { headers } = model.pool;
   const again = state.attempts > 1;
+  const upstream = upstream_of(model, endpoint, state.api!.name)!;
   direct(
-    upstream_of(model, endpoint, state.api!.name)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+    state.suffix === undefined ? upstream : upstream + state.suffix, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
   if (again || account.api_key !== "" || headers !== "") {
     direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
   }
@@ -124,9 +125,10 @@ function fail(state: RequestState, live: LivePool, outcome: Outcome, status: num
   note_account(state, live, outcome === Outcome.Status ? status : 0, wait);
   state.ticket = 0;
   state.account_ticket = 0;
+  const is_free = state.pin === undefined;
   const [next, milliseconds] = next_attempt(
-    state.model!.pool.retry, outcome, status, own_attempts(state), has_other_account(live.accounts, state.used_accounts, now),
-    has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!), wait, math.random());
+    state.model!.pool.retry, outcome, status, own_attempts(state), is_free && has_other_account(live.accounts, state.used_accounts, now),
+    is_free && has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!), wait, math.random());
   if (next === Next.Nowhere || !may_retry(state.own) || own_attempts(state) >= most_attempts(state) || is_over_time(state, now, milliseconds / 1000)) {
     return give_model_up(state, outcome, status, wait);
   }

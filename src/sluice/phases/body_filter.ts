@@ -16,6 +16,7 @@ import { error_events } from "../wire/ending";
 import { end_answer, note_bytes, note_passed } from "./answer_end";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
+import { learn_answer } from "./learning";
 import { extend_reservation } from "./limits";
 import { current_state, Mode } from "./state";
 import type { GuardedStream } from "../guard/stream";
@@ -310,6 +311,9 @@ function filter_body(this: void): void {
     filter_stream(state, answer, chunk, last);
   } else {
     filter_json(state, answer, chunk, last);
+  }
+  if (state.learns) {
+    learn_answer(state, answer, chunk);
   }
   if (state.holding) {
     note_bytes(state, chunk.length, last);

@@ -21,6 +21,7 @@ import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
 import { begin_answer_of } from "./attempts";
 import { which_timeout } from "./deadline";
+import { begin_learning } from "./learning";
 import { write_standings } from "./limits";
 import { own_failure, refuse_own } from "./own_failure";
 import { refuse_nginx_error } from "./refusals";
@@ -200,6 +201,9 @@ function filter_header(this: void): void {
       }
     } else {
       begin_answer_of(state, status);
+      if (state.api!.name === "responses") {
+        begin_learning(state, status);
+      }
     }
   }
   state.overhead += monotonic() - began;

@@ -16,6 +16,7 @@ import { cost } from "../ledger/price";
 import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
+import { charges_now, end_learning, is_background, note_charged } from "./learning";
 import { spent_by, write_and_settle } from "./limits";
 import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
@@ -64,6 +65,17 @@ interface Charge {
 
 const charge: Charge = { input: 0, cached_input: 0, output: 0, from: undefined, nano_usd: 0, free: 0 };
 
+/** Charges what was made in the background, without what was charged of it before. */
+function charge_recalled(state: RequestState): void {
+  const { usage } = state.answer!;
+  const { paid_input, paid_output } = state.recall!.record;
+  charge.input = math.max(0, usage.input - paid_input);
+  charge.cached_input = math.min(charge.input, math.max(0, usage.cached_input));
+  charge.output = math.max(0, usage.output - paid_output);
+  charge.from = "upstream";
+  note_charged(state);
+}
+
 /** What the request is charged: what the upstream reported, else what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
@@ -71,6 +83,12 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   charge.cached_input = 0;
   charge.output = 0;
   charge.from = undefined;
+  if (state.recall !== undefined) {
+    if (charges_now(state)) {
+      charge_recalled(state);
+    }
+    return;
+  }
   if (reading === undefined || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
     return;
   }
@@ -80,6 +98,10 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
     charge.cached_input = usage.cached_input > 0 ? usage.cached_input : 0;
     charge.output = usage.output > 0 ? usage.output : 0;
     charge.from = "upstream";
+    return;
+  }
+  if (state.mode === Mode.Body && state.learnt.length > 0 && is_background(state)) {
+    // Nothing of it has come yet.
     return;
   }
   charge.input = answer !== undefined && answer.usage.input >= 0 ? answer.usage.input : reading.prompt_tokens;
@@ -199,6 +221,9 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
+  if (state.learnt.length > 0) {
+    end_learning(state, ending, charge.input, charge.output);
+  }
   end_last_attempt(state, ending);
   set_cost(state);
   if (charge.from !== undefined) {

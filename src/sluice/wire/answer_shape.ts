@@ -32,6 +32,8 @@ interface AnswerSlots {
   code: number;
   sequence: number;
   response_id: number;
+  conversation_id: number;
+  item_id: number;
   /** The choice at hand and its number; the tool call at hand and its. */
   choice: number;
   index: number;
@@ -78,6 +80,8 @@ function slots_of(shape: Shape): AnswerSlots {
     code: slot_named(shape, "code"),
     sequence: slot_named(shape, "sequence"),
     response_id: slot_named(shape, "response_id"),
+    conversation_id: slot_named(shape, "conversation_id"),
+    item_id: slot_named(shape, "item_id"),
     choice: slot_named(shape, "choice"),
     index: slot_named(shape, "index"),
     tool_call: slot_named(shape, "tool_call"),

@@ -83,6 +83,14 @@ function note_error(reader: AnswerReader, text: string, state: WalkState, slots:
   }
 }
 
+/** Notes an id by which the client may name something of the answer later. */
+function note_id(reader: AnswerReader, id: string): void {
+  if (id !== "") {
+    reader.new_ids = reader.new_ids ?? [];
+    reader.new_ids.push(id);
+  }
+}
+
 /** Notes a terminal or error event of the APIs whose events say their type. */
 function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots): void {
   const state = walk.state;
@@ -107,9 +115,13 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
     reader.sequence = state.numbers[slots.sequence]!;
   }
   if (reader.response_id === undefined && state.kinds[slots.response_id] === Kind.String) {
-    reader.response_id = sub(text, state.starts[slots.response_id]! + 2, state.ends[slots.response_id]! - 1);
+    reader.response_id = word_in(text, state, slots.response_id);
+    note_id(reader, reader.response_id);
+    reader.conversation_id = word_in(text, state, slots.conversation_id);
   }
-  if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
+  if (type === "response.output_item.added") {
+    note_id(reader, word_in(text, state, slots.item_id));
+  } else if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
     reader.complete = true;
   } else if (type === "error") {
     note_error(reader, text, state, slots);

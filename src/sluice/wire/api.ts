@@ -10,6 +10,8 @@ interface Api {
   upstream_path: string;
   /** How OpenTelemetry names the operation (semantic conventions for generative AI, gen_ai.operation.name). */
   operation: string;
+  /** What follows the upstream path, where the API is a page below another one's. */
+  suffix?: string;
 }
 
 const APIS: Api[] = [
@@ -24,6 +26,9 @@ const BY_PATH = new LuaTable<string, Api>();
 for (const api of APIS) {
   BY_PATH.set(api.path, api);
 }
+
+// It has the bodies of the API above it, in both directions, and its answer is never a stream.
+BY_PATH.set("/v1/responses/compact", { name: "responses", path: "/v1/responses/compact", upstream_path: "/v1/responses", operation: "chat", suffix: "/compact" });
 
 export { APIS, BY_PATH };
 export type { Api, ApiName };

@@ -14,7 +14,9 @@ import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
 import { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole } from "./output_cap";
+import { read_references } from "./references";
 import { no_edits, replace } from "./splice";
+import type { References } from "./references";
 import type { OutputCap } from "./output_cap";
 import type { Edits } from "./splice";
 import { attach, new_text, text_sink } from "./text";
@@ -52,6 +54,12 @@ interface RequestReader {
   tools: number;
   system: number;
   messages: number;
+  /** What was made before: see `references.ts`. 0 in APIs without. */
+  previous: number;
+  conversation: number;
+  conversation_id: number;
+  item_id: number;
+  background: number;
 }
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
@@ -82,6 +90,8 @@ interface RequestReading {
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
   bytes: number;
+  /** What was made before and is referred to; undefined: nothing. */
+  references: References | undefined;
 }
 
 /** Readers that are not in use, by API: of plain requests, and of guarded ones. */
@@ -120,6 +130,11 @@ function new_reader(api: ApiName, guarded: boolean): RequestReader {
     tools: slot("tools"),
     system: slot("system"),
     messages: api === "completions" ? slot("prompt") : slot("messages"),
+    previous: slot("previous"),
+    conversation: slot("conversation"),
+    conversation_id: slot("conversation_id"),
+    item_id: slot("item_id"),
+    background: slot("background"),
   };
 }
 
@@ -271,11 +286,20 @@ function conclude<Source>(
     written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
+    references: reader.previous !== 0 ? read_references(reader, range, source) : undefined,
   };
   if (reading.stream && reader.stream_options !== 0) {
     plan_usage(reader, reading);
   }
   return $multi(reading, undefined);
+}
+
+/** The reading of a request that has no body, and asks for no text. */
+function no_body(api: ApiName, model: string): RequestReading {
+  return {
+    api, model, model_start: 0, model_end: 0, stream: false, tools: false, client_wants_usage: true, usage_start: undefined, usage_end: 0,
+    usage_text: "", output_cap: undefined, caps: [], odd_cap: undefined, choices: 1, written: 0, prompt_tokens: 0, bytes: 0, references: undefined,
+  };
 }
 
 /** Cuts the client's caps on the output down. */
@@ -318,5 +342,5 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
   return edits;
 }
 
-export { conclude, edits_for, read, release, take };
+export { conclude, edits_for, no_body, read, release, take };
 export type { Range, RequestReader, RequestReading };
