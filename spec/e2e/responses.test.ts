@@ -24,10 +24,12 @@ function configuration(more: object = {}, endpoints = [{ url: one.url }, { url: 
       { name: "m", pool: "p", price: { input: 1, output: 2 }, fallback: ["spare"] },
       { name: "n", pool: "p" },
       { name: "spare", pool: "spare" },
+      { name: "azure", pool: "azure" },
     ],
     pools: [
-      { name: "p", balance: "round_robin", endpoints, keys: accounts.map((id) => ({ id, secret: `account-${id}` })), retries: { attempts: 3 } },
+      { name: "p", balance: "round_robin", endpoints, keys: accounts.map((id) => ({ id, secret: `account-${id}` })), retries: { attempts: 3, backoff: "10ms" }, breaker: { open: "1s" } },
       { name: "spare", endpoints: [{ url: two.url }] },
+      { name: "azure", api: "azure", endpoints: [{ url: `${one.url}/base` }], keys: [{ id: "z", secret: "azure-account" }] },
     ],
     guards: [{ name: "strict", on: ["prompt", "completion"], lexicons: [{ file: "words.txt", action: "block" }] }],
     ...more,
@@ -40,7 +42,7 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  for (const upstream of [one, two]) Object.assign(upstream.says, { text: "hello", conversation: undefined, status: "completed" });
+  for (const upstream of [one, two]) Object.assign(upstream.says, { text: "hello", conversation: undefined, status: "completed", failing: 0, piece: undefined });
 });
 
 afterAll(async () => {
@@ -177,6 +179,56 @@ describe("a response that was made before", () => {
     }
   });
 
+  it.each([401, 403, 429, 500, 503])("is asked for nowhere else, and with no other account, if that answers with %s", async (failing) => {
+    const id = idOf(await create("acme"));
+    const { authorization, upstream } = madeBy(id);
+    upstream.says.failing = failing;
+    const before = [one.seen.length, two.seen.length];
+    const answers = [
+      await ask("acme", "GET", `/v1/responses/${id}`), await ask("acme", "DELETE", `/v1/responses/${id}`), await create("acme", { previous_response_id: id }),
+      await create("acme", { input: [{ type: "item_reference", id: itemOf(id) }] }),
+    ];
+    for (const { status } of answers) expect(status).toBeGreaterThanOrEqual(400);
+    const [index, other] = upstream === one ? [0, 1] : [1, 0];
+    const seen = [one.seen.slice(before[0]), two.seen.slice(before[1])];
+    expect(seen[other]).toEqual([]);
+    expect(new Set(seen[index]!.map((each) => each.authorization))).toEqual(new Set([authorization]));
+    upstream.says.failing = 0;
+    // It may rest until its breaker lets it be tried.
+    await expect.poll(async () => (await ask("acme", "GET", `/v1/responses/${id}`)).status, { timeout: 20000 }).toBe(200);
+  });
+
+  it.each([1, 7, 100])("is learnt from a JSON answer that comes in pieces of %s bytes", async (piece) => {
+    for (const caller of ["acme", "guarded"] as const) {
+      for (const upstream of [one, two]) upstream.says.piece = piece;
+      const id = idOf(await create(caller));
+      expect((await create(caller, { previous_response_id: id, input: [{ type: "item_reference", id: itemOf(id) }] })).status).toBe(200);
+    }
+  });
+
+  it("is learnt from a long answer", async () => {
+    for (const upstream of [one, two]) upstream.says.text = "long ".repeat(1200000);
+    const id = idOf(await create("acme"));
+    expect((await ask("acme", "DELETE", `/v1/responses/${id}`)).status).toBe(200);
+  });
+
+  it("is gone if its client left before its end, or its budget has cut it", async () => {
+    const controller = new AbortController();
+    let text = "";
+    for (const upstream of [one, two]) upstream.says.hold = true;
+    await expect(send(gateway.port, {
+      path: "/v1/responses", key: KEYS.acme, body: JSON.stringify({ model: "m", input: "x", stream: true }), signal: controller.signal,
+      onData: (data) => {
+        text += data.toString();
+        if (text.includes("response.output_item.done")) controller.abort();
+      },
+    }).then((answer) => answer.complete)).resolves.toBe(false);
+    for (const upstream of [one, two]) upstream.says.hold = false;
+    const [, id = ""] = /"id":"(resp_\w+)"/.exec(text) ?? [];
+    await expect.poll(async () => (await ask("acme", "GET", `/v1/responses/${id}`)).status, { timeout: 10000 }).toBe(404);
+    expect((await create("acme", { input: [{ type: "item_reference", id: itemOf(id) }] })).status).toBe(404);
+  });
+
   it("goes on at once from one that is still on its way", async () => {
     const streamed = await create("acme", { stream: true });
     expect((await create("acme", { previous_response_id: idOf(streamed) })).status).toBe(200);
@@ -236,6 +288,16 @@ describe("a response that was made before", () => {
     const { upstream } = madeBy(id);
     await ask("acme", "POST", `/v1/responses/${id}/cancel`, { body: '{"model":"x"}' });
     expect(upstream.seen.at(-1)).toMatchObject({ method: "POST", body: "" });
+  });
+
+  it("lies below Azure's path in a pool of Azure's", async () => {
+    const id = idOf(await create("acme", { model: "azure" }));
+    for (const [method, end] of [["GET", ""], ["GET", "/input_items"], ["POST", "/cancel"], ["DELETE", ""]] as const) {
+      expect((await ask("acme", method, `/v1/responses/${id}${end}`)).status).toBe(200);
+      expect(one.seen.at(-1)!.url).toBe(`/base/openai/v1/responses/${id}${end}`);
+    }
+    expect((await create("acme", { model: "azure" }, "/v1/responses/compact")).status).toBe(200);
+    expect(one.seen.at(-1)!.url).toBe("/base/openai/v1/responses/compact");
   });
 
   it("is not let in without a key, and counts as a request", async () => {

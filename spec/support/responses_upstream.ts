@@ -14,7 +14,7 @@ interface ResponsesUpstream {
   /** The requests that came, by order. */
   seen: Seen[];
   /** What it says: the text of the answers from now on. */
-  says: { text: string; conversation?: string; status: string };
+  says: { text: string; conversation?: string; status: string; failing: number; piece?: number; hold?: boolean };
   stop(): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> {
   const seen: Seen[] = [];
   const made = new Map<string, Record<string, unknown>>();
-  const says: ResponsesUpstream["says"] = { text: "hello", status: "completed" };
+  const says: ResponsesUpstream["says"] = { text: "hello", status: "completed", failing: 0 };
   let count = 0;
 
   function make(background: boolean): Record<string, unknown> {
@@ -47,6 +47,12 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
 
   function json(response: ServerResponse, status: number, document: unknown): void {
     const text = JSON.stringify(document);
+    if (says.piece !== undefined) {
+      response.writeHead(status, { "content-type": "application/json" });
+      for (let from = 0; from < text.length; from += says.piece) response.write(text.slice(from, from + says.piece));
+      response.end();
+      return;
+    }
     response.writeHead(status, { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) });
     response.end(text);
   }
@@ -62,14 +68,19 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
       { type: "response.output_item.done", output_index: 0, item },
       { type: "response.completed", response: whole },
     ];
+    if (says.hold === true) events.pop();
     events.forEach((event, sequence) => response.write(`event: ${String(event.type)}\ndata: ${JSON.stringify({ ...event, sequence_number: sequence })}\n\n`));
-    response.end();
+    if (says.hold !== true) response.end();
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await bodyOf(request);
     const url = request.url ?? "";
     seen.push({ method: request.method ?? "", url, authorization: request.headers.authorization ?? "", body });
+    if (says.failing !== 0) {
+      json(response, says.failing, { error: { message: "failing", type: "server_error", param: null, code: null } });
+      return;
+    }
     const [path = "", search = ""] = url.split("?");
     const [, id, rest] = /\/responses\/([^/]+)(.*)$/.exec(path) ?? [];
     if (id === undefined || id === "compact") {
