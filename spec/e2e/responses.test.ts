@@ -16,7 +16,7 @@ let gateway: Gateway;
 function configuration(more: object = {}, endpoints = [{ url: one.url }, { url: two.url }], accounts = ["a", "b"]): string {
   return JSON.stringify({
     tenants: [
-      { id: "acme", api_keys: [{ id: "web", secret: KEYS.acme }, { id: "batch", secret: KEYS.batch }], limits: { requests_per_minute: 10000, tokens_per_minute: 1000000 } },
+      { id: "acme", api_keys: [{ id: "web", secret: KEYS.acme }, { id: "batch", secret: KEYS.batch }], limits: { requests_per_minute: 10000, tokens_per_minute: 1000000 }, budget: { usd: 1000, period: "month" } },
       { id: "other", api_keys: [{ id: "web", secret: KEYS.other }] },
       { id: "guarded", api_keys: [{ id: "web", secret: KEYS.guarded }], guard: "strict" },
     ],
@@ -73,8 +73,7 @@ const asked = (): number => one.seen.length + two.seen.length;
 /** Where a response was made, and with which account. */
 function madeBy(id: string): { upstream: ResponsesUpstream; authorization: string } {
   const upstream = upstreamOf(id);
-  const number = Number(id.replace(/\D/g, ""));
-  return { upstream, authorization: upstream.seen.filter((seen) => seen.method === "POST" && !seen.url.endsWith("/cancel"))[number - 1]!.authorization };
+  return { upstream, authorization: upstream.makers.get(id)! };
 }
 
 describe("a response that was made before", () => {
@@ -384,6 +383,24 @@ describe("an answer made in the background", () => {
     const costs = (await lines(many)).map((line) => [line.input_tokens, line.output_tokens, line.cost_nano_usd]);
     expect(costs.filter(([, , cost]) => cost !== 0)).toEqual([[10, 5, 20000]]);
     expect(await lines([await ask("acme", "GET", `/v1/responses/${id}`)])).toMatchObject([{ cost_nano_usd: 0 }]);
+  });
+
+  it.each(["GET", "DELETE"])("is reserved until its %s", async (method) => {
+    const acme = async (): Promise<{ reserved_nano_usd: number; spent_nano_usd: number }> => {
+      const status = (await (await fetch(`${gateway.adminUrl}/status`)).json()) as { tenants?: unknown; limits?: unknown };
+      const found = Object.values(status).flat().find((each) => (each as { tenant?: string } | null)?.tenant === "acme");
+      return found as { reserved_nano_usd: number; spent_nano_usd: number };
+    };
+    await expect.poll(async () => (await acme()).reserved_nano_usd, { timeout: 10000 }).toBe(0);
+    const before = await acme();
+    const created = await create("acme", { background: true, max_output_tokens: 1000 });
+    await gateway.journalLine(String(created.headers["x-request-id"]));
+    const held = await acme();
+    expect(held.reserved_nano_usd).toBeGreaterThanOrEqual(2000000);
+    expect(held.spent_nano_usd).toBe(before.spent_nano_usd);
+    expect((await ask("acme", method, `/v1/responses/${idOf(created)}`)).status).toBe(200);
+    await expect.poll(async () => (await acme()).reserved_nano_usd, { timeout: 10000 }).toBe(0);
+    expect((await acme()).spent_nano_usd - before.spent_nano_usd).toBe(method === "GET" ? 20000 : 0);
   });
 
   it("that was streamed to its end is charged then, and not again", async () => {

@@ -13,6 +13,8 @@ interface ResponsesUpstream {
   url: string;
   /** The requests that came, by order. */
   seen: Seen[];
+  /** With which credential each response was asked for, by its id. */
+  makers: Map<string, string>;
   /** What it says: the text of the answers from now on. */
   says: { text: string; conversation?: string; status: string; failing: number; piece?: number; hold?: boolean };
   stop(): Promise<void>;
@@ -31,11 +33,13 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
   const seen: Seen[] = [];
   const made = new Map<string, Record<string, unknown>>();
   const says: ResponsesUpstream["says"] = { text: "hello", status: "completed", failing: 0 };
+  const makers = new Map<string, string>();
   let count = 0;
 
-  function make(background: boolean): Record<string, unknown> {
+  function make(background: boolean, authorization: string): Record<string, unknown> {
     count += 1;
     const id = `resp_${name}${count}`;
+    makers.set(id, authorization);
     const output = [{ id: `msg_${name}${count}`, type: "message", role: "assistant", status: "completed", content: [{ type: "output_text", text: says.text, annotations: [] }] }];
     const whole = {
       id, object: "response", created_at: 1, status: "completed", background, ...(says.conversation !== undefined && { conversation: { id: says.conversation } }), output,
@@ -85,7 +89,7 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
     const [, id, rest] = /\/responses\/([^/]+)(.*)$/.exec(path) ?? [];
     if (id === undefined || id === "compact") {
       const asked = JSON.parse(body) as { stream?: boolean; background?: boolean };
-      const whole = make(asked.background === true);
+      const whole = make(asked.background === true, request.headers.authorization ?? "");
       if (asked.stream === true) stream(response, whole);
       else if (asked.background === true) json(response, 200, { ...whole, status: "queued", output: [], usage: null });
       else json(response, 200, id === "compact" ? { ...whole, object: "response.compaction" } : whole);
@@ -108,6 +112,7 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
   return {
     url: `http://127.0.0.1:${address.port}`,
     seen,
+    makers,
     says,
     async stop() {
       server.closeAllConnections();

@@ -159,6 +159,11 @@ function has_usage(state: RequestState): boolean {
   return answer !== undefined && answer.usage.input >= 0 && answer.usage.output >= 0;
 }
 
+/** In the log phase: whether nothing has come yet of an answer that is made in the background, but its id. */
+function is_to_come(state: RequestState): boolean {
+  return state.learnt.length > 0 && state.mode === Mode.Body && is_background(state) && !has_usage(state) && state.broken === undefined;
+}
+
 /**
  * In the log phase: whether what was made in the background is charged with this request, whose answer is the first that says what it has cost.
  */
@@ -190,7 +195,8 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
     }
     return;
   }
-  if (state.broken === "blocked" || state.broken === "budget_cut") {
+  if (state.broken === "blocked" || state.broken === "budget_cut" || is_to_come(state)) {
+    // Somebody may have got it by now, and its record says more than this request knows.
     return;
   }
   const record = record_of(state, has_usage(state) ? "kept" : "due");
@@ -199,4 +205,4 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
   remember(state.principal!.tenant.id, [learnt[0]!], encode_record(record));
 }
 
-export { begin_learning, charges_now, end_learning, is_background, learn_answer, note_charged };
+export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged };

@@ -16,7 +16,8 @@ import { cost } from "../ledger/price";
 import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
-import { charges_now, end_learning, is_background, note_charged } from "./learning";
+import { hold_reservation, may_hold } from "./held_reservations";
+import { charges_now, end_learning, is_to_come, note_charged } from "./learning";
 import { spent_by, write_and_settle } from "./limits";
 import { current_state, kept_state, Mode, release_state } from "./state";
 import { tend_while_draining } from "./worker";
@@ -100,8 +101,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
     charge.from = "upstream";
     return;
   }
-  if (state.mode === Mode.Body && state.learnt.length > 0 && is_background(state)) {
-    // Nothing of it has come yet.
+  if (is_to_come(state)) {
     return;
   }
   charge.input = answer !== undefined && answer.usage.input >= 0 ? answer.usage.input : reading.prompt_tokens;
@@ -180,6 +180,15 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
 /** Writes the line, and settles what the request had reserved. */
 function write_journal(state: RequestState, line: JournalLine): void {
   const { journal, store } = gateway();
+  const { learnt, reservation } = state;
+  if (reservation !== undefined && is_to_come(state) && may_hold()) {
+    state.reservation = undefined;
+    hold_reservation(reservation, state.principal!.tenant.id, learnt[0]!);
+    if (journal !== undefined) {
+      append(journal, line);
+    }
+    return;
+  }
   if (state.reservation !== undefined && store !== undefined) {
     const { tenant } = state.reservation;
     const due = write_and_settle(store, journal, line, state);

@@ -23,6 +23,7 @@ import { load_snapshot, log_notices, log_problems } from "./load";
 import { save_place } from "./settled_place";
 import { tend_settlements, wake } from "./settlements";
 import { KEPT_SECONDS } from "../responses/record";
+import { tend_reservations } from "./held_reservations";
 import { tend_responses } from "./response_memory";
 import { open_shared_store } from "./shared_store";
 import { encode } from "cjson.safe";
@@ -122,6 +123,7 @@ function tend(): void {
   }
   tend_watch();
   tend_responses();
+  tend_reservations();
   const { memory, shared } = gateway();
   if (shared !== undefined) {
     tend_settlements();

@@ -46,7 +46,7 @@ end
 drop(call("ZRANGEBYSCORE", AGES, "-inf", seconds - ${KEPT_SECONDS}, "LIMIT", 0, 1000))
 local over = call("ZCARD", AGES) - ${MOST_IDS}
 if over > 0 then
-  drop(call("ZRANGE", AGES, 0, over - 1))
+  drop(call("ZRANGEBYSCORE", AGES, "-inf", "+inf", "LIMIT", 0, over))
 end
 call("EXPIRE", RECORDS, ${KEPT_SECONDS})
 call("EXPIRE", AGES, ${KEPT_SECONDS})
