@@ -23,13 +23,13 @@ NGINX ?= nginx
 
 export CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX
 
-.PHONY: help run test bench fuzz-cost check build schema dist
+.PHONY: help run test bench fuzz fuzz-cost check build schema dist
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
 	@echo
 	@echo 'Variables of make run: CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX'
-	@echo 'Variables of make fuzz-cost: SECONDS SEED'
+	@echo 'Variables of make fuzz and make fuzz-cost: SECONDS SEED'
 
 run: ## Install what is missing, build, check the configuration, run in the foreground
 	@tools/install
@@ -46,6 +46,11 @@ bench: ## Measure against plain nginx and another gateway, and print the tables
 	@tools/install --test
 	@tools/build
 	@bench/run
+
+fuzz: ## Run the tests of random inputs for SECONDS (60), from SEED (1) on
+	@tools/install --test
+	@tools/build
+	@node tools/run_specs.mjs --seconds $(or $(SECONDS),60) $(addprefix --seed ,$(SEED))
 
 fuzz-cost: ## Look for the text that costs the most time a byte, for SECONDS (60), from SEED on
 	@tools/install --build

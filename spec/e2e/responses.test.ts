@@ -25,10 +25,17 @@ function configuration(more: object = {}, endpoints = [{ url: one.url }, { url: 
       { name: "n", pool: "p" },
       { name: "spare", pool: "spare" },
       { name: "azure", pool: "azure" },
+      { name: "named", pool: "named" },
     ],
     pools: [
       { name: "p", balance: "round_robin", endpoints, keys: accounts.map((id) => ({ id, secret: `account-${id}` })), retries: { attempts: 3, backoff: "10ms" }, breaker: { open: "1s" } },
       { name: "spare", endpoints: [{ url: two.url }] },
+      {
+        name: "named", balance: "round_robin",
+        endpoints: [
+          { url: one.url, upstream_model: "east", keys: [{ id: "east", secret: "account-east" }] }, { url: one.url, upstream_model: "west", keys: [{ id: "west", secret: "account-west" }] },
+        ],
+      },
       { name: "azure", api: "azure", endpoints: [{ url: `${one.url}/base` }], keys: [{ id: "z", secret: "azure-account" }] },
     ],
     guards: [{ name: "strict", on: ["prompt", "completion"], lexicons: [{ file: "words.txt", action: "block" }] }],
@@ -297,6 +304,21 @@ describe("a response that was made before", () => {
     }
     expect((await create("acme", { model: "azure" }, "/v1/responses/compact")).status).toBe(200);
     expect(one.seen.at(-1)!.url).toBe("/base/openai/v1/responses/compact");
+  });
+
+  it("stays with a deployment that has a name and a key of its own beside others at one address", async () => {
+    const accounts = new Set<string>();
+    for (let round = 0; round < 4; round++) {
+      const id = idOf(await create("acme", { model: "named" }));
+      const { authorization } = madeBy(id);
+      accounts.add(authorization);
+      expect((await ask("acme", "GET", `/v1/responses/${id}`)).status).toBe(200);
+      expect(one.seen.at(-1)).toMatchObject({ method: "GET", authorization, body: "" });
+      expect((await create("acme", { model: "named", previous_response_id: id })).status).toBe(200);
+      expect(one.seen.at(-1)!.authorization).toBe(authorization);
+      expect(one.seen.at(-1)!.body).toContain(authorization.replace("Bearer account-", '"model":"'));
+    }
+    expect(accounts.size).toBe(2);
   });
 
   it("is not let in without a key, and counts as a request", async () => {

@@ -143,7 +143,7 @@ function workersOf(master: number): number[] {
 
 async function attempt(options: GatewayOptions, directory: string): Promise<Gateway | string> {
   const [port = 0, httpsPort = 0, adminPort = 0] = await freePorts(3);
-  const runDir = join(directory, "run");
+  const runDir = options.env?.RUN_DIR ?? join(directory, "run");
   const configFile = join(directory, "sluice.yaml");
   mkdirSync(runDir, { recursive: true });
   replaceFile(configFile, options.config);

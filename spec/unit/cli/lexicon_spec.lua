@@ -44,6 +44,26 @@ describe("sluice lexicon", function()
         assert.is_not_nil(contents("here.lex"))
     end)
 
+    it("says what is odd about a list", function()
+        command.write(folder .. "/odd", "法\n日\nf*ck\nイ○\n")
+        local status, output = run("build odd")
+        assert.equals(0, status)
+        assert.equals("1 dropped: 1 with one character beside symbols\n" ..
+            "  line 4 has one character beside symbols that may stand for others\n" ..
+            "2 of one character (line 1), found in ordinary words too\n" ..
+            "1 with symbols that may stand for letters (line 3), but are passed over\n", output:match("\n(.*)$"))
+        assert.equals(0, (run("test odd イタリアへ行く")))
+        command.write(folder .. "/table", "text,category\nfoo,sexual\nbar,racial\n")
+        status, output = run("build table")
+        assert.equals(0, status)
+        assert.is_truthy(output:find("\n3 of 3 entries have the separator , in them: expected one word a line, " ..
+            "and nothing behind it but options after a TAB\n$"), output)
+        command.write(folder .. "/line", ("词|"):rep(200))
+        local _, _, errors = run("build line")
+        assert.equals("line: expected words, one a line, found none; 1 dropped: 1 too long (line 1 is longer than 128 characters); " ..
+            "1 of 1 entries has the separator | in them: expected one word a line, and nothing behind it but options after a TAB\n", errors)
+    end)
+
     it("builds the same from the same, and replaces what it has built", function()
         run("build words.txt")
         local first = contents("words.lex")

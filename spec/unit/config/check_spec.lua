@@ -142,6 +142,12 @@ describe("The nearest name", function()
         end)
     end
 
+    it("is the one that differs by the least, and the first of several", function()
+        assert.equals("abcdef", nearest("abcdeg", { "abcxyf", "abcdef", "abcdeh" }))
+        assert.equals("bacdef", nearest("abcdef", { "abxxef", "bacdef" }))
+        assert.equals("ba", nearest("ab", { "ba" }))
+    end)
+
     it("isn't one that has little to do with it", function()
         for _, written in ipairs({ "", "x", "weight", "nothing", ("keys"):rep(1000) }) do
             assert.is_nil(nearest(written, KNOWN))

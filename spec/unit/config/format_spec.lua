@@ -27,6 +27,11 @@ local CASES = {
         [""] = false, ["health"] = false, ["http://a/"] = false, ["/a b"] = false, ["/a#b"] = false, ["/a\n"] = false, ["/a\0"] = false,
         ["/\228"] = false, ["/.."] = false, ["/a/../b"] = false, ["/./a"] = false, ["/a/..?b"] = false, ["/" .. ("a"):rep(1024)] = false,
     },
+    base_path = {
+        [""] = "", ["/api/v3"] = "/api/v3", ["/v1beta/openai"] = "/v1beta/openai", ["/v1"] = "/v1", ["/a.b/c-d_e~f"] = "/a.b/c-d_e~f",
+        ["/"] = false, ["v1"] = false, ["/v1/"] = false, ["/a//b"] = false, ["/a/../b"] = false, ["/.."] = false, ["/a?b"] = false,
+        ["/a#b"] = false, ["/a b"] = false, ["/a\n"] = false, ["/a%2e"] = false, ["/$\""] = false, ["http://a"] = false,
+    },
     cidr = {
         ["10.0.0.0/8"] = "10.0.0.0/8", ["127.0.0.1"] = "127.0.0.1", ["2001:db8::/32"] = "2001:db8::/32", ["::1"] = "::1",
         ["10.0.0.1/8"] = false, ["10.0.0.0/33"] = false, ["10.0.0.0/"] = false, ["10.0.0.0/08"] = false, ["10.0.0"] = false,
@@ -67,6 +72,17 @@ local CASES = {
         [""] = false, ["6-8"] = false, ["6:00-8:00"] = false, ["24:00-06:00"] = false, ["22:00-24:01"] = false, ["22:60-23:00"] = false,
         ["25:00-06:00"] = false, ["22:00-06:60"] = false, ["22:00"] = false, ["22:00 - 06:00"] = false, ["06:00-06:00"] = false,
         ["22:00-06:00\n"] = false, ["22:00-06:000"] = false,
+    },
+    origin = {
+        ["*"] = "*", ["https://app.example.com"] = "https://app.example.com", ["HTTPS://App.Example.com:443"] = "https://app.example.com",
+        ["http://localhost:5173"] = "http://localhost:5173", ["http://a:80"] = "http://a", ["http://a:443"] = "http://a:443",
+        ["http://[::1]:3000"] = "http://[::1]:3000", ["http://127.0.0.1"] = "http://127.0.0.1", ["app://obsidian.md"] = "app://obsidian.md",
+        ["chrome-extension://abcdefghijklmnop"] = "chrome-extension://abcdefghijklmnop", ["capacitor://localhost"] = "capacitor://localhost",
+        [""] = false, ["null"] = false, ["NULL"] = false, ["app.example.com"] = false, ["//a"] = false, ["https://"] = false, ["https://a/"] = false,
+        ["https://a/b"] = false, ["https://u@a"] = false, ["https://a?b"] = false, ["https://a#b"] = false, ["https://*.a"] = false,
+        ["*://a"] = false, ["https://*"] = false, ["https://a:"] = false, ["https://a:0"] = false, ["https://a:99999"] = false,
+        ["https://a b"] = false, ["https://a, https://b"] = false, ["https://a\n"] = false, ["file://"] = false, ["https://\xc3\xa9.example"] = false,
+        ["https://" .. ("a"):rep(300)] = false,
     },
     header_name = {
         ["X-Tier"] = "X-Tier", ["X-Session-Id"] = "X-Session-Id", ["a"] = "a", [("a"):rep(128)] = ("a"):rep(128),

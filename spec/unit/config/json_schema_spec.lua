@@ -96,7 +96,7 @@ describe("The JSON Schema", function()
             reading.text({ tenants = "tenants: []\n" }),
         }
         local values = {
-            BATCH_TOKEN_SECRET = ("s"):rep(32), ACME_MOBILE_KEY = "sk-acme-mobile", CLOUD_KEY = "sk-cloud",
+            BATCH_TOKEN_SECRET = ("s"):rep(32), ACME_MOBILE_KEY = "sk-acme-mobile", CLOUD_KEY = "sk-cloud", CLOUD_EU_KEY = "sk-cloud-eu",
             AZURE_KEY = "sk-azure",
         }
         for index, verdict in ipairs(validated(texts)) do
@@ -109,7 +109,11 @@ describe("The JSON Schema", function()
     it("refuses what the checker refuses for its form", function()
         local texts = {
             "[]\n",
-            reading.text({ more = "limits: {}\n" }),
+            reading.text({ more = "budgets: {}\n" }),
+            reading.text({ more = "limits: {body: 32MB}\n" }),
+            reading.text({ more = "cors: {}\n" }),
+            reading.text({ more = "cors: {origins: [\"https://a/\"]}\n" }),
+            reading.text({ more = "cors: {origins: [\"null\"]}\n" }),
             reading.PARTS.tenants .. reading.PARTS.models,
             reading.text({ tenants = "tenants: {}\n" }),
             reading.text({ tenants = "tenants: ~\n" }),

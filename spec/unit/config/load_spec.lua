@@ -13,6 +13,7 @@ describe("A configuration that is right", function()
             store = { kind = "memory" },
             auth = {},
             trusted_proxies = {},
+            limits = {},
             tenants = { { id = "acme", api_keys = { { id = "web", secret = "sk-test-web" } }, models = { "*" } } },
             models = { { name = "chat", pool = "gpu", upstream_model = "chat" } },
             pools = {
@@ -22,7 +23,7 @@ describe("A configuration that is right", function()
                     endpoints = { { url = "http://10.0.0.11:8000", scheme = "http", host = "10.0.0.11", port = 8000, path = "", weight = 1 } },
                     keys = {},
                     timeouts = { connect = 2000, send = 10000, read = 60000, total = 600000 },
-                    headers = {},
+                    headers = {}, forward_headers = {}, forward_client_ip = false, stream_options = "include_usage",
                     balance = "least_load",
                     retries = { attempts = 3, on = { "connect", "timeout", 429, 500, 502, 503, 504, 529 }, backoff = 200 },
                     breaker = { failures = 5, window = 10000, open = 15000, share = 0.5 },

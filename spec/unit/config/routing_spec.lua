@@ -172,3 +172,143 @@ describe("Other attempts", function()
         end
     end)
 end)
+
+describe("A pool's base_path", function()
+    it("is a path that begins with a slash and does not end with one, or empty", function()
+        for _, path in ipairs({ "/api/v3", "/v1beta/openai", "\"\"" }) do
+            local found, configuration = problems(nil, ("{name: p, base_path: %s, endpoints: [{url: \"http://e/base\"}]}"):format(path))
+            assert.same({}, found)
+            assert.equal((path:gsub("\"", "")), configuration.pools[5].base_path)
+        end
+        for _, path in ipairs({ "v3", "/v3/", "/", "/a?b", "/../b" }) do
+            assert.matches("^pools%[4%]%.base_path: expected a path such as /api/v3",
+                pool_problem(("{name: p, base_path: \"%s\", endpoints: [{url: \"http://e\"}]}"):format(path)))
+        end
+    end)
+
+    it("is not for Azure's API", function()
+        assert.equal("pools[4].base_path: goes with other APIs; the paths of azure follow from api_version",
+            pool_problem("{name: p, api: azure, base_path: /v1, endpoints: [{url: \"http://e\"}]}"))
+    end)
+
+    it("is where warming up goes, unless that has a path of its own", function()
+        for more, path in pairs({ [""] = "/v1/chat/completions", ["base_path: /api/v3, "] = "/api/v3/chat/completions",
+            ["base_path: \"\", "] = "/chat/completions" }) do
+            local pool = "{name: p, " .. more .. "warmup: {body_file: b.json}, endpoints: [{url: \"http://e\"}]}"
+            local _, configuration = problems(nil, pool)
+            assert.equal(path, configuration.pools[5].warmup.path)
+        end
+    end)
+end)
+
+describe("An endpoint's URL", function()
+    local function told(url, more) return (problems(nil, ("{name: p, %sendpoints: [{url: \"https://e%s\"}]}"):format(more or "", url)))[1] end
+
+    it("that ends in a version is told of, with what to do", function()
+        for url, version in pairs({
+            ["/api/v3"] = "/v3", ["/api/paas/v4/"] = "/v4", ["/v2"] = "/v2", ["/v1beta"] = "/v1beta", ["/v1beta1"] = "/v1beta1",
+            ["/v1beta/openai"] = "/v1beta/openai", ["/v1beta/openai/"] = "/v1beta/openai", ["/v10"] = "/v10", ["/v1.1"] = "/v1.1",
+        }) do
+            assert.equal(("pools[4].endpoints[0].url: expected a base without %s at its end; the API's path, which begins with /v1, is added to it; "
+                .. "put %s into the pool's base_path, which stands in its place"):format(version, version), told(url))
+            assert.equal(("pools[4].endpoints[0].url: expected a base without %s at its end; the pool's base_path, which is /v5, is added to it")
+                :format(version), told(url, "base_path: /v5, "))
+            assert.is_nil(told(url, "base_path: \"\", "))
+        end
+        assert.equal("pools[4].endpoints[0].url: expected a base without /v1 at its end; the API's path, which begins with /v1, is added to it",
+            told("/openai/v1"))
+    end)
+
+    it("may have one elsewhere, and names that only look like one", function()
+        for _, url in ipairs({ "", "/openai", "/v4/account/gateway", "/v100", "/gpu-v3", "/av3", "/vllm", "/v", "/versions" }) do
+            assert.is_nil(told(url), url)
+        end
+    end)
+end)
+
+describe("A model's name", function()
+    it("has no * in it, whether it has a pool or is a rule", function()
+        for _, name in ipairs({ "*", "anthropic/*", "a*b" }) do
+            for _, more in ipairs({ "pool: gpu", "choose: [{use: small}]" }) do
+                assert.equal("models[5].name: expected a name without *, which stands for nothing here: list each model by its name",
+                    model_problem(("{name: \"%s\", %s}"):format(name, more)))
+            end
+        end
+    end)
+end)
+
+describe("The client's headers that go on", function()
+    local function pool(members) return "{name: p, " .. members .. ", endpoints: [{url: \"http://e\"}]}" end
+
+    it("are named by the pool, and are none that must not", function()
+        local found, configuration = problems(nil, pool("forward_headers: [X-OpenCode-Session, HTTP-Referer], forward_client_ip: true"))
+        assert.same({}, found)
+        assert.same({ "X-OpenCode-Session", "HTTP-Referer" }, configuration.pools[5].forward_headers)
+        assert.is_true(configuration.pools[5].forward_client_ip)
+        for name, told in pairs({
+            ["Authorization"] = "expected a header that carries no credential", ["x-api-key"] = "expected a header that carries no credential",
+            ["x_opencode_session"] = "expected the name of a header", ["X_API_KEY"] = "expected the name of a header",
+            ["x-goog-api-key"] = "expected a header that clients may set", ["X-Forwarded-For"] = "expected a header that clients may set",
+            ["Content-Type"] = "expected another header than those that Sluice sets itself",
+            ["X-Sluice-Model"] = "expected a header that clients may set", ["OpenAI-Organization"] = "expected a header that clients may set",
+        }) do
+            local problem = pool_problem(pool("forward_headers: [accept, " .. name .. "]"))
+            assert.equal(1, (problem:find("pools[4].forward_headers[1]: " .. told, 1, true)), problem)
+        end
+    end)
+
+    it("are set by nothing else", function()
+        assert.equal("pools[4].forward_headers[1]: expected another name, found that of pools[4].forward_headers[0]",
+            pool_problem(pool("forward_headers: [X-One, x-one]")))
+        assert.equal("pools[4].forward_headers[0]: expected another name, found that of pools[4].headers.x-one",
+            pool_problem(pool("headers: {x-one: a}, forward_headers: [X-One]")))
+        assert.equal("pools[4].forward_client_ip: expected no x-real-ip among the pool's headers, since this sets it",
+            pool_problem(pool("headers: {X-Real-IP: a}, forward_client_ip: true")))
+    end)
+end)
+
+describe("Endpoints of one pool", function()
+    local KEYS = "keys: [{id: %s, secret: s}]"
+    local function pool(first, second, more)
+        return ("{name: p, %sendpoints: [{url: \"http://e\", %s}, {%s}]}"):format(more or "", first, second)
+    end
+
+    it("may have names for the model and keys of their own, at one URL too", function()
+        local found, configuration = problems(nil,
+            pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e\", upstream_model: b, " .. KEYS:format("two")))
+        assert.same({}, found)
+        assert.equal("b", configuration.pools[5].endpoints[2].upstream_model)
+        assert.same({ { id = "two", secret = "s", weight = 1 } }, configuration.pools[5].endpoints[2].keys)
+        assert.equal("pools[4].endpoints[1].url: expected another url, found the one of pools[4].endpoints[0]",
+            pool_problem(pool("upstream_model: a, " .. KEYS:format("one"), "url: \"http://e/\", upstream_model: a")))
+    end)
+
+    it("have keys whose ids are their own in all of the pool", function()
+        assert.equal("pools[4].endpoints[0].keys[0].id: expected another id, found the one of pools[4].keys[0]",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\"", "keys: [{id: one, secret: s}], ")))
+        assert.equal("pools[4].endpoints[1].keys[0].id: expected another id, found the one of pools[4].endpoints[0].keys[0]",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\", " .. KEYS:format("one"))))
+        assert.equal("pools[4].keys[1].id: expected another id, found the one of pools[4].keys[0]",
+            pool_problem("{name: p, keys: [{id: one, secret: s}, {id: one, secret: t}], endpoints: [{url: \"http://e\"}]}"))
+        assert.equal("pools[4].keys: serve nobody, since each endpoint has keys of its own",
+            pool_problem(pool(KEYS:format("one"), "url: \"http://f\", " .. KEYS:format("two"), "keys: [{id: three, secret: s}], ")))
+        assert.matches("^pools%[4%]%.endpoints%[0%]%.keys: expected a list of at least 1", pool_problem(pool("keys: []", "url: \"http://f\"")))
+    end)
+
+    it("of Azure's dated API have names that can stand in a path; then the model's need not", function()
+        local azure = "{name: p, api: azure, api_version: v1, endpoints: [{url: \"http://e\", upstream_model: %s}%s]}"
+        assert.equal("pools[4].endpoints[0].upstream_model: expected the name of a deployment: letters, digits, dots, underscores and hyphens, "
+            .. "since it stands in a path", pool_problem(azure:format("a/b", "")))
+        assert.same({}, (problems("{name: \"a/b\", pool: p}", azure:format("c", ""))))
+        local found = problems("{name: \"a/b\", pool: p}", azure:format("c", ", {url: \"http://f\"}"))
+        assert.matches("^models%[5%]%.name: expected the name of a deployment", found[1])
+    end)
+
+    it("get stream_options unless the pool says never", function()
+        local _, configuration = problems(nil, "{name: p, stream_options: never, endpoints: [{url: \"http://e\"}]}")
+        assert.equal("never", configuration.pools[5].stream_options)
+        assert.equal("include_usage", configuration.pools[1].stream_options)
+        assert.matches("^pools%[4%]%.stream_options: expected one of include_usage, never",
+            pool_problem("{name: p, stream_options: always, endpoints: [{url: \"http://e\"}]}"))
+    end)
+end)

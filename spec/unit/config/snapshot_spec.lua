@@ -65,6 +65,16 @@ describe("A snapshot", function()
         assert.equals(first, snapshot.take("/srv/other.yaml", tools).version)
     end)
 
+    it("has the origins that may read answers, and the largest body, if there are any", function()
+        local without = take({ [reading.FILE] = reading.text({}) })
+        assert.is_nil(without.cors)
+        assert.is_nil(without.most_body_bytes)
+        local taken = take({ [reading.FILE] = reading.text({ more = "cors: {origins: [\"http://LOCALHOST:80\"]}\nlimits: {body: 64k}\n" }) })
+        assert.is_true(taken.cors.origins["http://localhost"])
+        assert.equals(600, taken.cors.max_age)
+        assert.equals(65536, taken.most_body_bytes)
+    end)
+
     it("has the networks of trusted proxies", function()
         local taken = take({ [reading.FILE] = reading.text({ more = "trusted_proxies: [10.0.0.0/8]\n" }) })
         local contains = require("sluice.auth.address_list").contains_address

@@ -119,6 +119,19 @@ describe("a guarded stream", function()
         assert.is_true(guarded.blocked)
     end)
 
+    it("lets the parts of a syllable go together", function()
+        local lists = { { words = "ㅅㅂ\n가각", action = "block" } }
+        -- What the last letter of ㅅㅂ has become; the stream is cut off in the event that makes it that.
+        for _, parts in ipairs({ { "ㄹㅅ", "ㅂ", "ㅣ가", "각" }, { "ㅅ", "ㅂ", "ㅏㅁ가", "각" }, { "ㅅ", "ㅂ\\u200b", "\\u200bㅏㅁ가각" } }) do
+            local guarded, out = stream.guard_stream(answer.take_answer("chat", false), guarding.guard(lists)), {}
+            for number, part in ipairs(parts) do
+                out[number] = stream.read_guarded(guarded, chat(0, part), number)
+            end
+            assert.is_true(guarded.blocked)
+            assert.is_nil(table.concat(out):find("ㅂ", 1, true))
+        end
+    end)
+
     it("goes on when more than 256 KiB would be held back, and masks what is left", function()
         local filler = chat(1, ("y"):rep(8192 - #chat(1, "")))
         for _, case in ipairs({ { "敏", "感x", "敏", "█x" }, { "bad", "x", "███", "x" }, { "敏感", "词", "██", "词" } }) do

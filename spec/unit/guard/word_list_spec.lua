@@ -233,6 +233,45 @@ describe("options behind a TAB", function()
     end)
 end)
 
+describe("counted is", function()
+    it("a word of one character that is found inside others", function()
+        local _, list = read("法\nx\n日\n内部价\n人\twhole\ng\tpart\n法\né\nй")
+        assert.same({ 4, 1 }, { list.single, list.single_line })
+    end)
+
+    it("a word with symbols that may stand for letters", function()
+        local _, list = read("ab\nf*ck\nセ○クス\n傻×\nc++\nsh!t\nf*ck")
+        assert.same({ 2, 2 }, { list.masked, list.masked_line })
+    end)
+
+    it("no word of a usual list", function()
+        local _, list = read("# a, b, c\nbad word\n敏感\n内部价\tmask,part\nDr. No\n")
+        assert.same({ 0, 0 }, { list.single, list.masked })
+        assert.is_nil(list.separator)
+    end)
+end)
+
+describe("a file looks like no list", function()
+    for name, case in pairs({
+        ["a table with a header"] = { "text,category,severity\nfoo,sexual,1.2\nbar,sexual,1.4\n", ",", 3, 3 },
+        ["words on one line"] = { ("词|"):rep(300), "|", 1, 1 },
+        ["a short line of words"] = { "a、b、c、d", "、", 1, 1 },
+        ["a table with some words alone"] = { "// x\na;1\nb;2\nc\n\n d;3\r\n", ";", 3, 4 },
+    }) do
+        it("with " .. name, function()
+            local _, list = read(case[1])
+            assert.same({ separator = case[2], having = case[3], entries = case[4] }, list.separator)
+        end)
+    end
+
+    it("not with a comma now and then, or behind a TAB", function()
+        for _, text in ipairs({ "", "a, b\nc\n", "a\tmask,part\nb\tmask,part\nc\tmask,part\n", "a,b", "a,b,c,d\ne\nf\n", "#a,b,c,d,e" }) do
+            local _, list = read(text)
+            assert.is_nil(list.separator, text)
+        end
+    end)
+end)
+
 describe("dropped is an entry that", function()
     it("is not UTF-8, in its word or its options", function()
         local words, list = read("好\nab\228\184\n坏\ncd\t\255\n人\n话\n\237\160\128\n些\n这")
@@ -254,6 +293,16 @@ describe("dropped is an entry that", function()
         assert.equal(1, #words)
         assert.same({ "1 is longer than 128 characters", "2 is longer than 128 characters", "3 is longer than 128 characters" }, notes(list.dropped))
         assert.equal(3, list.too_long)
+    end)
+
+    it("has one character beside symbols that may stand for others", function()
+        local words, list = read("イ○\nイ●\n×敏\nf*\t mask\n★敏★\nセ○クス\n敏\n法。\n敏 *\n〇人")
+        assert.equal(4, #words)
+        local reason = " has one character beside symbols that may stand for others"
+        assert.same({ "1" .. reason, "2" .. reason, "3" .. reason, "4" .. reason, "5" .. reason, "9" .. reason }, notes(list.dropped))
+        assert.equal(6, list.one_left)
+        assert.equal(1, list.masked)
+        assert.equal(6, list.masked_line)
     end)
 
     it("was there before", function()
@@ -358,7 +407,7 @@ describe("reading", function()
             local list, reason = word_list.read_word_list(table.concat(parts), DEFAULTS, no_pause)
             if list then
                 unpack_words(list)
-                assert.equal(list.dropped_count, list.not_utf8 + list.empty + list.too_long + list.repeated)
+                assert.equal(list.dropped_count, list.not_utf8 + list.empty + list.too_long + list.repeated + list.one_left)
             else
                 assert.is_string(reason)
             end

@@ -93,10 +93,12 @@ local function composed(units)
             if third then last, moves = trailing(units[third][1]) end
             local fourth, over = nil, false
             if last and moves then fourth, over = next_of(units, third) end
+            local changes = { { unit[3], units[second][2] }, last and { units[second][3], units[third][2] } or nil }
             if last and moves and fourth and vowel(units[fourth][1]) then last = nil end
             local till = last and third or second
             made[#made + 1] = {
                 0xAC00 + (first * 21 + sound) * 28 + (last or 0), unit[2], units[till][3], held = (not last and ends) or (last and moves and over),
+                changes = changes,
             }
             at = till + 1
         else
@@ -110,7 +112,7 @@ end
 local function add_item(items, value, unit, masked, trait)
     items[#items + 1] = {
         value = value, word = value >= 0 and ((masked and value == BLOCK) or fold.is_word(value)), first = unit[2], last = unit[3],
-        held = unit.held, trait = trait, sum = trait.sum, has = trait.has, marks = {},
+        held = unit.held, changes = unit.changes, trait = trait, sum = trait.sum, has = trait.has, marks = {},
     }
 end
 
@@ -192,7 +194,7 @@ end
 
 -- words: each { "word", action = "mask", whole = true, loose = true }. Returns them with their characters and gaps.
 function reference.words(words)
-    local made = { marks = false }
+    local made = {}
     for index, word in ipairs(words) do
         local units, at = {}, 0
         for _, code_point in ipairs(reference.decoded(word[1])) do
@@ -216,7 +218,6 @@ function reference.words(words)
             characters = characters, gaps = gaps, action = word.action, whole = word.whole, loose = word.loose, text = word[1], letters = {},
         }
         add_letters(one, kept)
-        made.marks = made.marks or next(one.letters) ~= nil
         made[index] = one
     end
     return made
@@ -341,9 +342,15 @@ function reference.live(all, words, settled, roughly)
     end
 end
 
--- Words that would be matches, were it not for the character or mark behind them: where the word ends, and where that is.
+-- Words that would be matches, were it not for the character, the mark or the part of a syllable behind them: where the word ends, and
+-- where that is. All parts of a syllable are told, whether a word ends with them or not.
 function reference.refuted(items, words, settled)
     local found = {}
+    for from = math.max(1, #items - WINDOW), #items do
+        for _, change in ipairs(items[from].changes or {}) do
+            found[#found + 1] = change
+        end
+    end
     for from = math.max(1, #items - WINDOW), #items do
         for _, word in ipairs(words) do
             if (word.whole or word.open) and word.action ~= "flag" and begins(items, word, from) then
@@ -351,7 +358,7 @@ function reference.refuted(items, words, settled)
                 if last and items[last + 1] and items[last + 1].word and not settled[last] then
                     found[#found + 1] = { items[last].last, items[last + 1].first }
                 end
-                for _, mark in ipairs(last and words.marks and items[last].marks or {}) do
+                for _, mark in ipairs(last and word.open and items[last].marks or {}) do
                     found[#found + 1] = { items[last].last, mark[2] }
                 end
             end

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -69,8 +69,9 @@ describe("a run of the unit tests", () => {
     rmSync(folder, { recursive: true });
   });
 
-  function run(...paths) {
-    const { status, stdout } = spawnSync("node", ["tools/run_specs.mjs", ...paths], { cwd: ROOT, encoding: "utf8" });
+  function run(...args) {
+    const env = { ...process.env, SLUICE_SPEC_SEED: undefined };
+    const { status, stdout } = spawnSync("node", ["tools/run_specs.mjs", ...args], { cwd: ROOT, encoding: "utf8", env });
     return { status, lines: stdout.trim().split("\n"), output: stdout };
   }
 
@@ -85,9 +86,30 @@ describe("a run of the unit tests", () => {
     const { status, lines, output } = run(folder);
     assert.equal(status, 1);
     assert.match(lines.at(-1), /^4 files, 3 failed: 2 successes \/ 1 failures \/ 1 errors /);
-    assert.match(output, /bad_spec\.lua: failed with status 1\n[^]*Expected objects to be equal/);
+    assert.match(output, /bad_spec\.lua: failed with status 1; again: SLUICE_SPEC_SEED=1 busted [^]*Expected objects to be equal/);
     assert.match(output, /broken_spec\.lua: failed with status 1/);
     assert.match(output, /ending_spec\.lua: failed with status 0/);
+  });
+
+  it("draws the same numbers each time, or those of the seed", () => {
+    const drawing = join(folder, "drawing");
+    mkdirSync(drawing);
+    const file = join(drawing, "drawing_spec.lua");
+    writeFileSync(file, 'it("draws", function() assert.equal("7", os.getenv("SLUICE_SPEC_SEED")) end)\n');
+    const other = join(drawing, "plain_spec.lua");
+    writeFileSync(other, 'it("is good", function() end)\n');
+    assert.match(run(file).output, /Expected[^]*'1'|'1'[^]*Expected/);
+    assert.equal(run("--seed", "7", file).status, 0);
+    const { status, output } = run("--seed", "6", "--seconds", "1", drawing);
+    assert.equal(status, 1);
+    assert.match(output, /again: SLUICE_SPEC_SEED=6 /);
+    assert.match(output, /drawing_spec\.lua: 1 success /);
+    assert.doesNotMatch(output, /plain_spec/);
+    rmSync(drawing, { recursive: true });
+  });
+
+  it("refuses a seed that is no number", () => {
+    assert.equal(run("--seed", "x", folder).status, 2);
   });
 
   it("fails if there is nothing to run", () => {

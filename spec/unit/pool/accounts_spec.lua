@@ -54,6 +54,32 @@ describe("the accounts of a pool", function()
         assert.is_false(accounts_module.has_other_account(one, used_of(0, 1, 2), 1))
     end)
 
+    it("are chosen among some of them only, where an endpoint has its own", function()
+        views(1, 1, 2, 1, 1)
+        local function among(first, last, now, ...) return accounts_module.next_account(one, used_of(...), at(now), first, last) end
+        local names = {}
+        for turn = 1, 6 do names[turn] = one.names[(among(2, 4, 1)) + 1] end
+        assert.equal("cdccdc", table.concat(names))
+        assert.same({ 3, 0, 0 }, { among(2, 4, 1, 2) })
+        assert.same({ 2, 0, 0 }, { among(2, 4, 1, 2, 3) })
+        assert.same({ 4, 0, 0 }, { among(4, 5, 1, 2, 3) })
+        limit(one, 2, 10, 20)
+        assert.equal(3, (among(2, 4, 11)))
+        assert.same({ 3, 0, 0 }, { among(2, 4, 11, 3) })
+        limit(one, 3, 12, 30)
+        assert.same({ 2, 17, 0 }, { among(2, 4, 13) })
+        assert.same({ 0, 0, 0 }, { among(0, 1, 13) })
+        refuse(one, 0, 14)
+        refuse(one, 3, 60)
+        refuse(one, 2, 61)
+        assert.same({ -1, 0, 0 }, { among(2, 4, 62) })
+        assert.equal(3, (accounts_module.longest_resting(one, 2, 4)))
+        assert.equal(0, (accounts_module.longest_resting(one, 0, 1)))
+        -- The trial of one is not for requests that go elsewhere.
+        local index, _, ticket = among(4, 5, 400)
+        assert.same({ 4, 0 }, { index, ticket })
+    end)
+
     it("are forgotten as used once each and all together", function()
         local used = used_of(3, 3, 1)
         assert.equal(2, used.count)

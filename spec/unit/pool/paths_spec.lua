@@ -43,6 +43,16 @@ describe("a pool of Azure's", function()
         } }, paths.deployment_upstreams(made, "gpt-4o.eu"))
     end)
 
+    it("with a dated version has the path of an endpoint's own deployment, where that has one", function()
+        local made = pool({ api_version = "v", endpoints = {
+            { url = "u", scheme = "https", host = "a", port = 443, path = "", weight = 1, upstream_model = "own" },
+            { url = "v", scheme = "https", host = "a", port = 443, path = "", weight = 1 },
+        } })
+        local upstreams = paths.deployment_upstreams(made, "usual")
+        assert.matches("/deployments/own/chat/", upstreams[1].chat)
+        assert.matches("/deployments/usual/chat/", upstreams[2].chat)
+    end)
+
     it("sends its accounts' keys as they are, in a header of their own", function()
         assert.same({ { id = "one", authorization = "", x_api_key = "", api_key = "s1", weight = 1 } }, pool().accounts)
     end)
@@ -53,6 +63,17 @@ describe("a pool of Azure's", function()
         end
         for _, name in ipairs({ "", ".", "..", "...", "a/b", "a?b", "a#b", "a%2fb", "a b", "a&b", "a\r\nb", "a;b", "é", "../a" }) do
             assert.is_false(paths.is_deployment_name(name), name)
+        end
+    end)
+end)
+
+describe("A pool with a base path", function()
+    it("has it in place of /v1, behind the path of the endpoint's URL", function()
+        for base, expected in pairs({ ["/api/v3"] = "/base/api/v3", ["/v1beta/openai"] = "/base/v1beta/openai", [""] = "/base" }) do
+            local upstream = pool({ api = "openai", base_path = base }).endpoints[1].upstream
+            for _, api in ipairs(APIS) do
+                assert.equal("https://sluice_tls_0" .. expected .. api.upstream_path:sub(4), upstream[api.name])
+            end
         end
     end)
 end)

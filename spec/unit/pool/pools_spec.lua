@@ -186,3 +186,76 @@ describe("the slots of pools", function()
         assert.same({}, problems)
     end)
 end)
+
+describe("endpoints with accounts and names of their own", function()
+    local function own(index, members)
+        local configuration = pool_of("gpu", { "http://1.1.1.1:80", "http://2.2.2.2:80", "http://3.3.3.3:80" })
+        for name, value in pairs(members) do configuration.endpoints[index][name] = value end
+        return configuration
+    end
+    local function ids(pool)
+        local found = {}
+        for index, account in ipairs(pool.accounts) do found[index] = account.id end
+        return found
+    end
+    local function groups(pool)
+        local found = {}
+        for index, one in ipairs(pool.endpoints) do found[index] = { one.first_account, one.account_end } end
+        return found
+    end
+
+    it("are asked with those, and the others with the pool's", function()
+        local configuration = own(2, { keys = { { id = "b", secret = "s", weight = 1 }, { id = "c", secret = "t", weight = 2 } } })
+        configuration.keys = { { id = "a", secret = "r", weight = 1 } }
+        local pool = build({ configuration }).gpu
+        assert.same({ "a", "b", "c" }, ids(pool))
+        assert.same({ { 0, 1 }, { 1, 3 }, { 0, 1 } }, groups(pool))
+        assert.is_true(pool.own_accounts)
+        assert.equal(1, pool.shared_accounts)
+    end)
+
+    it("leave the others without a credential if the pool has none, and need none if all have theirs", function()
+        local key = { { id = "b", secret = "s", weight = 1 } }
+        local pool = build({ own(2, { keys = key }) }).gpu
+        assert.same({ "", "b" }, ids(pool))
+        assert.same({ { 0, 1 }, { 1, 2 }, { 0, 1 } }, groups(pool))
+        local configuration = own(1, { keys = key })
+        configuration.endpoints[2].keys = { { id = "c", secret = "s", weight = 1 } }
+        configuration.endpoints[3].keys = { { id = "d", secret = "s", weight = 1 } }
+        pool = build({ configuration }).gpu
+        assert.same({ "b", "c", "d" }, ids(pool))
+        assert.same({ { 0, 1 }, { 1, 2 }, { 2, 3 } }, groups(pool))
+        assert.equal(0, pool.shared_accounts)
+    end)
+
+    it("are not there in the usual pool", function()
+        local pool = build_one({ "http://1.1.1.1:80" })
+        assert.is_false(pool.own_accounts)
+        assert.is_false(pool.own_names)
+        assert.same({ { 0, 1 } }, groups(pool))
+    end)
+
+    it("are told apart by their models if they have the same URL", function()
+        local configuration = own(2, { upstream_model = "b", url = "http://1.1.1.1:80" })
+        local pool = build({ configuration }).gpu
+        assert.is_true(pool.own_names)
+        assert.same({ "http://1.1.1.1:80", "http://1.1.1.1:80#b", "http://3.3.3.3:80" },
+            { pool.endpoints[1].name, pool.endpoints[2].name, pool.endpoints[3].name })
+        assert.equal("gpu http://1.1.1.1:80#b", pool.endpoints[2].key)
+        assert.are_not.equal(pool.ids[0], pool.ids[1])
+    end)
+
+    it("are asked how they are with their own account, and warmed up by their own name", function()
+        local configuration = own(2, { upstream_model = "b\"c", keys = { { id = "b", secret = "own", weight = 1 } } })
+        configuration.keys = { { id = "a", secret = "shared", weight = 1 } }
+        configuration.warmup = { path = "/x", timeout = 1000, body = '{"n": 1, "model":"m", "messages":[]}' }
+        local pool = build({ configuration }).gpu
+        assert.equal("Bearer shared", pool.watching.headers.Authorization)
+        assert.is_nil(pool.endpoints[1].question_headers)
+        assert.equal("Bearer own", pool.endpoints[2].question_headers.Authorization)
+        assert.equal('{"n": 1, "model":"b\\u0022c", "messages":[]}', pool.endpoints[2].warmup_body)
+        assert.is_nil(pool.endpoints[3].warmup_body)
+        configuration.warmup.body = '{"input":"no model"}'
+        assert.equal('{"input":"no model"}', build({ configuration }).gpu.endpoints[2].warmup_body)
+    end)
+end)

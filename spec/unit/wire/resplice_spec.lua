@@ -154,6 +154,63 @@ describe("a request's body", function()
     end)
 end)
 
+describe("a request's body with stream_options", function()
+    local member = require("sluice.wire.member")
+    local request = require("sluice.wire.request")
+    local decode = require("cjson.safe").decode
+    local function range(text, from, to) return text:sub(from + 1, to) end
+
+    it("is edited for models that must not get them and for those that may, one after the other, masks within them too", function()
+        local seed = os.time()
+        print("seed " .. seed)
+        math.randomseed(seed)
+        local function one_of(list) return list[math.random(#list)] end
+        for _ = 1, 500 do
+            local space = one_of({ "", "", " ", "\n\t" })
+            local options = one_of({ "{}", "null", '{"include_usage":false}', '{"include_usage":true}', '{"a":"secret"}',
+                '{"a":["secret",1],"include_usage":null}' })
+            local members = { '"model":"chat"', '"messages":[{"role":"user","content":"secret"}]', '"stream":' .. one_of({ "true", "false" }) }
+            table.insert(members, math.random(#members + 1), '"stream_options"' .. space .. ":" .. space .. options)
+            if math.random() < 0.3 then members = { members[2], members[1], members[3], members[4] } end
+            local body = "{" .. space .. table.concat(members, space .. "," .. space) .. space .. "}"
+            local reader = request.take("chat", false)
+            request.read(reader, body)
+            local reading = assert((request.conclude(reader, range, body)))
+            request.release(reader)
+            local first, last = member.member_range(range, body, reading.options_start, reading.options_end, #body)
+            local masks, at = splice.no_edits(), 1
+            while body:find("secret", at, true) do
+                local from, to = body:find("secret", at, true)
+                splice.replace(masks, from - 1, to, "*")
+                at = to + 1
+            end
+            local originals = { [reading.model_start] = body:sub(reading.model_start + 1, reading.model_end) }
+            local function turn()
+                local never, name = math.random() < 0.5, one_of({ "chat", "c", "longer-name" })
+                local made = request.edits_for(reading, name, nil, never) or splice.no_edits()
+                resplice.add_all(made, masks)
+                return splice.fold(made, first, last, never and "" or splice.apply(made, body:sub(first + 1, last), first)), never, name
+            end
+            local before = turn()
+            local document = splice.apply(before, body, 0)
+            for _ = 1, 4 do
+                local after, never, name = turn()
+                document = splice.apply(resplice.edits_between(before, after, originals), document, 0)
+                assert.equal(splice.apply(after, body, 0), document)
+                local sent = assert(decode(document), document)
+                assert.equal(name, sent.model)
+                assert.is_nil(document:find("secret", 1, true))
+                if never then
+                    assert.is_nil(sent.stream_options)
+                elseif sent.stream then
+                    assert.is_true(sent.stream_options.include_usage)
+                end
+                before = after
+            end
+        end
+    end)
+end)
+
 describe("adding edits to others", function()
     it("keeps them in order", function()
         local all = edits({ { 1, 2, "a" }, { 6, 8, "b" } })

@@ -75,3 +75,16 @@ describe("splicing", function()
         assert.equal("789", splice.apply(edits({ 2, 5, "ab" }), "789", 7))
     end)
 end)
+
+describe("Edits within a range", function()
+    it("become one, and those around it stay", function()
+        local text = "0123456789"
+        for _, case in ipairs({
+            { {}, "01<x>789" }, { { { 3, 4, "a" }, { 6, 7, "b" } }, "01<x>789" }, { { { 0, 2, "a" }, { 7, 8, "b" } }, "a<x>b89" },
+            { { { 1, 1, "a" }, { 2, 3, "b" }, { 4, 4, "c" }, { 9, 9, "d" } }, "0a1<x>78d9" },
+            { { { 2, 7, "a" } }, "01<x>789" },
+        }) do
+            assert.equal(case[2], splice.apply(splice.fold(edits(unpack(case[1])), 2, 7, "<x>"), text, 0))
+        end
+    end)
+end)

@@ -146,7 +146,7 @@ function walking.show(text)
     return (text:gsub("[^\32-\126]", function(found) return ("\\x%02X"):format(found:byte()) end))
 end
 
--- The number that random specs start from: SLUICE_SPEC_SEED, or another each time.
+-- The number that random specs start from: SLUICE_SPEC_SEED, which `make test` and `make fuzz` set, or another each time.
 function walking.seed(name)
     local seed = tonumber(os.getenv("SLUICE_SPEC_SEED")) or (os.time() % 1000000)
     io.write(("%s: SLUICE_SPEC_SEED=%d\n"):format(name, seed))

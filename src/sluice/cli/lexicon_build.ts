@@ -1,7 +1,7 @@
 import { compile_lexicon } from "../guard/compile";
 import { FOLD_VERSION } from "../guard/fold";
 import { is_image, open_image } from "../guard/lexicon";
-import { causes, grouped, read_list } from "../guard/list";
+import { causes, grouped, oddities, read_list } from "../guard/list";
 import type { ListTerms } from "../guard/list";
 import type { Note, WordList } from "../guard/word_list";
 import { Status } from "./terminal";
@@ -69,6 +69,9 @@ function print_dropped(list: WordList, terminal: Terminal): void {
   if (list.ignored_count > 0) {
     terminal.print(`${grouped(list.ignored_count)} with an option that is not known`);
     print_notes(list.ignored, list.ignored_count, terminal);
+  }
+  for (const told of oddities(list)) {
+    terminal.print(told);
   }
 }
 

@@ -1,11 +1,13 @@
 import { AUTH_SCHEMA, tenants_schema } from "../auth/config";
 import type { AuthConfiguration, TenantConfiguration } from "../auth/config";
+import { CORS_SCHEMA } from "../auth/cors_config";
+import type { CorsConfiguration } from "../auth/cors_config";
 import { GUARDS_SCHEMA } from "../guard/config";
 import type { GuardConfiguration } from "../guard/config";
 import { ALERTS_SCHEMA } from "../limit/alert";
 import type { AlertsConfiguration } from "../limit/alert";
-import { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
-import type { StoreConfiguration } from "../limit/config";
+import { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA } from "../limit/config";
+import type { CommonLimits, StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
 import { RESPONSES_SCHEMA } from "../responses/config";
@@ -24,6 +26,8 @@ interface Configuration {
   auth: AuthConfiguration;
   /** Networks whose X-Forwarded-For names the client. */
   trusted_proxies: string[];
+  cors?: CorsConfiguration;
+  limits: CommonLimits;
   tenants: TenantConfiguration[];
   models: ModelConfiguration[];
   pools: PoolConfiguration[];
@@ -46,6 +50,8 @@ const CONFIGURATION_SCHEMA: Schema = {
       default: [],
       examples: [["10.0.0.0/8"]],
     },
+    cors: CORS_SCHEMA,
+    limits: COMMON_LIMITS_SCHEMA,
     tenants: tenants_schema(LIMITS_SCHEMA, BUDGET_SCHEMA),
     models: models_schema(PRICE_SCHEMA),
     pools: POOLS_SCHEMA,

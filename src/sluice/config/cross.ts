@@ -3,8 +3,8 @@ import type { Configuration } from "./configuration";
 import { split_url } from "./format";
 import type { GuardConfiguration } from "../guard/config";
 import { nearest } from "./near";
-import { check_azure, check_headers } from "./pool_rules";
-import { check_model } from "./model_rules";
+import { check_azure, check_forwarding, check_headers, check_keys, check_version } from "./pool_rules";
+import { check_endpoint_names, check_model } from "./model_rules";
 import { shown } from "./problem";
 import type { StoreConfiguration } from "../limit/config";
 
@@ -46,10 +46,11 @@ function unique<Entry>(
   return first;
 }
 
-/** An endpoint's URL in one spelling, so that two ways to write one endpoint are the same. */
+/** An endpoint's URL in one spelling, so that two ways to write one endpoint are the same; those with other names for a model are others. */
 function address_of(endpoint: EndpointConfiguration): string | undefined {
   const host = endpoint.host as string | undefined;
-  return host === undefined ? undefined : `${endpoint.scheme}://${host}:${endpoint.port}${endpoint.path}`;
+  const model = endpoint.upstream_model !== undefined ? ` ${endpoint.upstream_model}` : "";
+  return host === undefined ? undefined : `${endpoint.scheme}://${host}:${endpoint.port}${endpoint.path}${model}`;
 }
 
 function check_endpoints(pool: PoolConfiguration, path: string, report: Report): void {
@@ -67,10 +68,7 @@ function check_endpoints(pool: PoolConfiguration, path: string, report: Report):
       if (parts.scheme !== scheme) {
         report(here, `expected ${scheme}, as the pool's first endpoint has it, found ${parts.scheme}`);
       }
-      const [version] = string.find(parts.path, "/v1$");
-      if (version !== undefined) {
-        report(here, "expected a base without /v1 at its end; the API's path, which begins with /v1, is added to it");
-      }
+      check_version(pool, parts.path, here, report);
     }
     index = index + 1;
   }
@@ -185,8 +183,13 @@ function check_across(configuration: Configuration, report: Report): void {
     const path = `pools[${index}]`;
     check_endpoints(pool, path, report);
     check_azure(pool, path, report);
+    check_endpoint_names(pool, path, report);
+    if (pool.warmup !== undefined) {
+      pool.warmup.path = (pool.warmup.path as string | undefined) ?? `${pool.base_path ?? "/v1"}/chat/completions`;
+    }
     check_headers(pool, path, report);
-    unique(pool.keys, `${path}.keys`, "id", (key) => key.id, report);
+    check_forwarding(pool, path, report);
+    check_keys(pool, path, report);
     index = index + 1;
   }
 

@@ -202,6 +202,12 @@ function read_url_path(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(good ? text : undefined);
 }
 
+/** The path of a base, below which others lie: empty, or beginning with a slash and not ending with one. */
+function read_base_path(text: string): LuaMultiReturn<[string | undefined]> {
+  const good = text.length <= 1024 && matches(text, "^/[%w%-._~!$&'()*+,;=:@/]+$") && !matches(text, "/$") && !matches(text, "//") && !matches(`${text}/`, "/%.%.?/");
+  return $multi(text === "" || good ? text : undefined);
+}
+
 function read_model_name(text: string): LuaMultiReturn<[string | undefined]> {
   return $multi(text.length <= 128 && matches(text, "^[%w%p]+$") && !matches(text, "[\"'\\]") ? text : undefined);
 }
@@ -237,6 +243,34 @@ function read_hours(text: string): LuaMultiReturn<[string | undefined, string?]>
     return $multi(undefined, "expected two different times of day; 00:00-24:00 is the whole day");
   }
   return $multi(text);
+}
+
+/** An origin as browsers write it (HTML standard, "serialization of an origin"), or `*`. */
+function read_origin(text: string): LuaMultiReturn<[string | undefined, string?]> {
+  if (text === "*") {
+    return $multi(text);
+  }
+  if (lower(text) === "null") {
+    return $multi(undefined, "expected an origin other than null, which is that of anybody's files and sandboxed frames");
+  }
+  const [scheme, rest] = match(text, "^(%a[%w+.-]*)://(.+)$");
+  if (scheme === undefined || rest === undefined || text.length > 300) {
+    return $multi(undefined);
+  }
+  if (matches(rest, "[/?#@]")) {
+    return $multi(undefined, "expected an origin alone, such as https://app.example.com: without a path, a slash at its end or a user");
+  }
+  if (matches(rest, "%*")) {
+    return $multi(undefined, "expected a whole origin, without patterns; or * alone, for any");
+  }
+  const [host, port] = split_authority(rest);
+  if (host === undefined) {
+    return $multi(undefined);
+  }
+  const low = lower(scheme);
+  const own_port = low === "https" ? 443 : low === "http" ? 80 : undefined;
+  const name = matches(host, ":") ? `[${host}]` : host;
+  return $multi(port === undefined || port === own_port ? `${low}://${name}` : `${low}://${name}:${port}`);
 }
 
 /** Headers that carry a caller's credential. */
@@ -281,6 +315,11 @@ const FORMATS: Record<FormatName, Format> = {
     pattern: "^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$",
     read: read_url_path,
   },
+  base_path: {
+    expected: "a path such as /api/v3, which begins with / and does not end with it, or an empty text",
+    pattern: "^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$",
+    read: read_base_path,
+  },
   identifier: {
     expected: "1 to 64 letters, digits, dots, underscores or hyphens",
     pattern: "^[A-Za-z0-9._-]{1,64}$",
@@ -307,6 +346,11 @@ const FORMATS: Record<FormatName, Format> = {
     expected: "two times of day in UTC, such as 22:00-06:00",
     pattern: "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
     read: read_hours,
+  },
+  origin: {
+    expected: "an origin such as https://app.example.com or http://localhost:5173, or *",
+    pattern: "^(\\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*]+)$",
+    read: read_origin,
   },
   header_name: { expected: "the name of a header: letters, digits and hyphens", pattern: "^[A-Za-z0-9-]{1,128}$", read: read_header_name },
   header_value: {

@@ -96,6 +96,28 @@ function check_fallback(
   }
 }
 
+const NO_DEPLOYMENT = "expected the name of a deployment: letters, digits, dots, underscores and hyphens, since it stands in a path";
+
+/** Whether each endpoint of a pool has a name of its own for the models. */
+function names_all(pool: PoolConfiguration): boolean {
+  let all = true;
+  for (const endpoint of pool.endpoints ?? []) {
+    all = all && endpoint.upstream_model !== undefined;
+  }
+  return all;
+}
+
+/** Checks the names that a pool's endpoints have for the models that are asked of them. */
+function check_endpoint_names(pool: PoolConfiguration, path: string, report: Report): void {
+  let index = 0;
+  for (const { upstream_model } of pool.endpoints ?? []) {
+    if (pool.api === "azure" && pool.api_version !== undefined && upstream_model !== undefined && !is_deployment_name(upstream_model)) {
+      report(`${path}.endpoints[${index}].upstream_model`, NO_DEPLOYMENT);
+    }
+    index += 1;
+  }
+}
+
 /** Checks one model. `models` and `pools`: the places of those that there are, by their names. */
 function check_model(
   configuration: Configuration,
@@ -107,6 +129,10 @@ function check_model(
 ): void {
   const path = `models[${index}]`;
   const model = configuration.models[index]!;
+  const name = model.name as string | undefined;
+  if (name !== undefined && string.find(name, "*", 1, true)[0] !== undefined) {
+    report(`${path}.name`, "expected a name without *, which stands for nothing here: list each model by its name");
+  }
   if (model.choose !== undefined) {
     check_choices(configuration, model, path, models, check_reference, report);
     return;
@@ -114,10 +140,10 @@ function check_model(
   check_fallback(configuration, model, path, models, pools, check_reference, report);
   const pool = pool_of(configuration, model, pools);
   const deployment = (model.upstream_model as string | undefined) ?? (model.name as string | undefined);
-  if (pool?.api === "azure" && pool.api_version !== undefined && deployment !== undefined && !is_deployment_name(deployment)) {
+  if (pool?.api === "azure" && pool.api_version !== undefined && deployment !== undefined && !names_all(pool) && !is_deployment_name(deployment)) {
     const member = (model.upstream_model as string | undefined) !== undefined ? "upstream_model" : "name";
-    report(`${path}.${member}`, "expected the name of a deployment: letters, digits, dots, underscores and hyphens, since it stands in a path");
+    report(`${path}.${member}`, NO_DEPLOYMENT);
   }
 }
 
-export { check_model };
+export { check_endpoint_names, check_model };

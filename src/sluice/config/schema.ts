@@ -27,6 +27,8 @@ type FormatName =
   | "credential"
   | "redis_url"
   | "hours"
+  | "base_path"
+  | "origin"
   | "header_name"
   | "header_value";
 

@@ -1,5 +1,7 @@
 import { address_list } from "../auth/address_list";
 import type { AddressList } from "../auth/address_list";
+import { make_cors } from "../auth/cors";
+import type { Cors } from "../auth/cors";
 import { build_directory } from "../auth/directory";
 import type { Directory, DirectoryTools } from "../auth/directory";
 import type { Guard } from "../guard/guards";
@@ -48,6 +50,10 @@ interface Snapshot {
   configuration: Configuration;
   directory: Directory;
   trusted_proxies: AddressList | undefined;
+  /** Which web pages may read answers; undefined: none of another origin. */
+  cors: Cors | undefined;
+  /** The most bytes of a request's body; undefined: as many as nginx lets in. */
+  most_body_bytes: number | undefined;
   pools: LuaTable<string, Pool>;
   routes: RouteTable;
   guards: LuaTable<string, Guard>;
@@ -184,6 +190,8 @@ function take(path: string, tools: SnapshotTools): LuaMultiReturn<[snapshot: Sna
     configuration,
     directory,
     trusted_proxies: networks.length === 0 ? undefined : list,
+    cors: make_cors(configuration.cors),
+    most_body_bytes: configuration.limits.body,
     pools,
     routes: build_routes(configuration.models, pools, { make_price, upstreams_of: deployment_upstreams, make_matcher: model_access }),
     guards: built.guards,

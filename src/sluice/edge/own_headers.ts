@@ -1,5 +1,7 @@
 /**
- * No upstream speaks in the gateway's name: every header of an answer whose name begins with `x-sluice-` is removed.
+ * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs. Headers of an answer are removed
+ * whose names begin with `x-sluice-`, or as those do by which other gateways tell what a request has cost, where it went and with which
+ * key. So are those that begin with `access-control-`: who may read an answer is not the upstream's to say.
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
@@ -44,12 +46,34 @@ typedef struct { void *last; sluice_header_part part; int32_t size, more_size, r
 typedef struct { void *hash; int32_t length, more_length; const int32_t *name; } sluice_header;
 `);
 
-const PREFIX = "x-sluice-";
-/** The first eight bytes of it, with the bit set that tells small letters from capital ones. */
-const first_words = ffi.cast<Int32Buffer>("const int32_t *", PREFIX);
-const FIRST = first_words[0]!;
-const SECOND = first_words[1]!;
+/**
+ * What the names begin with, in small letters: Sluice's own, those of CORS, those of LiteLLM and of what it passes on of its upstreams, of Portkey, Helicone, Kong,
+ * Envoy, Cloudflare's AI gateway, Bifrost, Higress, New API and One API.
+ */
+const PREFIXES = [
+  "x-sluice-", "access-control-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-", "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-",
+  "x-higress-", "x-new-api-", "x-oneapi-",
+];
+/** A name is known by its first four bytes, with the bit set that tells small letters from capital ones. */
+const WORD = 4;
 const SMALL = 0x20202020;
+
+/** The first four bytes of a name as a number. */
+function first_word(name: Int32Buffer): number {
+  return bor(name[0]!, SMALL);
+}
+
+/** The beginnings, by their first four bytes. */
+const by_word = new LuaTable<number, string[] | undefined>();
+for (const prefix of PREFIXES) {
+  const word = first_word(ffi.cast<Int32Buffer>("const int32_t *", prefix));
+  const others = by_word.get(word);
+  if (others === undefined) {
+    by_word.set(word, [prefix]);
+  } else {
+    others.push(prefix);
+  }
+}
 
 /** What nginx makes a list of headers with: room for 20, of 48 bytes each, or of 56 since 1.23. */
 const ROOM = 20;
@@ -125,15 +149,25 @@ function remove_headers(unwanted: Unwanted): void {
   } while (part !== undefined);
 }
 
-function is_own(this: void, name: string): boolean {
-  return sub(name, 1, PREFIX.length) === PREFIX;
+/** Whether a name, in small letters, begins as one of these. */
+function begins_so(name: string, prefixes: readonly string[]): boolean {
+  for (const prefix of prefixes) {
+    if (sub(name, 1, prefix.length) === prefix) {
+      return true;
+    }
+  }
+  return false;
 }
 
-/** Removes the headers of the answer at hand that only the gateway may send. In the header filter, before it sends any. */
+function is_of_gateway(this: void, name: string): boolean {
+  return begins_so(name, PREFIXES);
+}
+
+/** Removes the headers of the answer at hand that only the gateway may send, and those of other gateways. In the header filter, before it sends any. */
 function remove_own_headers(): void {
   const list = answer_headers();
   if (list === undefined) {
-    remove_listed(is_own);
+    remove_listed(is_of_gateway);
     return;
   }
   const { size } = list;
@@ -142,10 +176,9 @@ function remove_own_headers(): void {
     const { count, headers } = part;
     for (const index of $range(0, count - 1)) {
       const header = ffi.cast<Header>("sluice_header *", headers + index * size);
-      if (header.length >= PREFIX.length && bor(header.name[0]!, SMALL) === FIRST && bor(header.name[1]!, SMALL) === SECOND) {
-        if (sub(ffi.string(header.name, header.length), PREFIX.length, PREFIX.length) === "-") {
-          header.hash = undefined;
-        }
+      const prefixes = header.length >= WORD ? by_word.get(first_word(header.name)) : undefined;
+      if (prefixes !== undefined && begins_so(string.lower(ffi.string(header.name, header.length)), prefixes)) {
+        header.hash = undefined;
       }
     }
     part = part.next;

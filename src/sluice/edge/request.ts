@@ -55,7 +55,7 @@ interface RequestBody {
   file: LuaFile | undefined;
 }
 
-/** The value of a request header; several of the same name as nginx joins them. `name` is in lower case with `_` for `-`. */
+/** The value of a request header that comes once; of several lines it is the first, or all of them since nginx 1.23. `name` is in lower case with `_` for `-`. */
 function header(name: string): string | undefined {
   return ngx.var.get(`http_${name}`);
 }
@@ -105,6 +105,14 @@ function new_request_id(): string {
 /** Makes the id known to nginx: the access log, the upstream and the client get it. */
 function announce_request_id(id: string): void {
   ngx.var.set("sluice_id", id);
+}
+
+/**
+ * How many bytes the body has: before it is read, as many as its header says, 0 if that says nothing because it comes in chunks; when it
+ * has been read, as many as have come.
+ */
+function body_bytes(): number {
+  return tonumber(ngx.var.get("content_length")) ?? 0;
 }
 
 /** Waits for the body. nginx answers itself if it is too large or does not come. */
@@ -240,7 +248,7 @@ function close_body(body: RequestBody): void {
 }
 
 export {
-  announce_request_id, begin_request_ids, begin_slices, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
+  announce_request_id, begin_request_ids, begin_slices, body_bytes, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
   open_body, path, peer_address, query, read_body, read_nothing, rest, rest_if_due, sleep,
 };
 export type { RequestBody };

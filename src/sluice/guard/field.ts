@@ -31,7 +31,7 @@ typedef struct {
   int32_t starts, rare, fixed, stops, waits, last;
   int32_t state, count, gap;
   int32_t entry, character_class, position, next, passed;
-  int32_t pending, pending_end, pending_start, pending_parts, marks_end;
+  int32_t pending, pending_end, pending_start, pending_for, marks_end;
   int32_t held, held_start, held_middle, held_last, held_next;
   int32_t greek, cyrillic;
   int32_t characters, settled;
@@ -82,8 +82,8 @@ interface Field {
   pending: number;
   pending_end: number;
   pending_start: number;
-  /** Not 0: some of them match whatever character follows. Where they end with the marks that followed. */
-  pending_parts: number;
+  /** What they wait for besides (`Waiting`), and where they end with the marks that followed. */
+  pending_for: number;
   marks_end: number;
   /**
    * Letters of Hangul that may not be a whole syllable yet (`jamo`); 0: none. Where they begin, where the last of them begins and where the

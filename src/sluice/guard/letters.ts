@@ -12,6 +12,7 @@ import * as bits from "bit";
 import { Info } from "./automaton";
 import { Entry, TAKEN } from "./entry";
 import { RING } from "./field";
+import { Waiting } from "./match";
 import { end_waiting, place_of, scan_plain, settle_words, step } from "./scanner";
 import { begin_syllable, is_complete, jamo_of, join_jamo, split_syllable, syllable_of, without_trailing } from "./jamo";
 import { Script, Trait, script_of, sum_of, trait_of } from "./traits";
@@ -58,7 +59,8 @@ function add_mark(scanner: Scanner, field: Field, trait: number): void {
   field.mark_bits[slot] = bor(field.mark_bits[slot]!, band(trait, Trait.Has));
   if (field.pending !== 0) {
     field.marks_end = field.next;
-    if (scanner.cuttable && field.pending_start >= 0) {
+    // A word that does not compare marks is found whatever marks follow.
+    if (scanner.cuttable && field.pending_start >= 0 && band(field.pending_for, Waiting.Marks) !== 0) {
       scanner.refuted.push(field.pending_end - 1);
       scanner.refuted.push(field.position);
     }
@@ -121,10 +123,22 @@ function begin_held(field: Field, held: number, start: number): void {
   field.held_next = field.next;
 }
 
+/**
+ * The letter at hand changes the syllable that is held. If the stream were cut off before it, a word might end with what the syllable
+ * was before: the two go on together.
+ */
+function note_change(scanner: Scanner, field: Field): void {
+  if (scanner.cuttable) {
+    scanner.refuted.push(field.held_next - 1);
+    scanner.refuted.push(field.position);
+  }
+}
+
 /** A letter of Hangul. */
 function take_jamo(scanner: Scanner, field: Field, jamo: number, place: number): void {
   const joined = join_jamo(field.held, jamo);
   if (joined !== 0) {
+    note_change(scanner, field);
     field.held_middle = field.held_next;
     field.held_last = field.position;
     field.held_next = field.next;
@@ -136,6 +150,7 @@ function take_jamo(scanner: Scanner, field: Field, jamo: number, place: number):
   }
   const split = split_syllable(field.held, jamo);
   if (split !== 0) {
+    note_change(scanner, field);
     const start = field.held_last;
     field.held = without_trailing(field.held);
     field.held_next = field.held_middle;

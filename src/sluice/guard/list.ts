@@ -62,7 +62,26 @@ function causes(list: WordList): string {
   add(list.empty, "empty");
   add(list.too_long, "too long");
   add(list.not_utf8, "not UTF-8");
+  add(list.one_left, "with one character beside symbols");
   return parts.join(", ");
+}
+
+/** What is odd about a list though it can be read, a line each. */
+function oddities(list: WordList): string[] {
+  const told: string[] = [];
+  const { separator } = list;
+  if (separator !== undefined) {
+    const { entries, having } = separator;
+    told.push(`${grouped(having)} of ${grouped(entries)} entries ${having === 1 ? "has" : "have"} the separator ${separator.separator} in them: `
+      + "expected one word a line, and nothing behind it but options after a TAB");
+  }
+  if (list.single > 0) {
+    told.push(`${grouped(list.single)} of one character (line ${list.single_line}), found in ordinary words too`);
+  }
+  if (list.masked > 0) {
+    told.push(`${grouped(list.masked)} with symbols that may stand for letters (line ${list.masked_line}), but are passed over`);
+  }
+  return told;
 }
 
 function counted(count: number): string {
@@ -76,6 +95,9 @@ function tell(list: WordList): string {
   }
   if (list.ignored_count > 0) {
     parts.push(`${grouped(list.ignored_count)} with an option that is not known${first_of(list.ignored)}`);
+  }
+  for (const told of oddities(list)) {
+    parts.push(told);
   }
   return parts.join("; ");
 }
@@ -92,7 +114,8 @@ function read_text(
   }
   if (list.words.count === 0) {
     const dropped = `; ${grouped(list.dropped_count)} dropped: ${causes(list)}${first_of(list.dropped)}`;
-    return $multi(undefined, `expected words, one a line, found none${list.dropped_count === 0 ? "" : dropped}`);
+    const odd = oddities(list)[0];
+    return $multi(undefined, `expected words, one a line, found none${list.dropped_count === 0 ? "" : dropped}${odd === undefined ? "" : `; ${odd}`}`);
   }
   const source: Source = {
     name: terms.name,
@@ -135,5 +158,5 @@ function read_list(
   return read_text(content, terms, pause);
 }
 
-export { action_number, causes, grouped, read_list };
+export { action_number, causes, grouped, oddities, read_list };
 export type { ListTerms, ReadList };

@@ -26,7 +26,7 @@ const bor = bits.bor;
 const lshift = bits.lshift;
 
 /** Raised whenever the same lists would be compiled to something else: what is kept under the old keys is not used any more. */
-const COMPILER = 3;
+const COMPILER = 4;
 
 /** A guard with more words is refused. */
 const MOST_WORDS = 2000000;

@@ -9,6 +9,7 @@ import type { Field } from "./field";
 import type { Lexicon } from "./lexicon";
 
 const band = bits.band;
+const bor = bits.bor;
 const rshift = bits.rshift;
 const tobit = bits.tobit;
 
@@ -175,6 +176,14 @@ const enum Stage {
   Beside = 2,
 }
 
+/** What words wait for besides the character that says whether they stand alone. */
+const enum Waiting {
+  /** Marks that may yet make the last letter another one, of words that have to be held back. */
+  Marks = 1,
+  /** Only for marks: they need not stand alone. */
+  Part = 2,
+}
+
 /** Whether a word that stands is found at that stage. */
 function is_due(properties: number, stage: Stage): boolean {
   if (band(properties, WordBits.Whole) !== 0) {
@@ -185,8 +194,8 @@ function is_due(properties: number, stage: Stage): boolean {
 
 /**
  * Notes the words that end with the ring's last character, in `state`, and are due at that stage; `finish` is the offset behind it.
- * Returns whether there are words that wait for the next character; those are in `field.pending_start` too, and in
- * `field.pending_parts` if they need not stand alone.
+ * Returns whether there are words that wait for the next character; those are in `field.pending_start` too, and what they wait for is
+ * in `field.pending_for`.
  */
 function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, finish: number, stage: Stage): boolean {
   let word = lexicon.out[state]!;
@@ -200,8 +209,11 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
       const open = band(properties, WordBits.Open);
       if (band(properties, WordBits.Whole + WordBits.Open) !== 0) {
         waiting = true;
-        if (band(properties, WordBits.Whole) === 0) {
-          field.pending_parts = 1;
+        if (open !== 0 && band(properties, WordBits.Whole) === 0) {
+          field.pending_for = bor(field.pending_for, Waiting.Part);
+        }
+        if (open !== 0 && action !== Action.Flag) {
+          field.pending_for = bor(field.pending_for, Waiting.Marks);
         }
         if (action !== Action.Flag && (field.pending_start < 0 || start < field.pending_start)) {
           field.pending_start = start;
@@ -218,5 +230,5 @@ function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, fi
   return waiting;
 }
 
-export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, add_find, collect, is_nested_kind };
+export { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, Waiting, add_find, collect, is_nested_kind };
 export type { Finds, Hit };

@@ -18,7 +18,7 @@ import * as bits from "bit";
 import { Info, LINK_BITS, Link } from "./automaton";
 import { Entry, PAGE_BITS, PAGE_SIZE, WORD_SHIFT } from "./entry";
 import { Inner, RING } from "./field";
-import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, collect } from "./match";
+import { BEHIND_SEPARATOR, BEHIND_WORD, MOST_SEPARATORS, POSITION_SHIFT, Stage, Waiting, collect } from "./match";
 import { pattern_end, pattern_live, pattern_reset } from "./pattern";
 import { clear_queue, new_queue } from "./pattern_queue";
 import { note_rare, read_queue, take_patterns, tell_patterns } from "./pattern_scan";
@@ -125,7 +125,7 @@ function confirm(scanner: Scanner, field: Field, stage: Stage): void {
 /** Words end with the ring's last character: notes them, or lets them wait for the next one. */
 function finish_words(scanner: Scanner, field: Field): void {
   field.pending_start = -1;
-  field.pending_parts = 0;
+  field.pending_for = 0;
   field.marks_end = field.next;
   if (collect(scanner.lexicon, scanner, field, field.state, field.next, Stage.Ended)) {
     field.pending = field.state;
@@ -194,7 +194,7 @@ function separate(scanner: Scanner, field: Field): void {
 
 /** A character of a word follows words that were waiting. */
 function refute(scanner: Scanner, field: Field): void {
-  if (field.pending_parts !== 0) {
+  if (band(field.pending_for, Waiting.Part) !== 0) {
     confirm(scanner, field, Stage.Beside);
   }
   if (scanner.cuttable && field.pending_start >= 0) {
@@ -238,7 +238,7 @@ function take_expanded(scanner: Scanner, field: Field, at: number): void {
 }
 
 /**
- * A character that stands for several. Most stand for two or three, which are written out: a loop that runs so seldom round is given up
+ * A character that stands for several, or for none. Most stand for two or three, which are written out: a loop that runs so seldom round is given up
  * by LuaJIT in a worker that has seen many texts, and then all that leads here is interpreted.
  */
 function expand(scanner: Scanner, field: Field): void {
@@ -246,7 +246,10 @@ function expand(scanner: Scanner, field: Field): void {
   const expansion = band(field.entry, Entry.Symbol);
   const from = lexicon.expansions[expansion]!;
   const to = lexicon.expansions[expansion + 1]!;
-  take_expanded(scanner, field, from);
+  // Characters that are nothing but ignored marks stand for none.
+  if (from < to) {
+    take_expanded(scanner, field, from);
+  }
   if (from + 1 < to) {
     take_expanded(scanner, field, from + 1);
   }

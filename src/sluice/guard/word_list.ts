@@ -26,10 +26,12 @@
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { WordBits } from "./words";
+import { common_separator } from "./list_form";
 import { ends_inside_character, likely_encoding, wide_encoding } from "./text_encoding";
 import { apply_options, is_ascii, is_utf8 } from "./word_entry";
 import { add_word, new_draft, new_pool } from "./word_pool";
 import { Fault, read_word } from "./word_reader";
+import type { SeparatorUse } from "./list_form";
 import type { Words } from "./words";
 import type { Draft, WordPool } from "./word_pool";
 
@@ -64,6 +66,15 @@ interface WordList {
   empty: number;
   too_long: number;
   repeated: number;
+  one_left: number;
+  /** Words of one character that are found inside others, and the first one's line. */
+  single: number;
+  single_line: number;
+  /** Words with symbols that may stand for letters, which are passed over, and the first one's line. */
+  masked: number;
+  masked_line: number;
+  /** What most entries have in them that looks like a separator. */
+  separator: SeparatorUse | undefined;
   /** Entries with options that are not known, which were passed over; only the first 100. */
   ignored: Note[];
   ignored_count: number;
@@ -163,9 +174,24 @@ function drop(list: WordList, line: number, fault: Fault): void {
   } else if (fault === Fault.Empty) {
     list.empty += 1;
     note(list.dropped, line, "has nothing left after folding");
+  } else if (fault === Fault.Masked) {
+    list.one_left += 1;
+    note(list.dropped, line, "has one character beside symbols that may stand for others");
   } else {
     list.too_long += 1;
     note(list.dropped, line, "is longer than 128 characters");
+  }
+}
+
+/** Counts what is to be told of a word that is taken. */
+function count_odd(list: WordList, draft: Draft, word_bits: number, line: number): void {
+  if (draft.length === 1 && bits.band(word_bits, WordBits.Whole) === 0) {
+    list.single += 1;
+    list.single_line = list.single === 1 ? line : list.single_line;
+  }
+  if (draft.masks > 0) {
+    list.masked += 1;
+    list.masked_line = list.masked === 1 ? line : list.masked_line;
   }
 }
 
@@ -194,7 +220,9 @@ function read_entry(reading: Reading, from: number, to: number, line: number): v
     draft.gap_count = 0;
   }
   const same = add_word(reading.pool, draft, bits.bor(word_bits, draft.properties), line);
-  if (same !== 0) {
+  if (same === 0) {
+    count_odd(list, draft, word_bits, line);
+  } else {
     list.repeated += 1;
     list.dropped_count += 1;
     if (list.dropped.length < MOST_NOTES) {
@@ -240,6 +268,12 @@ function new_reading(text: string, options: ListOptions): Reading {
       empty: 0,
       too_long: 0,
       repeated: 0,
+      one_left: 0,
+      single: 0,
+      single_line: 0,
+      masked: 0,
+      masked_line: 0,
+      separator: undefined,
       ignored: [],
       ignored_count: 0,
     },
@@ -292,6 +326,7 @@ function read_word_list(
   const { list, pool } = reading;
   list.characters_size = pool.characters_size;
   list.lines = pool.lines;
+  list.separator = common_separator(text);
   return $multi(list, undefined);
 }
 

@@ -31,6 +31,8 @@ interface Draft {
   properties: number;
   /** 0: it is Greek or Cyrillic, whatever its letters look like. */
   ascii_script: number;
+  /** How many symbols it was written with that often stand for a letter (イ○, f*ck). */
+  masks: number;
   /** While it is read. By character: the sum of its marks, and its trait with the letter bits of all its marks. */
   sums: Int32Buffer;
   traits: Int32Buffer;
@@ -71,7 +73,7 @@ function enlarged(old: Int32Buffer, count: number, room: number): Int32Buffer {
 function new_draft(): Draft {
   return {
     length: 0, characters: integers(LONGEST_WORD), gap_count: 0, gaps: integers(LONGEST_WORD), letter_count: 0, letters: integers(LONGEST_WORD * 2),
-    properties: 0, ascii_script: 1, sums: integers(LONGEST_WORD), traits: integers(LONGEST_WORD), gap: 0, held: 0,
+    properties: 0, ascii_script: 1, masks: 0, sums: integers(LONGEST_WORD), traits: integers(LONGEST_WORD), gap: 0, held: 0,
   };
 }
 

@@ -27,12 +27,22 @@ const enum Fault {
   NotUtf8 = 1,
   Empty = 2,
   TooLong = 3,
+  /** One character is left of it, beside symbols that may stand for others. It would be found in ordinary words. */
+  Masked = 4,
 }
 
 /** The scripts in which letters look like each other, as bits by `Script`; all of them, Latin too. */
 const GREEK = 4;
 const CYRILLIC = 8;
 const ALIKE = 14;
+
+/** Symbols that people write in place of a letter: circles, squares, triangles, stars, crosses, asterisks. They are separators after folding. */
+const MASKS = new LuaSet<number>();
+for (const symbol of [
+  0x2a, 0xd7, 0xff0a, 0x25cb, 0x25cf, 0x25ef, 0x25ce, 0x25a0, 0x25a1, 0x25b2, 0x25b3, 0x25bc, 0x25bd, 0x2605, 0x2606, 0x2715, 0x2716, 0x274c,
+]) {
+  MASKS.add(symbol);
+}
 
 const BLANK = 32;
 const COMBINING_DOT = 0x307;
@@ -86,6 +96,9 @@ function append_plain(draft: Draft, code_point: number, value: number): void {
   if (band(trait, Trait.Mark) !== 0) {
     append_mark(draft, code_point, trait);
   } else if (value !== Folded.Ignored) {
+    if (value === Folded.Separator && MASKS.has(code_point)) {
+      draft.masks += 1;
+    }
     append(draft, value, trait);
   }
 }
@@ -206,6 +219,7 @@ function read_word(draft: Draft, bytes: Bytes, from: number, to: number): Fault 
   draft.gap_count = 0;
   draft.gap = 0;
   draft.held = 0;
+  draft.masks = 0;
   let at = from;
   while (at < to) {
     let code_point = bytes[at]!;
@@ -225,6 +239,9 @@ function read_word(draft: Draft, bytes: Bytes, from: number, to: number): Fault 
   }
   if (draft.length === 0) {
     return Fault.Empty;
+  }
+  if (draft.length === 1 && draft.masks > 0) {
+    return Fault.Masked;
   }
   note_letters(draft);
   return Fault.None;

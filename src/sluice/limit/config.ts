@@ -11,6 +11,28 @@ function window_schema(what: string, span: string): Schema {
   };
 }
 
+/** What `limits` at the top says. */
+interface CommonLimits {
+  /** The most bytes that a request's body may have; undefined: as many as nginx lets in. */
+  body?: number;
+}
+
+/** `limits` at the top: what holds for every request. */
+const COMMON_LIMITS_SCHEMA: Schema = {
+  description: "What holds for the requests of all tenants.",
+  type: "object",
+  properties: {
+    body: {
+      description: "The most bytes that a request's body may have. nginx's client_max_body_size is the upper bound, and holds without it.",
+      type: "string",
+      format: "bytes",
+      minimum: 1024,
+      examples: ["1m"],
+    },
+  },
+  default: {},
+};
+
 /** `limits`, of a tenant or of an API key. */
 const LIMITS_SCHEMA: Schema = {
   description: "What may be used at most. What is left out is not limited.",
@@ -159,5 +181,5 @@ const STORE_SCHEMA: Schema = {
   default: {},
 };
 
-export { BUDGET_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
-export type { RedisConfiguration, StoreConfiguration };
+export { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, LIMITS_SCHEMA, PRICE_SCHEMA, STORE_SCHEMA };
+export type { CommonLimits, RedisConfiguration, StoreConfiguration };

@@ -73,7 +73,7 @@ function declare_all(most_series?: number): Catalogue {
     upstream_requests: registry.counter(
       "sluice_upstream_requests_total", "Attempts at an endpoint, by its status; 0 if none came.", ["pool", "endpoint", "code"]),
     streams_truncated: registry.counter(
-      "sluice_streams_truncated_total", "Answers that ended without their terminal marker.", ["pool", "cause"]),
+      "sluice_streams_truncated_total", "Answers that ended before their end: without their terminal marker, or given up by the engine.", ["pool", "cause"]),
     guard_hits: registry.counter(
       "sluice_guard_hits_total", "What guards found, by what was done about it and where: prompt, completion.", ["guard", "action", "where"]),
     guard_held: registry.histogram(

@@ -6,9 +6,10 @@ import { client_address } from "../auth/address_list";
 import { credential_of, identify, refuse_address, refuse_model } from "../auth/identify";
 import { monotonic, realtime } from "../edge/clock";
 import {
-  announce_request_id, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
+  announce_request_id, body_bytes, body_range, close_body, each_slice, header, method, new_request_id, path, peer_address,
   read_body,
 } from "../edge/request";
+import { list_header } from "../edge/request_lines";
 import { passing_request_id } from "../edge/upstream";
 import { judge_prompt, watch_prompt } from "../guard/prompt";
 import { choose } from "../route/choose";
@@ -20,12 +21,14 @@ import { conclude, read, release, take } from "../wire/request";
 import { find_holder } from "./affinity";
 import { go_on, start_attempt } from "./attempts";
 import { edit_request } from "./body_edits";
+import { answer_preflight } from "./cross_origin";
 import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
-import { send_refusal } from "./refusals";
+import { refuse_large_body, send_refusal } from "./refusals";
 import { find_page, pin_references, take_page } from "./stored_responses";
 import { keep_state, take_state } from "./state";
+import { refuse_unknown_model } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
@@ -80,17 +83,20 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
 /** The model that the rules of that name choose; undefined: there are none. */
 function chosen_model(state: RequestState, name: string): Model | undefined {
   const choices = state.snapshot.routes.choices.get(name);
-  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, header) : undefined;
+  return choices !== undefined ? choose(choices, state.reading!, state.principal!.tenant.id, state.arrived, list_header) : undefined;
 }
 
 /** Which model, and whether the caller may use it. */
 function route_request(state: RequestState): Refusal | undefined {
   const name = state.reading!.model;
-  const [found, refusal] = find_model(state.snapshot.routes, name);
-  const model = found ?? chosen_model(state, name);
+  const { routes } = state.snapshot;
+  const model = find_model(routes, name) ?? chosen_model(state, name);
+  if (model === undefined) {
+    return refuse_unknown_model(routes, name, state.principal!.tenant.allows_model);
+  }
   const forbidden = refuse_model(state.principal!, name);
-  if (model === undefined || forbidden !== undefined) {
-    return model === undefined ? refusal : forbidden;
+  if (forbidden !== undefined) {
+    return forbidden;
   }
   set_model(state, model);
   return serves(model, state.api!.name) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
@@ -128,8 +134,7 @@ function refuse_method(state: RequestState): Refusal {
 /** Everything between the request's headers and the proxy. */
 function admit(state: RequestState): Refusal | undefined {
   if (state.api === undefined) {
-    const refused = take_page(state, path());
-    return refused ?? identify_caller(state) ?? admit_page(state);
+    return take_page(state, path()) ?? identify_caller(state) ?? admit_page(state);
   }
   if (method() !== "POST") {
     return refuse_method(state);
@@ -138,13 +143,21 @@ function admit(state: RequestState): Refusal | undefined {
   if (refused !== undefined) {
     return refused;
   }
-  const encoding = header("content_encoding");
+  const encoding = list_header("content_encoding");
   if (encoding !== undefined && encoding !== "" && encoding !== "identity") {
     return refuse(415, "invalid_request_error", "unsupported_encoding", "Request bodies must not be compressed.");
+  }
+  const most_bytes = state.snapshot.most_body_bytes;
+  if (most_bytes !== undefined && body_bytes() > most_bytes) {
+    return refuse_large_body(most_bytes);
   }
   const waiting = monotonic();
   const body = read_body();
   state.overhead -= monotonic() - waiting;
+  if (most_bytes !== undefined && body_bytes() > most_bytes) {
+    // It came in chunks, without a length.
+    return refuse_large_body(most_bytes);
+  }
   const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? pin_references(state, body) ?? reserve(state);
   if (refusal === undefined) {
     state.suffix = state.api.suffix;
@@ -163,11 +176,15 @@ function access(this: void): void {
     send_refusal(undefined, refuse(500, "api_error", "internal_error", "The gateway failed to handle the request."));
     return;
   }
+  const { snapshot } = gateway();
+  if (snapshot.cors !== undefined && answer_preflight(snapshot.cors)) {
+    return;
+  }
   const id = new_request_id();
   announce_request_id(id);
   // To the millisecond, as the journal has it: a request must not be of another day there.
   const arrived = math.floor(realtime() * 1000) / 1000;
-  const state = take_state(id, BY_PATH.get(path()), gateway().snapshot, began, arrived);
+  const state = take_state(id, BY_PATH.get(path()), snapshot, began, arrived);
   ngx.ctx = state;
   // Should nginx take it elsewhere, for another attempt or because of an error of its own.
   keep_state(state);

@@ -1,6 +1,7 @@
 /** Where a pool follows conversations or sessions: finds out, from the request as the client sent it, who has met this one before. */
 
-import { body_range, header } from "../edge/request";
+import { body_range } from "../edge/request";
+import { list_header } from "../edge/request_lines";
 import { Match, look_up, look_up_session, new_conversation } from "../pool/conversation";
 import { BLOCK_BYTES, add_blocks, add_rest, begin_blocks, end_blocks, is_full, new_blocks } from "../pool/prefix_blocks";
 import { PARTS } from "../wire/conversation";
@@ -48,7 +49,7 @@ function find_holder(state: RequestState, body: RequestBody): void {
   state.conversation = conversation;
   conversation.match = Match.Unknown;
   conversation.marks = 0;
-  const session = pool.session_header !== undefined ? header(pool.session_header) : undefined;
+  const session = pool.session_header !== undefined ? list_header(pool.session_header) : undefined;
   if (session !== undefined && session !== "" && session.length <= MOST_SESSION_BYTES) {
     look_up_session(conversation, prefixes, pool.name, pool.seed, upstream_model, state.principal!.tenant.id, session);
     return;

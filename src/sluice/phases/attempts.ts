@@ -22,14 +22,17 @@ import { Next, Outcome, is_retryable, next_attempt } from "../pool/retry";
 import { read_retry_after } from "../pool/retry_after";
 import { upstream_of } from "../route/table";
 import { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, live_pool, refuse_for_now } from "./choosing";
+import { edit_for_endpoint } from "./body_edits";
 import { is_over_time, refuse_over_time, which_timeout } from "./deadline";
 import { has_next_model, most_attempts, next_model, own_attempts } from "./fallback";
+import { more_headers } from "./forwarding";
 import { gateway } from "./gateway";
 import { address_now, find_address } from "./known_names";
 import { may_fall_back, may_retry, own_failure, refuse_own } from "./own_failure";
 import { note_account, note_answer, note_begun, note_endpoint, outcome_of, refuse_failed } from "./outcomes";
 import { refuse_nginx_error, send_refusal } from "./refusals";
 import { Own, kept_state } from "./state";
+import { choose_with_own } from "./own_accounts";
 import { pause, stop_waiting } from "./waiting";
 import type { LivePool } from "../pool/live";
 import type { Pool } from "../pool/pools";
@@ -82,7 +85,7 @@ function send_on(state: RequestState): void {
   const account = state.account!;
   const endpoint = state.endpoint!;
   const model = state.model!;
-  const { headers } = model.pool;
+  const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
   const upstream = upstream_of(model, endpoint, state.api!.name)!;
   direct(
@@ -165,7 +168,7 @@ function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined
   if (live === undefined) {
     return refuse_for_now("no_healthy_endpoint", COME_BACK_MS);
   }
-  return choose_account(state, pool, live) ?? choose_endpoint(state, pool, live);
+  return pool.own_accounts && state.pin === undefined ? choose_with_own(state, pool, live) : (choose_account(state, pool, live) ?? choose_endpoint(state, pool, live));
 }
 
 /** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked, with this model or another. */
@@ -182,6 +185,12 @@ function start_attempt(state: RequestState): Refusal | undefined {
       }
     } else {
       const [address, reason] = address_for(state);
+      const unnamed = pool.own_names && state.recall === undefined ? edit_for_endpoint(state) : undefined;
+      if (unnamed !== undefined) {
+        drop_tickets(state, live!);
+        free_endpoint(state, live!);
+        return unnamed;
+      }
       if (state.waited && has_client_left()) {
         leave_client();
       }

@@ -5,31 +5,76 @@
 
 import { begin_slices, body_range, close_body, edit_body, open_body, read_body, rest_if_due } from "../edge/request";
 import { mask_prompt } from "../guard/prompt";
+import { member_range } from "../wire/member";
 import { edits_for } from "../wire/request";
 import { add_all, edits_between } from "../wire/resplice";
-import { no_edits } from "../wire/splice";
+import { refuse } from "../wire/refusal";
+import { apply, fold, no_edits } from "../wire/splice";
 import type { RequestBody } from "../edge/request";
 import type { Model } from "../route/table";
+import type { Refusal } from "../wire/refusal";
 import type { Edits } from "../wire/splice";
 import type { RequestState } from "./state";
 
 interface EditedBody {
   /** What was done to the client's body. */
   edits: Edits;
+  /** The model's name in it. */
+  name: string;
   /** What of that are masks, which every model gets. */
   masks: Edits | undefined;
   /** The client's own bytes of what only some models get otherwise, by the offset of the first. */
   originals: LuaTable<number, string | undefined>;
+  /** The client's `stream_options`, if some models must not get them. */
+  options: MemberText | undefined;
 }
 
-/** All edits that turn the client's body into that of a model; undefined: it can go as it is. */
-function edits_of(state: RequestState, model: Model, masks: Edits | undefined): Edits | undefined {
-  const edits = edits_for(state.reading!, model.upstream_model, model.max_output_tokens);
-  if (edits === undefined || masks === undefined) {
-    return edits ?? masks;
+/** A member of the client's body, with its name and a comma. */
+interface MemberText {
+  start: number;
+  end: number;
+  /** Its bytes; "" if no model gets them. */
+  text: string;
+}
+
+/** Whether a model's pool, or only that of one which may take its place, must not get `stream_options`; and whether all must not. */
+function never_options_of(model: Model): LuaMultiReturn<[any: boolean, all: boolean]> {
+  let any = model.pool.never_options;
+  let all = any;
+  for (const { pool } of model.fallbacks ?? []) {
+    any = any || pool.never_options;
+    all = all && pool.never_options;
   }
-  add_all(edits, masks);
-  return edits;
+  return $multi(any, all);
+}
+
+/** The client's `stream_options`, if it sent any and a pool must not get them. */
+function options_of(state: RequestState, body: RequestBody): MemberText | undefined {
+  const { bytes, options_end, options_start } = state.reading!;
+  if (options_end === 0) {
+    return undefined;
+  }
+  const [any, all] = never_options_of(state.model!);
+  if (!any) {
+    return undefined;
+  }
+  const [start, end] = member_range(body_range, body, options_start, options_end, bytes);
+  return { start, end, text: all ? "" : body_range(body, start, end) };
+}
+
+/** All edits that turn the client's body into that of a model which is called `name`; undefined: it can go as it is. */
+function edits_of(state: RequestState, model: Model, name: string, masks: Edits | undefined, options: MemberText | undefined): Edits | undefined {
+  const { never_options } = model.pool;
+  const edits = edits_for(state.reading!, name, model.max_output_tokens, never_options) ?? (options !== undefined && masks === undefined ? no_edits() : undefined);
+  if (edits !== undefined && masks !== undefined) {
+    add_all(edits, masks);
+  }
+  const all = edits ?? masks;
+  if (options === undefined || all === undefined) {
+    return all;
+  }
+  // One edit of the whole member for every model, so that each can be made of any other.
+  return fold(all, options.start, options.end, never_options ? "" : apply(all, options.text, options.start));
 }
 
 /** What has to be masked; undefined: nothing. */
@@ -60,21 +105,23 @@ function originals_of(state: RequestState, body: RequestBody): EditedBody["origi
 function edit_request(state: RequestState, body: RequestBody): void {
   const model = state.model!;
   const masks = masks_of(state, body);
-  const edits = edits_of(state, model, masks);
-  if (model.fallbacks !== undefined) {
-    state.edited = { edits: edits ?? no_edits(), masks, originals: originals_of(state, body) };
+  const options = options_of(state, body);
+  const edits = edits_of(state, model, model.upstream_model, masks, options);
+  if (model.fallbacks !== undefined || model.pool.own_names) {
+    state.edited = { edits: edits ?? no_edits(), name: model.upstream_model, masks, originals: originals_of(state, body), options };
   }
   if (edits !== undefined) {
     edit_body(body, edits);
   }
 }
 
-/** Makes the body that went to one model that of another. Returns why it could not. */
-function edit_again(state: RequestState, model: Model): string | undefined {
+/** Makes the body that went to one model that of another, or of the same by another name. Returns why it could not. */
+function edit_again(state: RequestState, model: Model, name: string): string | undefined {
   const edited = state.edited!;
-  const edits = edits_of(state, model, edited.masks) ?? no_edits();
+  const edits = edits_of(state, model, name, edited.masks, edited.options) ?? no_edits();
   const changes = edits_between(edited.edits, edits, edited.originals);
   edited.edits = edits;
+  edited.name = name;
   if (changes.count === 0) {
     return undefined;
   }
@@ -87,5 +134,17 @@ function edit_again(state: RequestState, model: Model): string | undefined {
   return reason;
 }
 
-export { edit_again, edit_request };
+/** Has the model in the body called as the chosen endpoint calls it. Returns a refusal if it could not. May wait, for a large body. */
+function edit_for_endpoint(state: RequestState): Refusal | undefined {
+  const model = state.model!;
+  const name = state.endpoint!.upstream_model ?? model.upstream_model;
+  const reason = name !== state.edited!.name ? edit_again(state, model, name) : undefined;
+  if (reason === undefined) {
+    return undefined;
+  }
+  ngx.log(ngx.ERR, "the request body on disk can't be read: ", reason);
+  return refuse(500, "api_error", "internal_error", "The gateway could not read the request body.");
+}
+
+export { edit_again, edit_for_endpoint, edit_request };
 export type { EditedBody };

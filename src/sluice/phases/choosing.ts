@@ -157,4 +157,7 @@ function drop_tickets(state: RequestState, live: LivePool): void {
   drop_trial(live.accounts, state.account_index, state.account_ticket);
 }
 
-export { COME_BACK_MS, choose_account, choose_endpoint, drop_tickets, free_endpoint, leave_early, live_pool, refuse_for_now };
+export {
+  COME_BACK_MS, MOST_WAIT_SECONDS, SPREAD_SECONDS, choose_account, choose_endpoint, drop_tickets, free_endpoint, leave_early, live_pool,
+  refuse_for_now, use_account,
+};

@@ -13,7 +13,7 @@ const MOST_ANSWER_BYTES = 8388608;
 
 function headers_for({ endpoint, watching }: Watched, has_body: boolean): Headers {
   const headers: Headers = new LuaTable();
-  for (const [name, value] of watching.headers) {
+  for (const [name, value] of endpoint.question_headers ?? watching.headers) {
     headers.set(name, value);
   }
   headers.set("Host", endpoint.host_header);
@@ -56,7 +56,7 @@ function ask_health(watched: Watched, is_wanted: (this: void) => boolean): strin
 function ask_to_warm_up(watched: Watched, is_wanted: (this: void) => boolean): string | undefined {
   const { body, path, timeout } = watched.watching.warmup!;
   const [, reason] = ask(watched, path, {
-    method: "POST", body, timeout_ms: timeout * 1000, max_body_bytes: MOST_ANSWER_BYTES, keepalive: false, is_wanted,
+    method: "POST", body: watched.endpoint.warmup_body ?? body, timeout_ms: timeout * 1000, max_body_bytes: MOST_ANSWER_BYTES, keepalive: false, is_wanted,
   });
   return reason;
 }

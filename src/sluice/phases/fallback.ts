@@ -68,7 +68,7 @@ function change_model(state: RequestState, model: Model): boolean {
     state.deadline = deadline;
     return false;
   }
-  const reason = edit_again(state, model);
+  const reason = edit_again(state, model, model.upstream_model);
   if (reason !== undefined) {
     ngx.log(ngx.ERR, "the request body on disk can't be read: ", reason);
     state.next_fallback = math.huge;

@@ -20,11 +20,13 @@ import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
 import { begin_answer_of } from "./attempts";
+import { share_answer } from "./cross_origin";
 import { which_timeout } from "./deadline";
+import { gateway } from "./gateway";
 import { begin_learning } from "./learning";
 import { write_standings } from "./limits";
 import { own_failure, refuse_own } from "./own_failure";
-import { refuse_nginx_error } from "./refusals";
+import { refuse_nginx_error, refusing_api } from "./refusals";
 import { Mode, OWN_PAGE, Own, current_state, kept_state } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
@@ -62,7 +64,7 @@ function refuse_unreadable(): Refusal | undefined {
 /** Whether a header, by its name, tells of the account that was used: its rate limits, its organisation. */
 function is_of_account(this: void, name: string): boolean {
   return find(name, "ratelimit", 1, true)[0] !== undefined || sub(name, 1, 7) === "openai-" || sub(name, 1, 10) === "anthropic-"
-    || sub(name, 1, 15) === "access-control-" || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-";
+    || sub(name, 1, 5) === "x-ms-" || sub(name, 1, 5) === "apim-" || sub(name, 1, 8) === "azureml-";
 }
 
 /** Removes what the upstream says of the account that was used. */
@@ -75,7 +77,7 @@ function hide_account(state: RequestState): void {
 
 /** Puts a refusal in the place of the answer. Returns what its body will be. */
 function replace_answer(refusal: Refusal, state: RequestState | undefined): string {
-  const body = refusal_body(refusal, state !== undefined && state.api !== undefined ? state.api.name : undefined);
+  const body = refusal_body(refusal, refusing_api(state));
   const headers = ngx.header;
   headers.set("content_encoding", undefined);
   headers.set("etag", undefined);
@@ -155,7 +157,12 @@ function filter_header(this: void): void {
     }
   }
   if (state === undefined) {
-    if (status >= 400 && ngx.ctx !== OWN_PAGE) {
+    const is_page = ngx.ctx === OWN_PAGE;
+    const { cors } = gateway().snapshot;
+    if (cors !== undefined && (status >= 400 || is_page)) {
+      share_answer(cors);
+    }
+    if (status >= 400 && !is_page) {
       if (passing_request_id() === "") {
         announce_request_id(new_request_id());
       }
@@ -174,6 +181,10 @@ function filter_header(this: void): void {
   }
   remove_own_headers();
   hide_account(state);
+  const { cors } = state.snapshot;
+  if (cors !== undefined) {
+    share_answer(cors);
+  }
   if (state.reservation !== undefined) {
     write_standings(state.reservation);
   }

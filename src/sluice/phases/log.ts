@@ -222,8 +222,9 @@ function log(this: void): void {
   if (state.refusal !== undefined) {
     count_refusal(meters, tenant, state.refusal.code);
   }
-  if (state.truncated !== undefined) {
-    count_truncated(meters, state.model!.pool.name, state.truncated);
+  const truncated = state.truncated ?? (state.answer !== undefined && state.answer.aborted ? "abort" : undefined);
+  if (truncated !== undefined) {
+    count_truncated(meters, state.model!.pool.name, truncated);
   }
   const first_text = state.first_text;
   if (first_text !== undefined && state.mode === Mode.Stream) {

@@ -10,10 +10,12 @@ import { flush } from "../metrics/aggregate";
 import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
 import { refuse } from "../wire/refusal";
+import { answer_preflight } from "./cross_origin";
 import { gateway } from "./gateway";
 import { pool_metrics, pool_object } from "./pool_pages";
 import { budget_metrics, limits_status, store_status } from "./limits";
 import { OWN_PAGE } from "./state";
+import { refuse_unknown_model } from "./unknown_names";
 import type { Principal } from "../auth/principal";
 import { is_known } from "../route/table";
 import type { Refusal } from "../wire/refusal";
@@ -56,6 +58,10 @@ function model_object(name: string): string {
 
 /** GET /v1/models and /v1/models/{id}: the models that the caller may use (OpenAI API reference, models). */
 function models(this: void): void {
+  const { cors, routes } = gateway().snapshot;
+  if (cors !== undefined && answer_preflight(cors)) {
+    return;
+  }
   begin_page();
   const method = ngx.req.get_method();
   if (method !== "GET" && method !== "HEAD") {
@@ -66,11 +72,10 @@ function models(this: void): void {
   if (principal === undefined) {
     return send_refusal(refusal!);
   }
-  const { routes } = gateway().snapshot;
   const [name] = string.match(path(), "^/v1/models/(.+)$");
   if (name !== undefined) {
     if (!is_known(routes, name) || !principal.tenant.allows_model(name)) {
-      return send_refusal(refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model"));
+      return send_refusal(refuse_unknown_model(routes, name, principal.tenant.allows_model));
     }
     return send(200, JSON_TYPE, [model_object(name)]);
   }

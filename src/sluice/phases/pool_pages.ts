@@ -47,27 +47,11 @@ function watch_members(knowledge: Knowledge, index: number, key: string, now: nu
   return members.join("");
 }
 
-function endpoint_objects(pool: Pool, live: LivePool | undefined, now: number): string[] {
-  const endpoints: string[] = [];
-  for (const { index, key, name } of pool.endpoints) {
-    let standing = "";
-    if (live !== undefined) {
-      const most = pool.most[index]!;
-      const [state] = breaker_state(live.breakers[index]!, now);
-      standing = `,"in_flight":${live.field.in_flight(index)},"max_concurrent":${most > 0 ? most : "null"},"breaker":"${state}"`;
-      if (live.knowledge !== undefined) {
-        standing += watch_members(live.knowledge, index, key, now);
-      }
-    }
-    endpoints.push(`{"url":${encode_string(name)},"weight":${pool.weights[index]!}${standing}}`);
-  }
-  return endpoints;
-}
-
-function account_objects(pool: Pool, live: LivePool | undefined, now: number): string[] {
+/** The accounts from one place up to, not including, another. */
+function account_objects(pool: Pool, live: LivePool | undefined, now: number, first: number, end: number): string[] {
   const accounts: string[] = [];
-  let index = 0;
-  for (const { id, weight } of pool.accounts) {
+  for (const index of $range(first, end - 1)) {
+    const { id, weight } = pool.accounts[index]!;
     if (id !== "") {
       let standing = "";
       if (live !== undefined) {
@@ -76,9 +60,28 @@ function account_objects(pool: Pool, live: LivePool | undefined, now: number): s
       }
       accounts.push(`{"id":${encode_string(id)},"weight":${weight}${standing}}`);
     }
-    index += 1;
   }
   return accounts;
+}
+
+function endpoint_objects(pool: Pool, live: LivePool | undefined, now: number): string[] {
+  const endpoints: string[] = [];
+  for (const { account_end, first_account, index, key, name, upstream_model } of pool.endpoints) {
+    let standing = upstream_model !== undefined ? `,"upstream_model":${encode_string(upstream_model)}` : "";
+    if (live !== undefined) {
+      const most = pool.most[index]!;
+      const [state] = breaker_state(live.breakers[index]!, now);
+      standing += `,"in_flight":${live.field.in_flight(index)},"max_concurrent":${most > 0 ? most : "null"},"breaker":"${state}"`;
+      if (live.knowledge !== undefined) {
+        standing += watch_members(live.knowledge, index, key, now);
+      }
+    }
+    if (first_account >= pool.shared_accounts) {
+      standing += `,"keys":${list(account_objects(pool, live, now, first_account, account_end))}`;
+    }
+    endpoints.push(`{"url":${encode_string(name)},"weight":${pool.weights[index]!}${standing}}`);
+  }
+  return endpoints;
 }
 
 /** A pool as JSON. Keys are named by their ids. */
@@ -87,7 +90,7 @@ function pool_object(pool: Pool): string {
   const now = monotonic();
   return (
     `{"name":${encode_string(pool.name)},"api":"${pool.api}","balance":"${pool.balance}","waiting":${live !== undefined ? waiting_in(live) : 0},` +
-    `"endpoints":${list(endpoint_objects(pool, live, now))},"keys":${list(account_objects(pool, live, now))}}`
+    `"endpoints":${list(endpoint_objects(pool, live, now))},"keys":${list(account_objects(pool, live, now, 0, pool.shared_accounts))}}`
   );
 }
 

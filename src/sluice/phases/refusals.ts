@@ -1,11 +1,27 @@
 /** Refusals that several phases make and send. */
 
+import { path } from "../edge/request";
 import { send_body, write_refusal_headers } from "../edge/response";
+import { BY_PATH } from "../wire/api";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { return_places } from "./limits";
+import type { Api, ApiName } from "../wire/api";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
+
+/** So many bytes, in the largest unit that they are whole ones of. */
+function size_text(bytes: number): string {
+  if (bytes % 1048576 === 0) {
+    return `${bytes / 1048576} MiB`;
+  }
+  return bytes % 1024 === 0 ? `${bytes / 1024} KiB` : `${bytes} bytes`;
+}
+
+/** The refusal of a body with more bytes than the configuration allows. */
+function refuse_large_body(most_bytes: number): Refusal {
+  return refuse(413, "invalid_request_error", "body_too_large", `The request body is larger than ${size_text(most_bytes)}.`);
+}
 
 /** The refusal for an error page of nginx's own. */
 function refuse_nginx_error(status: number): Refusal {
@@ -42,15 +58,21 @@ function refuse_nginx_error(status: number): Refusal {
   return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
 }
 
+/** In whose words a request is refused: those of its API; if nginx refuses it before the gateway sees it, of the API at its path. */
+function refusing_api(state: RequestState | undefined): ApiName | undefined {
+  const api = state !== undefined ? state.api : (BY_PATH.get(path()) as Api | undefined);
+  return api !== undefined ? api.name : undefined;
+}
+
 /** Ends a request in the access phase with a refusal, in the shape of its API. `state`: undefined, if there is none. */
 function send_refusal(state: RequestState | undefined, refusal: Refusal): void {
   if (state !== undefined) {
     state.refusal = refusal;
     return_places(state);
   }
-  const body = refusal_body(refusal, state?.api !== undefined ? state.api.name : undefined);
+  const body = refusal_body(refusal, refusing_api(state));
   write_refusal_headers(refusal, body.length, "POST");
   send_body(body);
 }
 
-export { refuse_nginx_error, send_refusal };
+export { refuse_large_body, refuse_nginx_error, refusing_api, send_refusal };

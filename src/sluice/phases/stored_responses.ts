@@ -13,6 +13,7 @@ import { is_id, references_of_input } from "../wire/response_ids";
 import { STORED, operation_of, response_page, response_query } from "../wire/response_paths";
 import { set_model } from "./fallback";
 import { recall } from "./response_memory";
+import { refuse_unknown_path } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
 import type { Pool } from "../pool/pools";
 import type { ResponseRecord } from "../responses/record";
@@ -79,31 +80,25 @@ function find_records(
 
 /** Has the request go where a record says. `pool`: the one of that name. */
 function pin_to(state: RequestState, pool: Pool, record: ResponseRecord): Refusal | undefined {
-  let endpoint = -1;
-  let account = -1;
-  for (const each of pool.endpoints) {
-    if (each.name === record.endpoint) {
-      endpoint = each.index;
+  for (const { account_end, first_account, index: endpoint, name } of pool.endpoints) {
+    if (name === record.endpoint) {
+      for (const account of $range(first_account, account_end - 1)) {
+        if (pool.accounts[account]!.id === record.account) {
+          state.pin = { endpoint, account };
+          state.fallbacks = undefined;
+          return undefined;
+        }
+      }
     }
   }
-  for (const index of $range(0, pool.accounts.length - 1)) {
-    if (pool.accounts[index]!.id === record.account) {
-      account = index;
-    }
-  }
-  if (endpoint < 0 || account < 0) {
-    return refuse_unreachable();
-  }
-  state.pin = { endpoint, account };
-  state.fallbacks = undefined;
-  return undefined;
+  return refuse_unreachable();
 }
 
 /** The path is none of an API's: takes it for the page of a response, if it is one. Returns a refusal for a method that it does not have. */
 function take_page(state: RequestState, path: string): Refusal | undefined {
   const page = response_page(path);
   if (page === undefined) {
-    return refuse(404, "invalid_request_error", "unknown_url", "There is nothing at this URL.");
+    return refuse_unknown_path(path);
   }
   state.api = STORED;
   const operation = operation_of(page, method());

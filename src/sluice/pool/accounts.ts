@@ -51,12 +51,12 @@ function mark_used(used: UsedAccounts, index: number): void {
 }
 
 /** The account whose turn it is when there is nothing wrong with any of them. */
-function pick_any(accounts: Accounts): number {
+function pick_any(accounts: Accounts, first: number, end: number): number {
   const { currents, weights } = accounts;
   let best = NO_ACCOUNT;
   let greatest = -math.huge;
   let total = 0;
-  for (const index of $range(0, accounts.count - 1)) {
+  for (const index of $range(first, end - 1)) {
     const weight = weights[index]!;
     const current = currents[index]! + weight;
     currents[index] = current;
@@ -78,13 +78,13 @@ function is_free(accounts: Accounts, index: number, used: UsedAccounts, now: num
 }
 
 /** The account whose turn it is of those that are free; −1: none is. */
-function pick_free(accounts: Accounts, used: UsedAccounts, now: number): number {
+function pick_free(accounts: Accounts, used: UsedAccounts, now: number, first: number, end: number): number {
   const { currents, limits, weights } = accounts;
   let best = NO_ACCOUNT;
   let greatest = -math.huge;
   let earliest = NEVER;
   let total = 0;
-  for (const index of $range(0, accounts.count - 1)) {
+  for (const index of $range(first, end - 1)) {
     if (is_free(accounts, index, used, now)) {
       const weight = weights[index]!;
       const current = currents[index]! + weight;
@@ -105,8 +105,8 @@ function pick_free(accounts: Accounts, used: UsedAccounts, now: number): number 
 }
 
 /** Takes the trial of an account whose rest is over. Returns its place and the ticket; −1: there is none to be taken. */
-function pick_trial(accounts: Accounts, now: number): LuaMultiReturn<[index: number, ticket: number]> {
-  for (const index of $range(0, accounts.count - 1)) {
+function pick_trial(accounts: Accounts, now: number, first: number, end: number): LuaMultiReturn<[index: number, ticket: number]> {
+  for (const index of $range(first, end - 1)) {
     if (accounts.rests[index] !== 0 && now >= accounts.rests[index]!) {
       const ticket = take_trial(accounts, index, now);
       if (ticket !== 0) {
@@ -118,11 +118,11 @@ function pick_trial(accounts: Accounts, now: number): LuaMultiReturn<[index: num
 }
 
 /** The account that is free soonest, used or not; −1: all rest. Of several the one that was not used, or the first. */
-function pick_soonest(accounts: Accounts, used: UsedAccounts, now: number): number {
+function pick_soonest(accounts: Accounts, used: UsedAccounts, now: number, first: number, end: number): number {
   const { cools, rests } = accounts;
   let best = NO_ACCOUNT;
   let soonest = math.huge;
-  for (const index of $range(0, accounts.count - 1)) {
+  for (const index of $range(first, end - 1)) {
     const free = math.max(now, cools[index]!);
     if (rests[index] === 0 && (free < soonest || (free === soonest && is_used(used, best) && !is_used(used, index)))) {
       best = index;
@@ -136,35 +136,37 @@ function pick_soonest(accounts: Accounts, used: UsedAccounts, now: number): numb
  * The account for a request's next attempt: whose turn it is of those that may be used and that it has not used yet. If there is none,
  * the one that may be used soonest, and in how many seconds: 0 if only that the request has used it speaks against it. −1: all rest.
  * A ticket that is not 0 says that the request tries an account whose rest is over; it goes with the outcome. One look into the
- * dictionary while nothing is wrong.
+ * dictionary while nothing is wrong. `first` and `end`: of which accounts, by their places, if not of all.
  */
 function next_account(
   accounts: Accounts,
   used: UsedAccounts,
   now: number,
+  first = 0,
+  end = accounts.count,
 ): LuaMultiReturn<[index: number, seconds: number, ticket: number]> {
   refresh(accounts);
   const is_first = used.count === 0;
   if (is_first && now >= accounts.calm) {
-    return $multi(pick_any(accounts), 0, 0);
+    return $multi(pick_any(accounts, first, end), 0, 0);
   }
   if (is_first) {
-    const [trial, ticket] = pick_trial(accounts, now);
+    const [trial, ticket] = pick_trial(accounts, now, first, end);
     if (trial !== NO_ACCOUNT) {
       return $multi(trial, 0, ticket);
     }
   }
-  const free = pick_free(accounts, used, now);
+  const free = pick_free(accounts, used, now, first, end);
   if (free !== NO_ACCOUNT) {
     return $multi(free, 0, 0);
   }
   if (!is_first) {
-    const [trial, ticket] = pick_trial(accounts, now);
+    const [trial, ticket] = pick_trial(accounts, now, first, end);
     if (trial !== NO_ACCOUNT) {
       return $multi(trial, 0, ticket);
     }
   }
-  const soonest = pick_soonest(accounts, used, now);
+  const soonest = pick_soonest(accounts, used, now, first, end);
   if (soonest === NO_ACCOUNT) {
     return $multi(NO_ACCOUNT, 0, 0);
   }
@@ -173,12 +175,12 @@ function next_account(
 
 /**
  * Of accounts that all rest the one that was refused longest ago, for a request that has nobody else: a refusal may have been for one
- * request's sake only. If nobody else is trying it, this is its trial, and the ticket not 0.
+ * request's sake only. `first` and `end`: of which accounts, if not of all. If nobody else is trying it, this is its trial, and the ticket not 0.
  */
-function longest_resting(accounts: Accounts): LuaMultiReturn<[index: number, ticket: number]> {
+function longest_resting(accounts: Accounts, first = 0, end = accounts.count): LuaMultiReturn<[index: number, ticket: number]> {
   const { rests } = accounts;
-  let best = 0;
-  for (const index of $range(1, accounts.count - 1)) {
+  let best = first;
+  for (const index of $range(first + 1, end - 1)) {
     if (rests[index]! < rests[best]!) {
       best = index;
     }

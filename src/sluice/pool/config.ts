@@ -1,35 +1,14 @@
+import { ENDPOINTS_SCHEMA, KEY_SCHEMA } from "./endpoint_config";
 import { HEALTH_SCHEMA, SCRAPE_SCHEMA, WARMUP_SCHEMA } from "./watch_config";
 import type { Schema } from "../config/schema";
 import { MOST_ATTEMPTS } from "./retry";
+import type { AccountKeyConfiguration, EndpointConfiguration } from "./endpoint_config";
 import type { HealthConfiguration, ScrapeConfiguration, WarmupConfiguration } from "./watch_config";
 
 /** The `pools` section of the configuration. */
 
 /** The API that a pool's endpoints speak. */
 type PoolApi = "openai" | "azure" | "anthropic";
-
-interface EndpointConfiguration {
-  /** As it is written in the file. */
-  url: string;
-  /**
-   * The parts of `url`: `host` in lower case and an IPv6 address without brackets, `path` empty or beginning
-   * with a slash and not ending with one.
-   */
-  scheme: "http" | "https";
-  host: string;
-  port: number;
-  path: string;
-  weight: number;
-  /** Requests under way at a time; undefined: any number. */
-  max_concurrent?: number;
-}
-
-/** An account with the upstream. */
-interface AccountKeyConfiguration {
-  id: string;
-  secret: string;
-  weight: number;
-}
 
 /** Which endpoint takes a request. */
 type Balance = "round_robin" | "least_load" | "prefix";
@@ -69,11 +48,19 @@ interface PoolConfiguration {
   name: string;
   api: PoolApi;
   endpoints: EndpointConfiguration[];
+  /** Whether streams are asked for their usage. */
+  stream_options?: "include_usage" | "never";
   keys: AccountKeyConfiguration[];
+  /** What stands in place of `/v1` in the paths of its APIs; undefined: `/v1`. */
+  base_path?: string;
   /** Azure's dated form of the paths; undefined: the v1 form. */
   api_version?: string;
   /** More headers for the endpoints, by name. */
   headers: Record<string, string>;
+  /** The names of the client's headers that go on to the endpoints. */
+  forward_headers?: string[];
+  /** Whether the endpoints are told the client's address. */
+  forward_client_ip?: boolean;
   timeouts: TimeoutConfiguration;
   balance: Balance;
   /** The header in which clients name a session; undefined: none. */
@@ -112,6 +99,12 @@ const POOLS_SCHEMA: Schema = {
         format: "identifier",
         examples: ["2024-10-21"],
       },
+      base_path: {
+        description: "What stands in place of /v1 in the API's paths, behind the path of the endpoint's URL. An empty text: nothing does. Not for azure.",
+        type: "string",
+        format: "base_path",
+        examples: ["/api/v3", "/v1beta/openai", ""],
+      },
       headers: {
         description: "More headers for the endpoints, by their names. Not those that Sluice sets itself.",
         type: "object",
@@ -119,65 +112,31 @@ const POOLS_SCHEMA: Schema = {
         additionalProperties: { description: "The header's value.", type: "string", format: "header_value", writeOnly: true },
         examples: [{ "OpenAI-Organization": "org-1234" }],
       },
-      endpoints: {
-        description: "The model servers. All of one pool use the same scheme.",
+      forward_headers: {
+        description: "The client's own headers that go on to the endpoints, such as a session that the provider wants. None that carries a credential or an address. Values of more than 1 KB, or 4 KB together, and such that are not visible ASCII are left out.",
         type: "array",
-        minItems: 1,
-        items: {
-          type: "object",
-          required: ["url"],
-          properties: {
-            url: {
-              description: "Where the server is, with its base path if it has one. The API's path (/v1/…) is added to it.",
-              type: "string",
-              format: "url",
-              examples: ["http://10.0.0.11:8000", "https://api.example.com/openai"],
-            },
-            weight: {
-              description: "How much it can do, beside the pool's other endpoints.",
-              type: "integer",
-              minimum: 1,
-              maximum: 1000,
-              default: 1,
-            },
-            max_concurrent: {
-              description: "The most requests that it has under way at a time, from all workers of this gateway. Without it, any number.",
-              type: "integer",
-              minimum: 1,
-              maximum: 1000000,
-            },
-          },
-        },
+        maxItems: 32,
+        default: [],
+        items: { description: "A header's name.", type: "string", format: "header_name" },
+        examples: [["X-Session-Id"]],
+      },
+      forward_client_ip: {
+        description: "Tells the endpoints the client's address, in X-Real-IP and X-Forwarded-For: for engines of one's own.",
+        type: "boolean",
+        default: false,
+      },
+      endpoints: ENDPOINTS_SCHEMA,
+      stream_options: {
+        description: "Whether a stream is asked for its usage (stream_options.include_usage), or stream_options is never sent, not the client's own either: for upstreams that refuse members they don't know.",
+        type: "string",
+        enum: ["include_usage", "never"],
+        default: "include_usage",
       },
       keys: {
         description: "Accounts with the upstream, put in place of the client's credential. None: no credential is sent.",
         type: "array",
         default: [],
-        items: {
-          type: "object",
-          required: ["id", "secret"],
-          properties: {
-            id: {
-              description: "What the account is called in /status and in logs.",
-              type: "string",
-              format: "identifier",
-            },
-            secret: {
-              description: "The account's API key. Best from the environment.",
-              type: "string",
-              format: "credential",
-              writeOnly: true,
-              examples: ["${UPSTREAM_KEY}"],
-            },
-            weight: {
-              description: "How many requests it gets, beside the pool's other accounts.",
-              type: "integer",
-              minimum: 1,
-              maximum: 1000,
-              default: 1,
-            },
-          },
-        },
+        items: KEY_SCHEMA,
       },
       timeouts: {
         description: "How long to wait for an endpoint.",

@@ -15,17 +15,23 @@ DEPLOYMENT_PATHS.set("chat", "chat/completions");
 DEPLOYMENT_PATHS.set("completions", "completions");
 DEPLOYMENT_PATHS.set("embeddings", "embeddings");
 
-/** The path of an API below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path. */
-function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiName, usual: string): string | undefined {
+/** What all paths of the APIs begin with. */
+const VERSION = "/v1";
+
+/**
+ * The path of an API below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path,
+ * which begins with `/v1`. `base_path`: what stands in place of that; not for Azure's paths.
+ */
+function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiName, usual: string, base_path: string | undefined): string | undefined {
   if (api !== "azure") {
-    return usual;
+    return base_path === undefined ? usual : base_path + string.sub(usual, VERSION.length + 1);
   }
   return api_version === undefined && name !== "messages" ? `/openai${usual}` : undefined;
 }
 
 /**
  * What `proxy_pass` is given for a model, by endpoint and public API, where that depends on the model; undefined elsewhere.
- * `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
+ * An endpoint's own name for the model goes before. `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
  */
 function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<ApiName, string>[] | undefined {
   const { api, api_version, endpoints } = pool;
@@ -33,10 +39,10 @@ function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<ApiN
     return undefined;
   }
   const upstreams: LuaTable<ApiName, string>[] = [];
-  for (const { base } of endpoints) {
+  for (const { base, upstream_model: own } of endpoints) {
     const upstream = new LuaTable<ApiName, string>();
     for (const [name, path] of pairs(DEPLOYMENT_PATHS)) {
-      upstream.set(name, `${base}/openai/deployments/${upstream_model}/${path}?api-version=${api_version}`);
+      upstream.set(name, `${base}/openai/deployments/${own ?? upstream_model}/${path}?api-version=${api_version}`);
     }
     upstreams.push(upstream);
   }

@@ -10,18 +10,18 @@ import type { ApiName } from "../wire/api";
 import { hash } from "../wire/shape";
 import { compile_retry } from "./retry";
 import { build_schedule, integers } from "./schedule";
-import { compile_watching } from "./watching";
+import { compile_watching, headers_of, warmup_for } from "./watching";
 import type { BreakerConfiguration } from "./breaker_state";
 import type { AccountKeyConfiguration, Balance, EndpointConfiguration, PoolApi, PoolConfiguration } from "./config";
 import type { LivePool } from "./live";
 import type { Retry } from "./retry";
 import type { Schedule } from "./schedule";
 import type { Slots } from "./slots";
-import type { Watching } from "./watching";
+import type { Headers, Watching } from "./watching";
 
 interface Endpoint {
   scheme: "http" | "https";
-  /** How the configuration, the metrics and the journal name it. */
+  /** How the metrics and the journal name it: its URL; of several with the same, `#` and the model's name there follow. */
   name: string;
   host: string;
   port: number;
@@ -29,8 +29,16 @@ interface Endpoint {
   host_header: string;
   /** Its place in the pool, from 0. */
   index: number;
-  /** What workers know it by, over reloads: the pool and the URL. */
+  /** What workers know it by, over reloads: the pool and its name. */
   key: string;
+  /** What it calls the models that are asked of it; undefined: as the model says. */
+  upstream_model: string | undefined;
+  /** Which of the pool's accounts it is asked with: from the first on, up to, not including, the last. */
+  first_account: number;
+  account_end: number;
+  /** What questions to it carry and its warming up sends, where that is not as for the others of the pool. */
+  question_headers: Headers | undefined;
+  warmup_body: string | undefined;
   /** The path below which all of its pages lie: "", or beginning with a slash. */
   base_path: string;
   /** What `proxy_pass` is given, by public API. */
@@ -56,7 +64,16 @@ interface Pool {
   api_version: string | undefined;
   /** The value of `User-Agent` with which more headers are sent; empty: there are none. */
   headers: string;
+  /** The client's headers that go on, undefined: none do; and whether its address does. */
+  forward_headers: string[] | undefined;
+  forward_client_ip: boolean;
   endpoints: Endpoint[];
+  /** Whether no stream_options are sent; whether an endpoint has a name of its own for the models, and whether one has accounts of its own. */
+  never_options: boolean;
+  own_names: boolean;
+  own_accounts: boolean;
+  /** The pool's own, so many, and then those of each endpoint that has accounts of its own. */
+  shared_accounts: number;
   accounts: Account[];
   /** In seconds. */
   connect_timeout: number;
@@ -93,7 +110,7 @@ interface Problem {
   message: string;
 }
 
-/** The paths below an endpoint's base path, which ends before `/v1`, by public API. */
+/** The paths below an endpoint's base path, which begin with `/v1` (a pool's `base_path` stands in its place), by public API. */
 interface UpstreamPath {
   name: ApiName;
   upstream_path: string;
@@ -119,6 +136,59 @@ function build_account(api: PoolApi, key: AccountKeyConfiguration): Account {
   };
 }
 
+/** What an endpoint is called: its URL, unless another one of the pool has the same. */
+function name_of(endpoint: EndpointConfiguration, endpoints: readonly EndpointConfiguration[]): string {
+  let count = 0;
+  for (const { url } of endpoints) {
+    count += url === endpoint.url ? 1 : 0;
+  }
+  const { upstream_model, url } = endpoint;
+  return count > 1 && upstream_model !== undefined ? `${url}#${upstream_model}` : url;
+}
+
+/** Adds the accounts: the pool's own, for endpoints that have none, and then those of each endpoint. */
+function add_accounts(pool: Pool, configuration: PoolConfiguration): void {
+  const { accounts, api } = pool;
+  const { endpoints, keys } = configuration;
+  let needed = false;
+  for (const endpoint of endpoints) {
+    needed = needed || endpoint.keys === undefined;
+  }
+  for (const key of keys) {
+    accounts.push(build_account(api, key));
+  }
+  if (accounts.length === 0 && needed) {
+    accounts.push(NO_ACCOUNT);
+  }
+  pool.shared_accounts = accounts.length;
+  for (const { index } of pool.endpoints) {
+    const own = endpoints[index]!.keys;
+    const endpoint = pool.endpoints[index]!;
+    endpoint.first_account = own === undefined ? 0 : accounts.length;
+    for (const key of own ?? []) {
+      accounts.push(build_account(api, key));
+    }
+    endpoint.account_end = own === undefined ? pool.shared_accounts : accounts.length;
+    pool.own_accounts = pool.own_accounts || own !== undefined;
+  }
+}
+
+/** Makes what questions to the endpoints carry, those of each where they are not the pool's. */
+function add_questions(pool: Pool, configuration: PoolConfiguration): void {
+  pool.watching = compile_watching(configuration, pool.accounts[0]!);
+  if (pool.watching === undefined) {
+    return;
+  }
+  for (const endpoint of pool.endpoints) {
+    if (configuration.endpoints[endpoint.index]!.keys !== undefined) {
+      endpoint.question_headers = headers_of(configuration, pool.accounts[endpoint.first_account]!);
+    }
+    if (endpoint.upstream_model !== undefined && pool.watching.warmup !== undefined) {
+      endpoint.warmup_body = warmup_for(pool.watching.warmup.body, endpoint.upstream_model);
+    }
+  }
+}
+
 function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slots: Slots, now: number): LuaMultiReturn<[pool: Pool, reason: string | undefined]> {
   const count = configuration.endpoints.length;
   const weights = integers(count);
@@ -129,14 +199,20 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     most[index] = configuration.endpoints[index]!.max_concurrent ?? 0;
     is_limited = is_limited || most[index] !== 0;
   }
-  const { breaker, queue, session_header } = configuration;
+  const { breaker, forward_headers, queue, session_header } = configuration;
   const [seed] = hash(configuration.name);
   const pool: Pool = {
     name: configuration.name,
     api: configuration.api,
     api_version: configuration.api_version,
     headers: header_lines(configuration.headers ?? {}),
+    forward_headers: forward_headers !== undefined && forward_headers.length > 0 ? forward_headers : undefined,
+    forward_client_ip: configuration.forward_client_ip === true,
     endpoints: [],
+    never_options: configuration.stream_options === "never",
+    own_names: false,
+    own_accounts: false,
+    shared_accounts: 0,
     accounts: [],
     connect_timeout: configuration.timeouts.connect / 1000,
     send_timeout: configuration.timeouts.send / 1000,
@@ -161,7 +237,8 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
   let reason: string | undefined;
   for (const endpoint of configuration.endpoints) {
     const index = pool.endpoints.length;
-    const key = `${configuration.name} ${endpoint.url}`;
+    const name = name_of(endpoint, configuration.endpoints);
+    const key = `${configuration.name} ${name}`;
     const [id] = hash(key);
     pool.ids[index] = id;
     pool.index_of.set(id, index);
@@ -172,31 +249,32 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     const upstream = new LuaTable<ApiName, string>();
     const base = `${endpoint.scheme}://${slot}${endpoint.path}`;
     for (const api of apis) {
-      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path);
+      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path, configuration.base_path);
       if (path !== undefined) {
         upstream.set(api.name, base + path);
       }
     }
     pool.endpoints.push({
       scheme: endpoint.scheme,
-      name: endpoint.url,
+      name,
       host: endpoint.host,
       port: endpoint.port,
       host_header: host_header(endpoint),
       index,
       key,
+      upstream_model: endpoint.upstream_model,
+      first_account: 0,
+      account_end: 0,
+      question_headers: undefined,
+      warmup_body: undefined,
       base_path: endpoint.path,
       base,
       upstream,
     });
+    pool.own_names = pool.own_names || endpoint.upstream_model !== undefined;
   }
-  for (const key of configuration.keys) {
-    pool.accounts.push(build_account(configuration.api, key));
-  }
-  if (pool.accounts.length === 0) {
-    pool.accounts.push(NO_ACCOUNT);
-  }
-  pool.watching = compile_watching(configuration, pool.accounts[0]!);
+  add_accounts(pool, configuration);
+  add_questions(pool, configuration);
   return $multi(pool, reason);
 }
 

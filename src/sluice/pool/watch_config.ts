@@ -16,6 +16,7 @@ interface HealthConfiguration {
 
 /** A request that must have succeeded before an endpoint takes any other. */
 interface WarmupConfiguration {
+  /** Below the endpoint's URL; that of chat completions unless told otherwise. */
   path: string;
   body_file: string;
   timeout: number;
@@ -57,7 +58,7 @@ const WARMUP_SCHEMA: Schema = {
   type: "object",
   required: ["body_file"],
   properties: {
-    path: { description: "Where the request goes, below the endpoint's URL.", type: "string", format: "url_path", default: "/v1/chat/completions" },
+    path: { description: "Where the request goes, below the endpoint's URL. Without it, to /v1/chat/completions, or to /chat/completions below the pool's base_path.", type: "string", format: "url_path", examples: ["/v1/chat/completions"] },
     body_file: { description: "A file with the request's body, JSON, sent as it is: the model's name in it is the endpoint's own.", type: "string", format: "path", examples: ["warmup.json"] },
     timeout: { description: "The longest that an answer may take, such as a model takes to load.", type: "string", format: "duration", minimum: 10, maximum: 86400000, default: "600s" },
   },

@@ -1,5 +1,7 @@
 /** How a pool's endpoints are watched, as the gateway uses it: the configuration in seconds, and what every question carries. */
 
+import { conclude, read, release, take } from "../wire/request";
+import { encode_string } from "../wire/json";
 import type { PoolConfiguration } from "./config";
 import type { Rules } from "./standing";
 import type { Engine } from "./watch_config";
@@ -72,6 +74,18 @@ function headers_of(pool: PoolConfiguration, { api_key, authorization, x_api_key
   return headers;
 }
 
+/** The body of a warm-up in which the model has another name; as it is, if it names none. */
+function warmup_for(body: string, name: string): string {
+  const reader = take("chat", false);
+  read(reader, body);
+  const [reading] = conclude(reader, (text: string, start, end) => string.sub(text, start + 1, end), body);
+  release(reader);
+  if (reading === undefined) {
+    return body;
+  }
+  return string.sub(body, 1, reading.model_start) + encode_string(name) + string.sub(body, reading.model_end + 1);
+}
+
 /** How a pool is watched; undefined if it isn't. `account`: its first one. */
 function compile_watching(pool: PoolConfiguration, account: Credential): Watching | undefined {
   const { health, scrape, warmup } = pool;
@@ -91,5 +105,5 @@ function compile_watching(pool: PoolConfiguration, account: Credential): Watchin
   };
 }
 
-export { compile_watching };
+export { compile_watching, headers_of, warmup_for };
 export type { Headers, Watching };

@@ -1,9 +1,7 @@
 /** Which pool serves a model, and under which name. */
 
-import { refuse } from "../wire/refusal";
 import { compile_choices } from "./choose";
 import type { ApiName } from "../wire/api";
-import type { Refusal } from "../wire/refusal";
 import type { Endpoint, Pool } from "../pool/pools";
 import type { Price, PriceConfiguration } from "../ledger/price";
 import type { Choice, MakeMatcher } from "./choose";
@@ -80,18 +78,9 @@ function build(models: ModelConfiguration[], pools: LuaTable<string, Pool>, tool
   return table;
 }
 
-/** The refusal `model_not_found` (404). */
-function refuse_unknown(): Refusal {
-  return refuse(404, "invalid_request_error", "model_not_found", "There is no model of that name here.", "model");
-}
-
-/** The model of that name, or the refusal `model_not_found` (404): also for one that is a rule. */
-function find_model(table: RouteTable, name: string): LuaMultiReturn<[model: Model | undefined, refusal: Refusal | undefined]> {
-  const model = table.by_name.get(name);
-  if (model === undefined) {
-    return $multi(undefined, refuse_unknown());
-  }
-  return $multi(model, undefined);
+/** The model of that name; undefined: there is none, or it is a rule. */
+function find_model(table: RouteTable, name: string): Model | undefined {
+  return table.by_name.get(name);
 }
 
 /** Whether clients may ask for a model of that name. */

@@ -8,6 +8,7 @@ import type { AnswerReader } from "./answer_reader";
 import { Fault, bytes_of, feed, finish } from "./json";
 import { answer_slots } from "./answer_shape";
 import { At } from "./json_state";
+import { note_abort } from "./aborted";
 import { take_usage } from "./usage";
 
 const sub = string.sub;
@@ -25,6 +26,7 @@ function read_body(reader: AnswerReader, chunk: string): void {
   }
   const text = reader.body_rest === "" ? chunk : reader.body_rest + chunk;
   const consumed = feed(walk, bytes_of(text), 0, text.length);
+  note_abort(reader, text, state.base, state, answer_slots(reader.api, reader.guarded));
   state.base += consumed;
   reader.body_rest = consumed === text.length ? "" : sub(text, consumed + 1);
   reader.malformed = state.fault !== Fault.None;

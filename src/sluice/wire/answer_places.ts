@@ -149,7 +149,7 @@ const CHOICES: Place = object({
         delta: message(),
         message: message(),
         text: text(TextKind.Content),
-        finish_reason: text(TextKind.FinishReason),
+        finish_reason: { slot: "finish_reason", kind: TextKind.FinishReason },
         native_finish_reason: one_of(REASONS),
         logprobs: LOGPROBS,
         content_filter_results: SETTING,

@@ -23,6 +23,8 @@ interface AnswerReader {
   drop_usage: boolean;
   /** The stream's terminal marker, or the body's end, has come. */
   complete: boolean;
+  /** The engine has given the answer up: a choice has ended with `finish_reason: "abort"`. */
+  aborted: boolean;
   /** The upstream itself sent an error event. */
   failed: boolean;
   /** The HTTP status that it stands for; 0: none that is known. */
@@ -108,6 +110,7 @@ function reset(reader: AnswerReader): void {
   usage.output = -1;
   clear(reader.text.estimate);
   reader.complete = false;
+  reader.aborted = false;
   reader.failed = false;
   reader.error_status = 0;
   reader.oversized = false;
@@ -166,6 +169,7 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     guarded: false,
     drop_usage,
     complete: false,
+    aborted: false,
     failed: false,
     error_status: 0,
     oversized: false,

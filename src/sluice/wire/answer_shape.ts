@@ -23,6 +23,7 @@ interface AnswerSlots {
   cache_written: number;
   output: number;
   choices: number;
+  finish_reason: number;
   type: number;
   /** An error, and what says which; Responses: `code` of an error event is in the event itself. */
   error: number;
@@ -72,6 +73,7 @@ function slots_of(shape: Shape): AnswerSlots {
     cache_written: slot_named(shape, "cache_written"),
     output: slot_named(shape, "output"),
     choices: slot_named(shape, "choices"),
+    finish_reason: slot_named(shape, "finish_reason"),
     type: slot_named(shape, "type"),
     error: slot_named(shape, "error"),
     error_code: slot_named(shape, "error_code"),

@@ -6,6 +6,7 @@
  * worker share one walker and a stream itself keeps only the figures and the unfinished event.
  */
 
+import { note_abort } from "./aborted";
 import { drop_held, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
@@ -170,6 +171,8 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   }
   if (slots.type !== NO_SLOT) {
     note_type(reader, text, walk, slots);
+  } else {
+    note_abort(reader, text, 0, state, slots);
   }
   if (state.kinds[slots.usage] === Kind.Object) {
     take_usage(reader.usage, state, slots);

@@ -77,6 +77,9 @@ interface RequestReading {
   usage_start: number | undefined;
   usage_end: number;
   usage_text: string;
+  /** Where the value of the client's `stream_options` lies; `options_end` 0: there is none. */
+  options_start: number;
+  options_end: number;
   /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave a whole number. */
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
@@ -279,6 +282,8 @@ function conclude<Source>(
     usage_start: undefined,
     usage_end: 0,
     usage_text: "",
+    options_start: 0,
+    options_end: 0,
     output_cap,
     caps,
     odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
@@ -288,8 +293,14 @@ function conclude<Source>(
     bytes: reader.total,
     references: reader.previous !== 0 ? read_references(reader, range, source) : undefined,
   };
-  if (reading.stream && reader.stream_options !== 0) {
-    plan_usage(reader, reading);
+  if (reader.stream_options !== 0) {
+    if (state.kinds[reader.stream_options] !== Kind.Absent) {
+      reading.options_start = state.starts[reader.stream_options]!;
+      reading.options_end = state.ends[reader.stream_options]!;
+    }
+    if (reading.stream) {
+      plan_usage(reader, reading);
+    }
   }
   return $multi(reading, undefined);
 }
@@ -298,7 +309,8 @@ function conclude<Source>(
 function no_body(api: ApiName, model: string): RequestReading {
   return {
     api, model, model_start: 0, model_end: 0, stream: false, tools: false, client_wants_usage: true, usage_start: undefined, usage_end: 0,
-    usage_text: "", output_cap: undefined, caps: [], odd_cap: undefined, choices: 1, written: 0, prompt_tokens: 0, bytes: 0, references: undefined,
+    usage_text: "", output_cap: undefined, caps: [], odd_cap: undefined, choices: 1, written: 0, prompt_tokens: 0, bytes: 0, options_start: 0,
+    options_end: 0, references: undefined,
   };
 }
 
@@ -322,11 +334,15 @@ function needs_cap(reading: RequestReading, most: number): boolean {
   return false;
 }
 
-/** The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. */
-function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined): Edits | undefined {
+/**
+ * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a stream must not be
+ * asked for.
+ */
+function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
   const same_model = upstream_model === reading.model;
+  const usage_start = never_options === true ? undefined : reading.usage_start;
   const capped = most_output !== undefined && needs_cap(reading, most_output);
-  if (same_model && reading.usage_start === undefined && !capped) {
+  if (same_model && usage_start === undefined && !capped) {
     return undefined;
   }
   const edits = no_edits();
@@ -336,8 +352,8 @@ function edits_for(reading: RequestReading, upstream_model: string, most_output:
   if (!same_model) {
     replace(edits, reading.model_start, reading.model_end, encode_string(upstream_model));
   }
-  if (reading.usage_start !== undefined) {
-    replace(edits, reading.usage_start, reading.usage_end, reading.usage_text);
+  if (usage_start !== undefined) {
+    replace(edits, usage_start, reading.usage_end, reading.usage_text);
   }
   return edits;
 }

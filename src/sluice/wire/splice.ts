@@ -43,6 +43,23 @@ function append(edits: Edits, from: Edits, index: number): void {
   edits.count += 1;
 }
 
+/** The edits with one in place of all that lie from `start` up to `end`: these bytes become `text`. None may reach over either. */
+function fold(edits: Edits, start: number, end: number, text: string): Edits {
+  const folded = no_edits();
+  for (const index of $range(0, edits.count - 1)) {
+    if (edits.ends[index]! <= start && edits.starts[index]! < end) {
+      append(folded, edits, index);
+    }
+  }
+  replace(folded, start, end, text);
+  for (const index of $range(0, edits.count - 1)) {
+    if (edits.starts[index]! >= end) {
+      append(folded, edits, index);
+    }
+  }
+  return folded;
+}
+
 /** Both lists in one, in ascending order. They must not overlap. Of two that begin at the same place the first list's comes first. */
 function merge(first: Edits, second: Edits): Edits {
   const edits = no_edits();
@@ -110,5 +127,5 @@ function apply(edits: Edits, slice: string, offset: number): string {
   return table.concat(parts);
 }
 
-export { apply, merge, no_edits, replace };
+export { apply, fold, merge, no_edits, replace };
 export type { Edits };
