@@ -23,10 +23,10 @@ NGINX ?= nginx
 
 export CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX
 
-.PHONY: help run test bench fuzz fuzz-cost check build schema dist
+.PHONY: help run test test-clients bench fuzz fuzz-cost check build schema dist
 
 help: ## List these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 21
 	@echo
 	@echo 'Variables of make run: CONFIG HTTP_PORT HTTPS_PORT LISTEN ADMIN_PORT RUN_DIR WORKERS NGINX'
 	@echo 'Variables of make fuzz and make fuzz-cost: SECONDS SEED'
@@ -41,6 +41,11 @@ test: ## Run every test: the checks, unit and end-to-end
 	@tools/build
 	@tools/check
 	@tools/test
+
+test-clients: ## Claude Code, Codex and the SDKs for Node through a gateway; installs them below dist
+	@tools/install --test
+	@tools/build
+	@tools/test_clients
 
 bench: ## Measure against plain nginx and another gateway, and print the tables
 	@tools/install --test

@@ -211,6 +211,7 @@ describe("a prompt that is blocked", () => {
     expect(JSON.parse(answer.text)).toEqual({
       type: "error",
       error: { type: "permission_error", message: "The prompt has been refused because of the list blocked.txt." },
+      request_id: answer.headers["x-request-id"],
     });
     expect(answer.headers["x-should-retry"]).toBe("false");
   });

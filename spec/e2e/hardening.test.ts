@@ -565,7 +565,7 @@ describe("the journal", () => {
     const runDir = join(directory, "run");
     mkdirSync(join(runDir, "logs"), { recursive: true });
     symlinkSync("/dev/full", join(runDir, "logs/usage.jsonl"));
-    const full = await startGateway({ config: configuration({ upstream: mock.url }), env: { RUN_DIR: runDir } });
+    const full = await startGateway({ config: configuration({ upstream: mock.url }), directory });
     try {
       for (let round = 0; round < 10; round++) {
         const stream = round % 2 === 0;

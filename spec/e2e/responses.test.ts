@@ -113,7 +113,7 @@ describe("a response that was made before", () => {
         for (const [method, end] of [["GET", ""], ["GET", "?stream=true"], ["GET", "/input_items"], ["POST", "/cancel"], ["DELETE", ""]] as const) {
           answers.push(await ask("other", method, `/v1/responses/${strange}${end}`));
         }
-        for (const path of ["/v1/responses", "/v1/responses/compact"]) {
+        for (const path of ["/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens", "/openai/v1/responses", "/openai/responses/"]) {
           for (const body of [
             { previous_response_id: strange },
             { input: [{ type: "item_reference", id: itemOf(strange) }] },
@@ -276,6 +276,14 @@ describe("a response that was made before", () => {
       expect((await ask("acme", "GET", `/v1/responses/${id}?${query}`)).status).toBe(400);
     }
     expect(asked()).toBe(before);
+  });
+
+  it("is the same below the paths of Azure's clients, and with a slash at the end", async () => {
+    const id = idOf(await create("acme"));
+    for (const path of [`/openai/v1/responses/${id}?api-version=x`, `/openai/responses/${id}`, `/v1/responses/${id}/`, `/openai/responses/${id}/input_items/`]) {
+      expect([path, (await ask("acme", "GET", path)).status]).toEqual([path, 200]);
+      expect([path, (await ask("other", "GET", path)).status]).toEqual([path, 404]);
+    }
   });
 
   it("has no other methods and pages", async () => {

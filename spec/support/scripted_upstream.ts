@@ -1,6 +1,6 @@
 /** An upstream that answers each request as its test says: piece by piece, when the test lets it, and with any end. */
 
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 interface Script {
@@ -19,6 +19,9 @@ interface Script {
 }
 
 interface Exchange {
+  /** What the request asked for, with its query. */
+  path: string;
+  headers: IncomingHttpHeaders;
   body: Buffer;
   /** Resolves when the connection is closed or the answer is finished; true: the peer left before that. */
   left: Promise<boolean>;
@@ -77,7 +80,7 @@ async function startScriptedUpstream(): Promise<ScriptedUpstream> {
       const left = new Promise<boolean>((resolve) => {
         response.on("close", () => { resolve(!response.writableFinished); });
       });
-      const exchange = { body, left };
+      const exchange = { path: request.url ?? "", headers: request.headers, body, left };
       exchanges.push(exchange);
       waiting.get(name)?.resolve(exchange);
       void play(response, scripts.get(name) ?? DEFAULT);

@@ -30,6 +30,16 @@ describe("what a request may need", function()
         assert.equal(1e12, tokens({ output_cap = 9007199254740992 }))
     end)
 
+    it("is never less than what the client has for thinking, and a token of an answer", function()
+        assert.equal(201, tokens({ output_cap = 1000, thinking_budget = 100 }, 50))
+        assert.equal(201, tokens({ thinking_budget = 100 }, 50))
+        assert.equal(150, tokens({ output_cap = 1000, thinking_budget = 49 }, 50))
+        assert.equal(151, tokens({ output_cap = 1000, thinking_budget = 50 }, 50))
+        -- The client's own cap is not raised.
+        assert.equal(120, tokens({ output_cap = 20, thinking_budget = 100 }, 50))
+        assert.equal(1100, tokens({ output_cap = 1000, thinking_budget = 100 }))
+    end)
+
     it("is as much again for each answer that is asked for", function()
         assert.equal(140, tokens({ output_cap = 10, written = 4 }))
         assert.equal(100, tokens({ output_cap = 10, written = 0 }))
@@ -134,6 +144,11 @@ describe("a refusal by a limit", function()
     it("is the gateway's own fault if it can't count", function()
         local made = refused(5, 1)
         assert.same({ 503, "overloaded_error", "store_unavailable" }, { made.status, made.type, made.code })
+    end)
+
+    it("writes times as Anthropic does, none too early", function()
+        assert.equal("1970-01-01T00:00:00Z", refusal.date_of(0))
+        assert.equal("2023-11-14T22:13:31Z", refusal.date_of(1700000010.001))
     end)
 
     it("writes durations as OpenAI does", function()

@@ -73,6 +73,16 @@ describe("the store of one node", function()
         assert(admit(at, of, 50))
     end)
 
+    it("lets in what takes no tokens though a window is more than full", function()
+        local at, of = store(dictionary(100), 1), { tenant = tenant({ tokens_per_minute = 1000, requests_per_minute = 3 }) }
+        settle(at, assert(admit(at, of, 100)), 1500, 0)
+        assert.is_nil(admit(at, of, 1))
+        assert(admit(at, of, 0))
+        assert(admit(at, of, 0))
+        local _, reason = admit(at, of, 0)
+        assert.equal(REASON.requests, reason)
+    end)
+
     it("says of a request that is larger than the whole limit that waiting does not help", function()
         local at, of = store(dictionary(100), 1), { tenant = tenant({ tokens_per_minute = 1000 }) }
         local _, reason = admit(at, of, 1001)

@@ -142,6 +142,18 @@ describe("the store of many nodes", function()
         end
     end)
 
+    it("lets in what takes no tokens though a window is more than full", function()
+        local redis = redis_model.new()
+        redis.now = NOW
+        local here, of = node(redis), { tenant = tenant({ tokens_per_minute = 1000, requests_per_minute = 3 }) }
+        local function admitted(id, tokens) return here.store.admit(ask(of, id, tokens, 0, 0, NOW), NOW) == nil end
+        local first = ask(of, "a1", 100, 0, 0, NOW)
+        assert.is_nil(here.store.admit(first, NOW))
+        settle(here, first, 1500, 0)
+        drain(here, redis, by_name(of.tenant))
+        assert.same({ false, true, true, false }, { admitted("a2", 1), admitted("a3", 0), admitted("a4", 0), admitted("a5", 0) })
+    end)
+
     it("counts money exactly, far beyond what a number's usual text shows", function()
         local redis = redis_model.new()
         redis.now = NOW

@@ -4,7 +4,7 @@ local slots_module = require("sluice.pool.slots")
 
 local APIS = {}
 for _, api in ipairs(require("sluice.wire.api").APIS) do
-    APIS[#APIS + 1] = { name = api.name, upstream_path = api.upstream_path }
+    APIS[#APIS + 1] = { service = api.service, upstream_path = api.upstream_path }
 end
 
 local function pool(more)
@@ -28,6 +28,7 @@ describe("a pool of Azure's", function()
             completions = "https://sluice_tls_0/base/openai/v1/completions",
             embeddings = "https://sluice_tls_0/base/openai/v1/embeddings",
             responses = "https://sluice_tls_0/base/openai/v1/responses",
+            count_responses = "https://sluice_tls_0/base/openai/v1/responses/input_tokens",
         }, pool().endpoints[1].upstream)
         assert.is_nil(paths.deployment_upstreams(pool(), "gpt-4o"))
     end)
@@ -72,7 +73,7 @@ describe("A pool with a base path", function()
         for base, expected in pairs({ ["/api/v3"] = "/base/api/v3", ["/v1beta/openai"] = "/base/v1beta/openai", [""] = "/base" }) do
             local upstream = pool({ api = "openai", base_path = base }).endpoints[1].upstream
             for _, api in ipairs(APIS) do
-                assert.equal("https://sluice_tls_0" .. expected .. api.upstream_path:sub(4), upstream[api.name])
+                assert.equal("https://sluice_tls_0" .. expected .. api.upstream_path:sub(4), upstream[api.service])
             end
         end
     end)

@@ -2,8 +2,8 @@ local pools = require("sluice.pool.pools")
 local slots_module = require("sluice.pool.slots")
 
 local APIS = {
-    { name = "chat", upstream_path = "/v1/chat/completions" },
-    { name = "embeddings", upstream_path = "/v1/embeddings" },
+    { service = "chat", upstream_path = "/v1/chat/completions" },
+    { service = "embeddings", upstream_path = "/v1/embeddings" },
 }
 
 local function endpoint(url)

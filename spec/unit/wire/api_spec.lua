@@ -8,6 +8,19 @@ describe("the APIs", function()
         }) do
             assert.equal(name, api.BY_PATH[path].name)
             assert.equal(path, api.BY_PATH[path].upstream_path)
+            assert.equal(name, api.BY_PATH[path].service)
+            assert.is_false(api.BY_PATH[path].counts)
+        end
+    end)
+
+    it("count tokens by paths below those of their requests, as services of their own", function()
+        for path, names in pairs({
+            ["/v1/messages/count_tokens"] = { "messages", "count_messages" }, ["/v1/responses/input_tokens"] = { "responses", "count_responses" },
+        }) do
+            local entry = api.BY_PATH[path]
+            assert.same(names, { entry.name, entry.service })
+            assert.equal(path, entry.upstream_path)
+            assert.is_true(entry.counts)
         end
     end)
 
@@ -20,9 +33,12 @@ describe("the APIs", function()
     it("are named once each, with OpenTelemetry's name for what they do", function()
         local seen = {}
         for _, entry in ipairs(api.APIS) do
-            assert.is_nil(seen[entry.name])
-            seen[entry.name] = entry.operation
+            assert.is_nil(seen[entry.service])
+            seen[entry.service] = entry.operation
         end
-        assert.same({ chat = "chat", completions = "text_completion", embeddings = "embeddings", responses = "chat", messages = "chat" }, seen)
+        assert.same({
+            chat = "chat", completions = "text_completion", embeddings = "embeddings", responses = "chat", messages = "chat",
+            count_messages = "count_tokens", count_responses = "count_tokens",
+        }, seen)
     end)
 end)

@@ -40,13 +40,16 @@ describe("a refusal's body", function()
     end)
 
     for status, kind in pairs({
-        [400] = "invalid_request_error", [401] = "authentication_error", [403] = "permission_error", [404] = "not_found_error",
+        [400] = "invalid_request_error", [401] = "authentication_error", [402] = "billing_error", [403] = "permission_error",
+        [404] = "not_found_error",
         [405] = "invalid_request_error", [413] = "request_too_large", [415] = "invalid_request_error", [429] = "rate_limit_error",
-        [502] = "api_error", [503] = "overloaded_error", [504] = "timeout_error",
+        [500] = "api_error", [502] = "api_error", [503] = "overloaded_error", [504] = "timeout_error", [529] = "overloaded_error",
     }) do
         it("has Anthropic's shape for messages: " .. status, function()
             local body = ending.refusal_body(refuse(status, "api_error", "some_code", NASTY, "x"), "messages")
             assert.same({ type = "error", error = { type = kind, message = NASTY } }, decode(body))
+            local told = ending.refusal_body(refuse(status, "api_error", "some_code", NASTY, "x"), "messages", "0123456789abcdef")
+            assert.same({ type = "error", error = { type = kind, message = NASTY }, request_id = "0123456789abcdef" }, decode(told))
         end)
     end
 end)

@@ -104,10 +104,10 @@ end)
 describe("a request's body", function()
     local request = require("sluice.wire.request")
 
-    local function reading_of(body)
+    local function reading_of(body, named)
         local reader = request.take("chat", false)
         request.read(reader, body)
-        local reading, refusal = request.conclude(reader, function(source, from, to) return source:sub(from + 1, to) end, body)
+        local reading, refusal = request.conclude(reader, function(source, from, to) return source:sub(from + 1, to) end, body, named)
         request.release(reader)
         assert.is_nil(refusal)
         return reading
@@ -120,13 +120,16 @@ describe("a request's body", function()
         local names = { "chat", "c", "a-rather-long-name-of-a-model", "q/w", "mock;tokens=5" }
         local function one_of(list) return list[math.random(#list)] end
         for _ = 1, 300 do
-            local members = { '"model":' .. one_of({ '"chat"', '"ch\\u0061t"', ' "c"' }), '"messages":[{"role":"user","content":"secret"}]' }
+            -- A path may name the model, and the body none.
+            local named = math.random() < 0.3 and one_of(names) or nil
+            local model = '"model":' .. one_of({ '"chat"', '"ch\\u0061t"', ' "c"' })
+            local members = { named and '"seed":1' or model, '"messages":[{"role":"user","content":"secret"}]' }
             if math.random() < 0.6 then table.insert(members, 1, '"max_tokens": ' .. one_of({ "0", "10", "1000", "1e3", "50.0" })) end
             if math.random() < 0.6 then members[#members + 1] = '"max_completion_tokens":' .. one_of({ "5", "70", "4e2", "null" }) end
             if math.random() < 0.6 then members[#members + 1] = '"stream":true' end
             if math.random() < 0.3 then members[#members + 1] = '"stream_options":' .. one_of({ "{}", "null", '{"include_usage":false}' }) end
             local body = "{" .. table.concat(members, ",") .. "}"
-            local reading = reading_of(body)
+            local reading = reading_of(body, named)
             local masks = splice.no_edits()
             if math.random() < 0.5 then
                 local from, to = body:find("secret", 1, true)

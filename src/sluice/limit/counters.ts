@@ -253,7 +253,8 @@ function check(
     const { limit, measure, seconds } = scope.windows[index]!;
     const window = counters.windows[index]!;
     const amount = measure === Measure.Requests ? 1 : tokens;
-    if (!fits(window, now, amount, limit)) {
+    // A window may be more than full. What takes nothing of it need not wait for it.
+    if (amount > 0 && !fits(window, now, amount, limit)) {
       const wait = seconds_until(window, now, amount, limit);
       if (verdict.reason === Reason.None || (verdict.wait >= 0 && (wait < 0 || wait > verdict.wait))) {
         verdict.reason = measure === Measure.Requests ? Reason.Requests : Reason.Tokens;

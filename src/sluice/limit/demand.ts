@@ -2,6 +2,7 @@
 
 import { free_tokens } from "./allowance";
 import type { Price } from "../ledger/price";
+import { output_bound } from "../wire/output_cap";
 import type { RequestReading } from "../wire/request";
 import type { Reservation } from "./reservation";
 
@@ -16,9 +17,10 @@ function output_cap(reading: RequestReading, most: number | undefined): number {
     return 0;
   }
   const named = reading.output_cap ?? 0;
+  const bound = most !== undefined ? output_bound(reading, most) : undefined;
   // Some servers take 0 for no cap at all.
-  const wanted = named > 0 ? named : (most ?? USUAL_OUTPUT);
-  return most !== undefined && wanted > most ? most : wanted;
+  const wanted = named > 0 ? named : (bound ?? USUAL_OUTPUT);
+  return bound !== undefined && wanted > bound ? bound : wanted;
 }
 
 /** Works out what the request costs at least and at most, with what it has free. */

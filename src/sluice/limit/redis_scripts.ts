@@ -88,7 +88,7 @@ local function may_begin(scope, taken)
   for _, window in ipairs(scope) do
     local share = math.min(1, math.max(0, 1 - (now - window.start) / window.length))
     local amount = window.requests and 1 or TOKENS
-    if window.current + window.previous * share + amount > window.limit + TOLERANCE then
+    if amount > 0 and window.current + window.previous * share + amount > window.limit + TOLERANCE then
       return false
     end
   end

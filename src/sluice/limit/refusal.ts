@@ -59,4 +59,9 @@ function duration(seconds: number): string {
   return `${floor(whole / 3600)}h${floor((whole % 3600) / 60)}m${whole % 60}s`;
 }
 
-export { duration, refuse_limit };
+/** A time as Anthropic writes it (RFC 3339), to the second, rounded up. `time`: in seconds since 1970. */
+function date_of(time: number): string {
+  return os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(time));
+}
+
+export { date_of, duration, refuse_limit };

@@ -16,6 +16,7 @@ import { choose } from "../route/choose";
 import { find_model, serves } from "../route/table";
 import { BY_PATH } from "../wire/api";
 import { note_conversation } from "../wire/conversation";
+import { own_path } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
 import { conclude, read, release, take } from "../wire/request";
 import { find_holder } from "./affinity";
@@ -25,11 +26,13 @@ import { answer_preflight } from "./cross_origin";
 import { set_model } from "./fallback";
 import { gateway } from "./gateway";
 import { reserve } from "./limits";
+import { answer_probe } from "./pages";
 import { refuse_large_body, send_refusal } from "./refusals";
 import { find_page, pin_references, take_page } from "./stored_responses";
 import { keep_state, take_state } from "./state";
 import { refuse_unknown_model } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
+import type { Api } from "../wire/api";
 import type { Model } from "../route/table";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -70,7 +73,7 @@ function read_request(state: RequestState, body: RequestBody): Refusal | undefin
     ngx.log(ngx.ERR, "the request body on disk can't be read: ", unreadable);
     return refuse(500, "api_error", "internal_error", "The gateway could not read the request body.");
   }
-  const [reading, refusal] = conclude(reader, body_range, body);
+  const [reading, refusal] = conclude(reader, body_range, body, state.named_model);
   if (guarded) {
     state.prompt_verdict = judge_prompt(reader.text, guard);
   }
@@ -99,7 +102,7 @@ function route_request(state: RequestState): Refusal | undefined {
     return forbidden;
   }
   set_model(state, model);
-  return serves(model, state.api!.name) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
+  return serves(model, state.api!.service) ? undefined : refuse(404, "invalid_request_error", "unknown_url", "This model is not served at this URL.");
 }
 
 /** Refuses a prompt in which the tenant's guard found something that blocks. The list is named, the word is not. */
@@ -168,6 +171,17 @@ function admit(state: RequestState): Refusal | undefined {
   return refusal ?? start_attempt(state);
 }
 
+/** The API of a path of another form, and the model that it names. Undefined: it is none. */
+function find_api(asked: string): LuaMultiReturn<[api: Api | undefined, named_model: string | undefined]> {
+  const [own, named_model] = own_path(asked);
+  return $multi(BY_PATH.get(own), named_model);
+}
+
+/** Whether a client only asks whether there is anybody: coding agents do so before their first request. It needs no credential. */
+function is_probe(asked: string): boolean {
+  return asked === "/" && method() === "HEAD";
+}
+
 /** access_by_lua */
 function access(this: void): void {
   const began = monotonic();
@@ -184,7 +198,18 @@ function access(this: void): void {
   announce_request_id(id);
   // To the millisecond, as the journal has it: a request must not be of another day there.
   const arrived = math.floor(realtime() * 1000) / 1000;
-  const state = take_state(id, BY_PATH.get(path()), snapshot, began, arrived);
+  const asked = path();
+  let api = BY_PATH.get(asked) as Api | undefined;
+  let named_model: string | undefined;
+  if (api === undefined) {
+    if (is_probe(asked)) {
+      answer_probe();
+      return;
+    }
+    [api, named_model] = find_api(asked);
+  }
+  const state = take_state(id, api, snapshot, began, arrived);
+  state.named_model = named_model;
   ngx.ctx = state;
   // Should nginx take it elsewhere, for another attempt or because of an error of its own.
   keep_state(state);

@@ -87,7 +87,7 @@ function send_on(state: RequestState): void {
   const model = state.model!;
   const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
-  const upstream = upstream_of(model, endpoint, state.api!.name)!;
+  const upstream = upstream_of(model, endpoint, state.api!.service)!;
   direct(
     state.suffix === undefined ? upstream : upstream + state.suffix, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
   if (again || account.api_key !== "" || headers !== "") {

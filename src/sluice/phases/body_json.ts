@@ -20,7 +20,7 @@ function finish_guarded_json(state: RequestState, body: GuardedBody, chunk: stri
   if (content === undefined) {
     const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server's answer can't be read.");
     state.broken = state.broken ?? "upstream_lost";
-    ngx.arg[1] = refusal_body(refusal, state.api!.name);
+    ngx.arg[1] = refusal_body(refusal, state.api!.name, state.id);
   } else {
     state.broken = body.blocked ? "blocked" : undefined;
     if (content !== chunk) {

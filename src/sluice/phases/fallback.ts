@@ -48,7 +48,7 @@ function most_attempts(state: RequestState): number {
 function change_price(state: RequestState, model: Model): boolean {
   const { reservation } = state;
   const { store } = gateway();
-  if (reservation === undefined || store === undefined) {
+  if (reservation === undefined || store === undefined || state.api!.counts) {
     return true;
   }
   const more = change_demand(reservation, state.reading!, model.max_output_tokens, model.price);
@@ -64,7 +64,7 @@ function change_price(state: RequestState, model: Model): boolean {
 function change_model(state: RequestState, model: Model): boolean {
   const { deadline } = state;
   set_deadline(state, model.pool);
-  if (!serves(model, state.api!.name) || is_over_time(state, monotonic(), 0) || !change_price(state, model)) {
+  if (!serves(model, state.api!.service) || is_over_time(state, monotonic(), 0) || !change_price(state, model)) {
     state.deadline = deadline;
     return false;
   }

@@ -28,6 +28,7 @@ import { write_standings } from "./limits";
 import { own_failure, refuse_own } from "./own_failure";
 import { refuse_nginx_error, refusing_api } from "./refusals";
 import { Mode, OWN_PAGE, Own, current_state, kept_state } from "./state";
+import { cannot_count, replace_by_estimate } from "./token_count";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
@@ -77,7 +78,7 @@ function hide_account(state: RequestState): void {
 
 /** Puts a refusal in the place of the answer. Returns what its body will be. */
 function replace_answer(refusal: Refusal, state: RequestState | undefined): string {
-  const body = refusal_body(refusal, refusing_api(state));
+  const body = refusal_body(refusal, refusing_api(state), passing_request_id());
   const headers = ngx.header;
   headers.set("content_encoding", undefined);
   headers.set("etag", undefined);
@@ -138,6 +139,13 @@ function refuse_unanswered(state: RequestState, status: number, is_astray: boole
   return refuse_own(state.own) ?? refuse_nginx_error(status);
 }
 
+/** The request's id by the name that Anthropic has for it, where its API was asked for. */
+function tell_request_id(state: RequestState | undefined): void {
+  if (refusing_api(state) === "messages") {
+    ngx.header.set("request-id", passing_request_id());
+  }
+}
+
 /** header_filter_by_lua */
 function filter_header(this: void): void {
   const began = monotonic();
@@ -166,6 +174,7 @@ function filter_header(this: void): void {
       if (passing_request_id() === "") {
         announce_request_id(new_request_id());
       }
+      tell_request_id(undefined);
       const ctx = ngx.ctx as { replacement?: string };
       ctx.replacement = replace_answer(refuse_nginx_error(status), undefined);
     }
@@ -181,19 +190,23 @@ function filter_header(this: void): void {
   }
   remove_own_headers();
   hide_account(state);
+  tell_request_id(state);
   const { cors } = state.snapshot;
   if (cors !== undefined) {
     share_answer(cors);
   }
   if (state.reservation !== undefined) {
-    write_standings(state.reservation);
+    write_standings(state, state.reservation);
   }
   if (state.model !== undefined) {
     headers.set("x-sluice-model", state.model.name);
     headers.set("x-sluice-pool", state.model.pool.name);
     headers.set("x-sluice-attempts", state.attempts);
   }
-  if (state.refusal === undefined) {
+  if (state.refusal === undefined && state.api!.counts && !is_astray && cannot_count(status) && upstream_answered()) {
+    state.mode = Mode.Replace;
+    state.replacement = replace_by_estimate(state);
+  } else if (state.refusal === undefined) {
     expect_answer(state, status);
     const refusal =
       is_astray || (status >= 400 && !upstream_answered())
@@ -212,7 +225,7 @@ function filter_header(this: void): void {
       }
     } else {
       begin_answer_of(state, status);
-      if (state.api!.name === "responses") {
+      if (state.api!.service === "responses") {
         begin_learning(state, status);
       }
     }

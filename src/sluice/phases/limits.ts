@@ -7,7 +7,7 @@ import { encode_string } from "../wire/json";
 import { expected_of } from "../wire/output_cap";
 import { refuse } from "../wire/refusal";
 import { sweep } from "../limit/memory_store";
-import { duration, refuse_limit } from "../limit/refusal";
+import { date_of, duration, refuse_limit } from "../limit/refusal";
 import { return_reservation, take_reservation } from "../limit/reservation";
 import { waiting } from "../limit/settlement_queue";
 import { find_dead, forget_workers } from "../limit/workers";
@@ -31,7 +31,8 @@ function reserve(state: RequestState): Refusal | undefined {
     return undefined;
   }
   const reading = state.reading!;
-  if (reading.odd_cap !== undefined) {
+  const { counts } = state.api!;
+  if (reading.odd_cap !== undefined && !counts) {
     return refuse(400, "invalid_request_error", "invalid_type", `\`${reading.odd_cap}\` ${expected_of(reading.odd_cap)}.`, reading.odd_cap);
   }
   if (store === undefined) {
@@ -39,13 +40,15 @@ function reserve(state: RequestState): Refusal | undefined {
   }
   const reservation = take_reservation(tenant, key, allowance, state.arrived);
   reservation.id = state.id;
-  set_demand(reservation, reading, model.max_output_tokens, model.price);
+  if (!counts) {
+    set_demand(reservation, reading, model.max_output_tokens, model.price);
+  }
   // It is known to the log phase from here on: the client may leave while another machine is asked.
   state.reservation = reservation;
   const refusing = store.admit(reservation, realtime());
   if (refusing !== undefined) {
     const refusal = refuse_limit(refusing, store.last_verdict(), reservation.tokens);
-    write_standings(reservation);
+    write_standings(state, reservation);
     if (!reservation.asked) {
       state.reservation = undefined;
       return_reservation(reservation);
@@ -65,8 +68,22 @@ function write_standing(standing: Standing, limit: string, remaining: string, re
   }
 }
 
+/** The same in Anthropic's words (its "Rate limits"), where the end is a time of the clock. `measure`: `requests` or `tokens`. */
+function write_messages_standing(standing: Standing, measure: string): void {
+  if (standing.limit >= 0) {
+    const headers = ngx.header;
+    headers.set(`anthropic-ratelimit-${measure}-limit`, standing.limit);
+    headers.set(`anthropic-ratelimit-${measure}-remaining`, standing.remaining);
+    headers.set(`anthropic-ratelimit-${measure}-reset`, date_of(realtime() + standing.reset));
+  }
+}
+
 /** Tells the client how its limits stand. */
-function write_standings(reservation: Reservation): void {
+function write_standings(state: RequestState, reservation: Reservation): void {
+  if (state.api!.name === "messages") {
+    write_messages_standing(reservation.requests_standing, "requests");
+    write_messages_standing(reservation.tokens_standing, "tokens");
+  }
   write_standing(reservation.requests_standing, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
   write_standing(reservation.tokens_standing, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }

@@ -90,7 +90,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
     }
     return;
   }
-  if (reading === undefined || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
+  if (reading === undefined || state.api!.counts || state.attempts === 0 || (answer === undefined && (ending !== "client_gone" || !state.under_way)) || (status >= 400 && status !== 499)) {
     return;
   }
   if (answer !== undefined && answer.usage.input >= 0 && (answer.usage.output >= 0 || state.api!.name === "embeddings")) {

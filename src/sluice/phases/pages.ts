@@ -4,11 +4,13 @@ import { credential_of, identify, refuse_address } from "../auth/identify";
 import { client_address } from "../auth/address_list";
 import { realtime } from "../edge/clock";
 import { announce_request_id, header, new_request_id, path, peer_address, rest } from "../edge/request";
+import { passing_request_id } from "../edge/upstream";
 import { send, send_body, write_refusal_headers } from "../edge/response";
 import { CONTENT_TYPE, expose } from "../metrics/exposition";
 import { flush } from "../metrics/aggregate";
 import { refusal_body } from "../wire/ending";
 import { encode_string } from "../wire/json";
+import { own_path } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
 import { answer_preflight } from "./cross_origin";
 import { gateway } from "./gateway";
@@ -28,8 +30,13 @@ function begin_page(): void {
   announce_request_id(new_request_id());
 }
 
+/** Whether the client speaks Anthropic's API, which all of its requests say. */
+function speaks_messages(): boolean {
+  return header("anthropic_version") !== undefined;
+}
+
 function send_refusal(refusal: Refusal): void {
-  const body = refusal_body(refusal, undefined);
+  const body = refusal_body(refusal, speaks_messages() ? "messages" : undefined, passing_request_id());
   write_refusal_headers(refusal, body.length, "GET");
   send_body(body);
 }
@@ -53,16 +60,36 @@ function identify_caller(): LuaMultiReturn<[principal: Principal | undefined, re
 }
 
 function model_object(name: string): string {
+  if (speaks_messages()) {
+    const text = encode_string(name);
+    return `{"type":"model","id":${text},"display_name":${text},"created_at":"1970-01-01T00:00:00Z"}`;
+  }
   return `{"id":${encode_string(name)},"object":"model","created":0,"owned_by":"sluice"}`;
 }
 
-/** GET /v1/models and /v1/models/{id}: the models that the caller may use (OpenAI API reference, models). */
+/** The list of all models that the caller may use, on one page. `names`: theirs, `objects`: what is told of each. */
+function send_list(names: string[], objects: string[]): void {
+  if (!speaks_messages()) {
+    return send(200, JSON_TYPE, ['{"object":"list","data":[', objects.join(","), "]}"]);
+  }
+  const count = names.length;
+  const ends = count === 0 ? '"first_id":null,"last_id":null' : `"first_id":${encode_string(names[0]!)},"last_id":${encode_string(names[count - 1]!)}`;
+  return send(200, JSON_TYPE, ['{"data":[', objects.join(","), `],"has_more":false,${ends}}`]);
+}
+
+/**
+ * GET /v1/models and /v1/models/{id}: the models that the caller may use, as OpenAI's API reference has it ("Models"), or Anthropic's ("List
+ * Models") for its clients. Nobody here knows when a model was made: that is 1970.
+ */
 function models(this: void): void {
   const { cors, routes } = gateway().snapshot;
   if (cors !== undefined && answer_preflight(cors)) {
     return;
   }
   begin_page();
+  if (speaks_messages()) {
+    ngx.header.set("request-id", passing_request_id());
+  }
   const method = ngx.req.get_method();
   if (method !== "GET" && method !== "HEAD") {
     const refusal = refuse(405, "invalid_request_error", "method_not_allowed", "Only GET is allowed here.");
@@ -72,20 +99,29 @@ function models(this: void): void {
   if (principal === undefined) {
     return send_refusal(refusal!);
   }
-  const [name] = string.match(path(), "^/v1/models/(.+)$");
+  const [asked] = own_path(path());
+  const [name] = string.match(asked, "^/v1/models/(.+)$");
   if (name !== undefined) {
     if (!is_known(routes, name) || !principal.tenant.allows_model(name)) {
       return send_refusal(refuse_unknown_model(routes, name, principal.tenant.allows_model));
     }
     return send(200, JSON_TYPE, [model_object(name)]);
   }
+  const names: string[] = [];
   const objects: string[] = [];
   for (const each of routes.names) {
     if (principal.tenant.allows_model(each)) {
+      names.push(each);
       objects.push(model_object(each));
     }
   }
-  return send(200, JSON_TYPE, ['{"object":"list","data":[', objects.join(","), "]}"]);
+  return send_list(names, objects);
+}
+
+/** HEAD /: there is a gateway here, with nothing to say. */
+function answer_probe(): void {
+  ngx.ctx = OWN_PAGE;
+  send(200, JSON_TYPE, []);
 }
 
 /** GET /healthz: the worker answers. */
@@ -140,4 +176,4 @@ function status(this: void): void {
   ]);
 }
 
-export { health, metrics, models, ready, status };
+export { answer_probe, health, metrics, models, ready, status };

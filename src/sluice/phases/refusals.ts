@@ -2,11 +2,12 @@
 
 import { path } from "../edge/request";
 import { send_body, write_refusal_headers } from "../edge/response";
-import { BY_PATH } from "../wire/api";
+import { passing_request_id } from "../edge/upstream";
 import { refusal_body } from "../wire/ending";
+import { is_of_messages } from "../wire/public_path";
 import { refuse } from "../wire/refusal";
 import { return_places } from "./limits";
-import type { Api, ApiName } from "../wire/api";
+import type { ApiName } from "../wire/api";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
@@ -58,10 +59,12 @@ function refuse_nginx_error(status: number): Refusal {
   return refuse(500, "api_error", "internal_error", "The gateway failed to handle the request.");
 }
 
-/** In whose words a request is refused: those of its API; if nginx refuses it before the gateway sees it, of the API at its path. */
+/** In whose words a request is refused: those of its API; where it asks for none, by its path. */
 function refusing_api(state: RequestState | undefined): ApiName | undefined {
-  const api = state !== undefined ? state.api : (BY_PATH.get(path()) as Api | undefined);
-  return api !== undefined ? api.name : undefined;
+  if (state !== undefined && state.api !== undefined) {
+    return state.api.name;
+  }
+  return is_of_messages(path()) ? "messages" : undefined;
 }
 
 /** Ends a request in the access phase with a refusal, in the shape of its API. `state`: undefined, if there is none. */
@@ -70,7 +73,7 @@ function send_refusal(state: RequestState | undefined, refusal: Refusal): void {
     state.refusal = refusal;
     return_places(state);
   }
-  const body = refusal_body(refusal, refusing_api(state));
+  const body = refusal_body(refusal, refusing_api(state), passing_request_id());
   write_refusal_headers(refusal, body.length, "POST");
   send_body(body);
 }

@@ -57,6 +57,8 @@ type Cause = "upstream_lost" | "timed_out" | "blocked" | "budget_cut";
 interface RequestState {
   id: string;
   api: Api | undefined;
+  /** The model that the path has named; undefined: it is for the body to name one. */
+  named_model: string | undefined;
   snapshot: Snapshot;
   /** Seconds on the clock that only goes forward. */
   began: number;
@@ -166,6 +168,7 @@ function new_state(): RequestState {
   return {
     id: "",
     api: undefined,
+    named_model: undefined,
     snapshot: undefined as unknown as Snapshot,
     began: 0,
     arrived: 0,
@@ -277,6 +280,7 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
 function release_state(state: RequestState): void {
   kept.delete(state.id);
   state.snapshot = undefined as unknown as Snapshot;
+  state.named_model = undefined;
   state.principal = undefined;
   state.model = undefined;
   state.reading = undefined;

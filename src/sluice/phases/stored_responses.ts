@@ -7,6 +7,7 @@
 import { refuse_model } from "../auth/identify";
 import { body_range, method, open_body, query, read_nothing } from "../edge/request";
 import { decode_record, same_place } from "../responses/record";
+import { own_path } from "../wire/public_path";
 import { no_body } from "../wire/request";
 import { refuse } from "../wire/refusal";
 import { is_id, references_of_input } from "../wire/response_ids";
@@ -96,7 +97,8 @@ function pin_to(state: RequestState, pool: Pool, record: ResponseRecord): Refusa
 
 /** The path is none of an API's: takes it for the page of a response, if it is one. Returns a refusal for a method that it does not have. */
 function take_page(state: RequestState, path: string): Refusal | undefined {
-  const page = response_page(path);
+  const [own] = own_path(path);
+  const page = response_page(own);
   if (page === undefined) {
     return refuse_unknown_path(path);
   }

@@ -5,12 +5,12 @@
  * deployment, so it depends on the model; the v1 form has OpenAI's own paths behind `/openai`.
  */
 
-import type { ApiName } from "../wire/api";
+import type { Service } from "../wire/api";
 import type { PoolApi } from "./config";
 import type { Pool } from "./pools";
 
 /** What the deployments form calls the APIs that it has. */
-const DEPLOYMENT_PATHS = new LuaTable<ApiName, string | undefined>();
+const DEPLOYMENT_PATHS = new LuaTable<Service, string | undefined>();
 DEPLOYMENT_PATHS.set("chat", "chat/completions");
 DEPLOYMENT_PATHS.set("completions", "completions");
 DEPLOYMENT_PATHS.set("embeddings", "embeddings");
@@ -19,28 +19,28 @@ DEPLOYMENT_PATHS.set("embeddings", "embeddings");
 const VERSION = "/v1";
 
 /**
- * The path of an API below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path,
+ * The path of a service below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path,
  * which begins with `/v1`. `base_path`: what stands in place of that; not for Azure's paths.
  */
-function upstream_path(api: PoolApi, api_version: string | undefined, name: ApiName, usual: string, base_path: string | undefined): string | undefined {
+function upstream_path(api: PoolApi, api_version: string | undefined, service: Service, usual: string, base_path: string | undefined): string | undefined {
   if (api !== "azure") {
     return base_path === undefined ? usual : base_path + string.sub(usual, VERSION.length + 1);
   }
-  return api_version === undefined && name !== "messages" ? `/openai${usual}` : undefined;
+  return api_version === undefined && service !== "messages" && service !== "count_messages" ? `/openai${usual}` : undefined;
 }
 
 /**
- * What `proxy_pass` is given for a model, by endpoint and public API, where that depends on the model; undefined elsewhere.
+ * What `proxy_pass` is given for a model, by endpoint and service, where that depends on the model; undefined elsewhere.
  * An endpoint's own name for the model goes before. `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
  */
-function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<ApiName, string>[] | undefined {
+function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<Service, string>[] | undefined {
   const { api, api_version, endpoints } = pool;
   if (api !== "azure" || api_version === undefined) {
     return undefined;
   }
-  const upstreams: LuaTable<ApiName, string>[] = [];
+  const upstreams: LuaTable<Service, string>[] = [];
   for (const { base, upstream_model: own } of endpoints) {
-    const upstream = new LuaTable<ApiName, string>();
+    const upstream = new LuaTable<Service, string>();
     for (const [name, path] of pairs(DEPLOYMENT_PATHS)) {
       upstream.set(name, `${base}/openai/deployments/${own ?? upstream_model}/${path}?api-version=${api_version}`);
     }

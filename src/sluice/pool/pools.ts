@@ -6,7 +6,7 @@
 import { header_lines } from "./headers";
 import { upstream_path } from "./paths";
 import { TLS_SLOTS, assign_slot, copy_slots } from "./slots";
-import type { ApiName } from "../wire/api";
+import type { Service } from "../wire/api";
 import { hash } from "../wire/shape";
 import { compile_retry } from "./retry";
 import { build_schedule, integers } from "./schedule";
@@ -41,11 +41,10 @@ interface Endpoint {
   warmup_body: string | undefined;
   /** The path below which all of its pages lie: "", or beginning with a slash. */
   base_path: string;
-  /** What `proxy_pass` is given, by public API. */
   /** What `proxy_pass` is given, without a path below the endpoint's base. */
   base: string;
-  /** What `proxy_pass` is given, by public API: those that the endpoint has, unless that depends on the model. */
-  upstream: LuaTable<ApiName, string>;
+  /** What `proxy_pass` is given, by service: those that the endpoint has, unless that depends on the model. */
+  upstream: LuaTable<Service, string>;
 }
 
 /** The credential of an upstream account, as the headers that carry it; "" where a header isn't sent. */
@@ -110,9 +109,9 @@ interface Problem {
   message: string;
 }
 
-/** The paths below an endpoint's base path, which begin with `/v1` (a pool's `base_path` stands in its place), by public API. */
+/** The paths below an endpoint's base path, which begin with `/v1` (a pool's `base_path` stands in its place), by service. */
 interface UpstreamPath {
-  name: ApiName;
+  service: Service;
   upstream_path: string;
 }
 
@@ -246,12 +245,12 @@ function build_pool(configuration: PoolConfiguration, apis: UpstreamPath[], slot
     if (slot === undefined) {
       reason = `expected at most ${TLS_SLOTS} different host names of https endpoints in all pools; ${endpoint.host} is one more`;
     }
-    const upstream = new LuaTable<ApiName, string>();
+    const upstream = new LuaTable<Service, string>();
     const base = `${endpoint.scheme}://${slot}${endpoint.path}`;
     for (const api of apis) {
-      const path = upstream_path(configuration.api, configuration.api_version, api.name, api.upstream_path, configuration.base_path);
+      const path = upstream_path(configuration.api, configuration.api_version, api.service, api.upstream_path, configuration.base_path);
       if (path !== undefined) {
-        upstream.set(api.name, base + path);
+        upstream.set(api.service, base + path);
       }
     }
     pool.endpoints.push({

@@ -1,7 +1,7 @@
 /** Which pool serves a model, and under which name. */
 
 import { compile_choices } from "./choose";
-import type { ApiName } from "../wire/api";
+import type { Service } from "../wire/api";
 import type { Endpoint, Pool } from "../pool/pools";
 import type { Price, PriceConfiguration } from "../ledger/price";
 import type { Choice, MakeMatcher } from "./choose";
@@ -12,8 +12,8 @@ interface Model {
   /** What the pool's endpoints call it. */
   upstream_model: string;
   pool: Pool;
-  /** By endpoint and public API: what `proxy_pass` is given, where that depends on the model; undefined: it does not. */
-  upstreams: LuaTable<ApiName, string>[] | undefined;
+  /** By endpoint and service: what `proxy_pass` is given, where that depends on the model; undefined: it does not. */
+  upstreams: LuaTable<Service, string>[] | undefined;
   /** Those that are tried when the pool can't serve a request, in order; undefined: none. */
   fallbacks: Model[] | undefined;
   /** The most tokens of output that an answer may have. */
@@ -35,7 +35,7 @@ interface RouteTable {
 /** What the table is made with besides the configuration. @noSelf */
 interface RouteTools {
   make_price(configured: PriceConfiguration | undefined): Price | undefined;
-  upstreams_of(pool: Pool, upstream_model: string): LuaTable<ApiName, string>[] | undefined;
+  upstreams_of(pool: Pool, upstream_model: string): LuaTable<Service, string>[] | undefined;
   make_matcher: MakeMatcher;
 }
 
@@ -88,15 +88,15 @@ function is_known(table: RouteTable, name: string): boolean {
   return table.by_name.has(name) || table.choices.has(name);
 }
 
-/** What `proxy_pass` is given to reach a model at an endpoint; undefined: the endpoint does not have that API. */
-function upstream_of(model: Model, endpoint: Endpoint, api: ApiName): string | undefined {
+/** What `proxy_pass` is given to reach a model at an endpoint; undefined: the endpoint does not have that service. */
+function upstream_of(model: Model, endpoint: Endpoint, service: Service): string | undefined {
   const { upstreams } = model;
-  return (upstreams !== undefined ? upstreams[endpoint.index]! : endpoint.upstream).get(api);
+  return (upstreams !== undefined ? upstreams[endpoint.index]! : endpoint.upstream).get(service);
 }
 
-/** Whether a model's pool has an API. */
-function serves(model: Model, api: ApiName): boolean {
-  return upstream_of(model, model.pool.endpoints[0]!, api) !== undefined;
+/** Whether a model's pool has a service. */
+function serves(model: Model, service: Service): boolean {
+  return upstream_of(model, model.pool.endpoints[0]!, service) !== undefined;
 }
 
 export { build, find_model, is_known, serves, upstream_of };

@@ -4,7 +4,7 @@
 
 import { Kind } from "./json";
 import type { ApiName } from "./api";
-import type { Range, RequestReader } from "./request";
+import type { Range, RequestReader, RequestReading } from "./request";
 
 const MOST_NUMBER_BYTES = 64;
 const MOST_WHOLE = 9007199254740992;
@@ -99,6 +99,15 @@ function read_caps<Source>(reader: RequestReader, range: Range<Source>, source: 
   return caps;
 }
 
+/**
+ * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for. Anthropic refuses
+ * requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended thinking").
+ */
+function output_bound(reading: RequestReading, most: number): number {
+  const { thinking_budget } = reading;
+  return thinking_budget === undefined || most > thinking_budget ? most : thinking_budget + 1;
+}
+
 /** How many prompts there may be at most: each is answered by itself. Strings of other members count too, where several are allowed. */
 function prompt_count(reader: RequestReader): number {
   const kind = reader.prompt === 0 ? Kind.Absent : reader.walk.state.kinds[reader.prompt]!;
@@ -127,5 +136,5 @@ function odd_prompt<Source>(reader: RequestReader, range: Range<Source>, source:
   return string.match(head, "^%s*[^%s%[]")[0] === undefined ? "prompt" : undefined;
 }
 
-export { expected_of, odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole };
+export { expected_of, odd_cap, odd_count, odd_prompt, output_bound, prompt_count, read_caps, whole };
 export type { OutputCap };

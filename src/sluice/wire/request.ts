@@ -13,7 +13,7 @@ import type { Walk } from "./json";
 import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole } from "./output_cap";
+import { odd_cap, odd_count, odd_prompt, output_bound, prompt_count, read_caps, whole } from "./output_cap";
 import { read_references } from "./references";
 import { no_edits, replace } from "./splice";
 import type { References } from "./references";
@@ -45,6 +45,7 @@ interface RequestReader {
   include_usage: number;
   output_cap: number;
   max_tokens: number;
+  thinking_budget: number;
   n: number;
   best_of: number;
   prompt: number;
@@ -68,6 +69,8 @@ interface RequestReading {
   model: string;
   model_start: number;
   model_end: number;
+  /** The path has named the model and the body does not: what comes before the member that is put there, its last. Undefined: the body names it. */
+  model_lead: string | undefined;
   stream: boolean;
   /** Whether tools are offered to the model. */
   tools: boolean;
@@ -84,6 +87,8 @@ interface RequestReading {
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
+  /** How many tokens of the output are for thinking, which the cap must be larger than; undefined: the client did not say. */
+  thinking_budget: number | undefined;
   /** The member that keeps from counting how much may be written at most: see `expected_of`. Undefined: there is none. */
   odd_cap: string | undefined;
   /** How many answers are asked for. */
@@ -125,6 +130,7 @@ function new_reader(api: ApiName, guarded: boolean): RequestReader {
     include_usage: slot("include_usage"),
     output_cap: slot("output_cap"),
     max_tokens: slot("max_tokens"),
+    thinking_budget: slot("thinking_budget"),
     n: slot("n"),
     best_of: slot("best_of"),
     prompt: slot("prompt"),
@@ -232,13 +238,27 @@ function holds_any(reader: RequestReader, slot: number): boolean {
   return kind !== Kind.Absent && kind !== Kind.Null && !((kind === Kind.Array || kind === Kind.Object) && numbers[slot] === 0);
 }
 
+/** What is wrong with the body's `model`; undefined: it is a name. */
+function refuse_model_member(kind: Kind, bytes: number): Refusal | undefined {
+  if (kind === Kind.Absent || (kind === Kind.String && bytes === 2)) {
+    return bad_body("missing_model", "The request body must name a model.", "model");
+  }
+  if ((kind !== Kind.String && kind !== Kind.EscapedString) || bytes > MOST_MODEL_BYTES) {
+    return bad_body("invalid_type", "`model` must be a string of at most 254 bytes.", "model");
+  }
+  return undefined;
+}
+
 /**
- * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. Refusals: invalid_json, duplicate_key, missing_model, invalid_type (400).
+ * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. `named`: the model that the path has named;
+ * then the body need not name one, and must not name another. Refusals: invalid_json, duplicate_key, missing_model, invalid_type,
+ * model_mismatch (400).
  */
 function conclude<Source>(
   reader: RequestReader,
   range: Range<Source>,
   source: Source,
+  named?: string,
 ): LuaMultiReturn<[reading: RequestReading | undefined, refusal: Refusal | undefined]> {
   const walk = reader.walk;
   const state = walk.state;
@@ -250,14 +270,24 @@ function conclude<Source>(
     return $multi(undefined, bad_body("invalid_json", "The request body must be a JSON object."));
   }
 
-  const model_kind = state.kinds[reader.model]!;
-  const start = state.starts[reader.model]!;
-  const end = state.ends[reader.model]!;
-  if (model_kind === Kind.Absent || (model_kind === Kind.String && end - start === 2)) {
-    return $multi(undefined, bad_body("missing_model", "The request body must name a model.", "model"));
-  }
-  if ((model_kind !== Kind.String && model_kind !== Kind.EscapedString) || end - start > MOST_MODEL_BYTES) {
-    return $multi(undefined, bad_body("invalid_type", "`model` must be a string of at most 254 bytes.", "model"));
+  const model_kind = state.kinds[reader.model]! as Kind;
+  let start = state.starts[reader.model]!;
+  let end = state.ends[reader.model]!;
+  let model = named;
+  let model_lead: string | undefined;
+  if (named !== undefined && model_kind === Kind.Absent) {
+    start = state.ends[reader.body]! - 1;
+    end = start;
+    model_lead = state.numbers[reader.body] === 0 ? "" : ",";
+  } else {
+    const bad_model = refuse_model_member(model_kind, end - start);
+    if (bad_model !== undefined) {
+      return $multi(undefined, bad_model);
+    }
+    model = model_kind === Kind.String ? range(source, start + 1, end - 1) : decode_string(range(source, start, end));
+    if (named !== undefined && model !== named) {
+      return $multi(undefined, bad_body("model_mismatch", "`model` must be the model that the URL names, or be left out.", "model"));
+    }
   }
   const stream_kind = state.kinds[reader.stream]!;
   if (stream_kind !== Kind.Absent && stream_kind !== Kind.True && stream_kind !== Kind.False && stream_kind !== Kind.Null) {
@@ -273,9 +303,10 @@ function conclude<Source>(
   }
   const reading: RequestReading = {
     api: reader.api,
-    model: model_kind === Kind.String ? range(source, start + 1, end - 1) : decode_string(range(source, start, end)),
+    model: model!,
     model_start: start,
     model_end: end,
+    model_lead,
     stream: stream_kind === Kind.True,
     tools: holds_any(reader, reader.tools) || holds_any(reader, reader.functions),
     client_wants_usage: false,
@@ -286,6 +317,7 @@ function conclude<Source>(
     options_end: 0,
     output_cap,
     caps,
+    thinking_budget: whole(reader, reader.thinking_budget, range, source),
     odd_cap: odd_cap(reader, caps) ?? odd_count(reader, choices, best_of) ?? odd_prompt(reader, range, source),
     choices: choices ?? 1,
     written: math.max(choices ?? 1, best_of ?? 1, 1) * prompt_count(reader),
@@ -310,7 +342,8 @@ function no_body(api: ApiName, model: string): RequestReading {
   return {
     api, model, model_start: 0, model_end: 0, stream: false, tools: false, client_wants_usage: true, usage_start: undefined, usage_end: 0,
     usage_text: "", output_cap: undefined, caps: [], odd_cap: undefined, choices: 1, written: 0, prompt_tokens: 0, bytes: 0, options_start: 0,
-    options_end: 0, references: undefined,
+    options_end: 0, references: undefined, model_lead: undefined,
+    thinking_budget: undefined,
   };
 }
 
@@ -339,18 +372,21 @@ function needs_cap(reading: RequestReading, most: number): boolean {
  * asked for.
  */
 function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
-  const same_model = upstream_model === reading.model;
+  const { model_lead } = reading;
+  const same_model = upstream_model === reading.model && model_lead === undefined;
   const usage_start = never_options === true ? undefined : reading.usage_start;
-  const capped = most_output !== undefined && needs_cap(reading, most_output);
+  const bound = most_output !== undefined ? output_bound(reading, most_output) : 0;
+  const capped = most_output !== undefined && needs_cap(reading, bound);
   if (same_model && usage_start === undefined && !capped) {
     return undefined;
   }
   const edits = no_edits();
   if (capped) {
-    cap_output(edits, reading, most_output);
+    cap_output(edits, reading, bound);
   }
   if (!same_model) {
-    replace(edits, reading.model_start, reading.model_end, encode_string(upstream_model));
+    const name = encode_string(upstream_model);
+    replace(edits, reading.model_start, reading.model_end, model_lead === undefined ? name : `${model_lead}"model":${name}`);
   }
   if (usage_start !== undefined) {
     replace(edits, usage_start, reading.usage_end, reading.usage_text);

@@ -213,6 +213,9 @@ const CONVERSATION: Place = wanted("conversation");
 CONVERSATION.members = { id: wanted("conversation_id") };
 CONVERSATION.exact_case = true;
 
+/** How much a model of Anthropic's is to think. */
+const THINKING = object({ type: one_of(CHOICES), budget_tokens: wanted("thinking_budget") });
+
 const REQUEST_PLACES: Record<ApiName, Place> = {
   chat: common({
     stream_options: STREAM_OPTIONS,
@@ -228,6 +231,8 @@ const REQUEST_PLACES: Record<ApiName, Place> = {
     prediction: object({ type: TYPE }),
     reasoning_effort: one_of(EFFORTS),
     verbosity: one_of(EFFORTS),
+    // Not OpenAI's: gateways and Anthropic's own endpoint of this API take it.
+    thinking: THINKING,
     modalities: some_of(MODALITIES),
   }),
   completions: common({
@@ -258,7 +263,7 @@ const REQUEST_PLACES: Record<ApiName, Place> = {
     messages: MESSAGES,
     tools: TOOLS,
     tool_choice: object({ type: one_of(CHOICES) }),
-    thinking: object({ type: one_of(CHOICES) }),
+    thinking: THINKING,
     metadata: object({ user_id: USER }),
   }),
 };

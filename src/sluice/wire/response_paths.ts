@@ -30,7 +30,7 @@ interface ResponsePage {
 }
 
 /** Stands for all of these pages: they have the API's shape, and its upstream path with their own end. */
-const STORED: Api = { name: "responses", path: "/v1/responses/{id}", upstream_path: "/v1/responses", operation: "chat" };
+const STORED: Api = { name: "responses", service: "responses", path: "/v1/responses/{id}", upstream_path: "/v1/responses", operation: "chat", counts: false };
 
 const ALLOWED = new LuaTable<string, string | undefined>();
 ALLOWED.set("", "GET, DELETE");
