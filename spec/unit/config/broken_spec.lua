@@ -1,4 +1,5 @@
 -- Broken configurations, and what is said about each: the file, the path, what was expected.
+-- luacheck: no max line length
 
 local reading = require("spec.unit.config.reading")
 

@@ -8,7 +8,7 @@ import { refuse_model } from "../auth/identify";
 import { body_range, method, open_body, query, read_nothing } from "../edge/request";
 import { decode_record, same_place } from "../responses/record";
 import { own_path } from "../wire/public_path";
-import { no_body } from "../wire/request";
+import { no_body } from "../wire/no_body";
 import { refuse } from "../wire/refusal";
 import { is_id, references_of_input } from "../wire/response_ids";
 import { STORED, operation_of, response_page, response_query } from "../wire/response_paths";

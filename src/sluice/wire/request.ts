@@ -8,17 +8,15 @@
  */
 
 import { clear, tokens } from "./estimate";
-import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
+import { Fault, Kind, bytes_of, decode_string, describe_fault, feed, finish, restart, walker } from "./json";
 import type { Walk } from "./json";
 import { refuse } from "./refusal";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { odd_cap, odd_count, odd_prompt, output_bound, prompt_count, read_caps, whole } from "./output_cap";
+import { odd_cap, odd_count, odd_prompt, prompt_count, read_caps, whole } from "./output_cap";
 import { read_references } from "./references";
-import { no_edits, replace } from "./splice";
 import type { References } from "./references";
 import type { OutputCap } from "./output_cap";
-import type { Edits } from "./splice";
 import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
 import type { ApiName } from "./api";
@@ -337,62 +335,6 @@ function conclude<Source>(
   return $multi(reading, undefined);
 }
 
-/** The reading of a request that has no body, and asks for no text. */
-function no_body(api: ApiName, model: string): RequestReading {
-  return {
-    api, model, model_start: 0, model_end: 0, stream: false, tools: false, client_wants_usage: true, usage_start: undefined, usage_end: 0,
-    usage_text: "", output_cap: undefined, caps: [], odd_cap: undefined, choices: 1, written: 0, prompt_tokens: 0, bytes: 0, options_start: 0,
-    options_end: 0, references: undefined, model_lead: undefined,
-    thinking_budget: undefined,
-  };
-}
-
-/** Cuts the client's caps on the output down. */
-function cap_output(edits: Edits, reading: RequestReading, most: number): void {
-  const text = string.format("%d", most);
-  for (const cap of reading.caps) {
-    if (cap.tokens > most || cap.tokens === 0) {
-      replace(edits, cap.start, cap.end, text);
-    }
-  }
-}
-
-/** Whether a cap of the body allows more output than the model may have: it is larger, or 0, which some servers take for none. */
-function needs_cap(reading: RequestReading, most: number): boolean {
-  for (const cap of reading.caps) {
-    if (cap.tokens > most || cap.tokens === 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/**
- * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a stream must not be
- * asked for.
- */
-function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
-  const { model_lead } = reading;
-  const same_model = upstream_model === reading.model && model_lead === undefined;
-  const usage_start = never_options === true ? undefined : reading.usage_start;
-  const bound = most_output !== undefined ? output_bound(reading, most_output) : 0;
-  const capped = most_output !== undefined && needs_cap(reading, bound);
-  if (same_model && usage_start === undefined && !capped) {
-    return undefined;
-  }
-  const edits = no_edits();
-  if (capped) {
-    cap_output(edits, reading, bound);
-  }
-  if (!same_model) {
-    const name = encode_string(upstream_model);
-    replace(edits, reading.model_start, reading.model_end, model_lead === undefined ? name : `${model_lead}"model":${name}`);
-  }
-  if (usage_start !== undefined) {
-    replace(edits, usage_start, reading.usage_end, reading.usage_text);
-  }
-  return edits;
-}
-
-export { conclude, edits_for, no_body, read, release, take };
+export { conclude, read, release, take };
+export { edits_for } from "./request_edits";
 export type { Range, RequestReader, RequestReading };
