@@ -1,4 +1,5 @@
 -- Broken configurations, and what is said about each: the file, the path, what was expected.
+-- luacheck: no max line length
 
 local reading = require("spec.unit.config.reading")
 
@@ -28,7 +29,7 @@ local BROKEN = {
 
     -- Members.
     { "an unknown section", reading.text({ more = "budgets: {}\n" }),
-        "budgets: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, store, tenants, trusted_proxies (line 4)" },
+        "budgets: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, responses, store, tenants, trusted_proxies (line 4)" },
     { "a misspelt section", reading.text({ more = "trusted_proxys: []\n" }),
         "trusted_proxys: unknown member; did you mean trusted_proxies? (line 4)" },
     -- Pages of other origins, and bodies.
@@ -71,7 +72,7 @@ local BROKEN = {
     { "a loss without a policy", reading.text({ more = "store: {kind: redis, redis: {url: \"redis://a\", on_loss: hang}}\n" }),
         "store.redis.on_loss: expected one of local, allow, deny, found the text \"hang\" (line 4)" },
     { "a section of later work", reading.text({ more = "cache: {}\n" }),
-        "cache: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, store, tenants, trusted_proxies (line 4)" },
+        "cache: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, responses, store, tenants, trusted_proxies (line 4)" },
     { "retries, which a tenant doesn't have",
         reading.text({ tenants = "tenants:\n  - id: acme\n    retries: {attempts: 3}\n" }),
         "tenants[0].retries: unknown member; expected one of allow_ips, api_keys, api_keys_file, budget, guard, id, limits, models (line 3)" },
@@ -90,7 +91,7 @@ local BROKEN = {
         "models[0].Upstream_modle: unknown member; did you mean upstream_model? (line 2)" },
     { "a member with a strange name", reading.text({ more = "\"a\\nb: c\": 1\n" }),
         "[\"a\\x0ab: c\"]: unknown member; expected one of alerts, auth, cors, guards, limits, models, pools, " ..
-            "store, tenants, trusted_proxies (line 4)" },
+            "responses, store, tenants, trusted_proxies (line 4)" },
     { "a member written twice", reading.text({ tenants = "tenants:\n  - id: acme\n    models: []\n    id: beta\n" }),
         "tenants[0].id: written twice, first on line 2 (line 4)" },
     { "a section written twice", reading.text({ more = "pools: []\n" }), "pools: written twice, first on line 3 (line 4)" },

@@ -8,6 +8,8 @@ import { BUDGET_SCHEMA, COMMON_LIMITS_SCHEMA, KEY_LIMITS_SCHEMA, LIMITS_SCHEMA, 
 import type { CommonLimits, StoreConfiguration } from "../limit/config";
 import { POOLS_SCHEMA } from "../pool/config";
 import type { PoolConfiguration } from "../pool/config";
+import { RESPONSES_SCHEMA } from "../responses/config";
+import type { ResponsesConfiguration } from "../responses/config";
 import { models_schema } from "../route/config";
 import type { ModelConfiguration } from "../route/config";
 import type { Schema } from "./schema";
@@ -29,6 +31,7 @@ interface Configuration {
   pools: PoolConfiguration[];
   guards: GuardConfiguration[];
   alerts?: AlertsConfiguration;
+  responses?: ResponsesConfiguration;
 }
 
 const CONFIGURATION_SCHEMA: Schema = {
@@ -52,6 +55,7 @@ const CONFIGURATION_SCHEMA: Schema = {
     pools: POOLS_SCHEMA,
     guards: GUARDS_SCHEMA,
     alerts: ALERTS_SCHEMA,
+    responses: RESPONSES_SCHEMA,
   },
 };
 

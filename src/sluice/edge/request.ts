@@ -70,6 +70,11 @@ function path(): string {
   return ngx.var.get("uri") ?? "";
 }
 
+/** The query as it was sent; undefined: none was. */
+function query(): string | undefined {
+  return ngx.var.get("args");
+}
+
 function method(): string {
   return ngx.req.get_method();
 }
@@ -115,6 +120,12 @@ function read_body(): RequestBody {
   ngx.req.read_body();
   const text = ngx.req.get_body_data();
   return { text, path: text === undefined ? ngx.req.get_body_file() : undefined, file: undefined };
+}
+
+/** For a request whose body means nothing: none of it goes on. */
+function read_nothing(): void {
+  ngx.req.read_body();
+  ngx.req.set_body_data("");
 }
 
 /** The part of the body from `start` up to, not including, `end`. */
@@ -238,6 +249,6 @@ function close_body(body: RequestBody): void {
 
 export {
   announce_request_id, begin_request_ids, begin_slices, body_bytes, body_range, close_body, digest_text, each_slice, edit_body, header, method, new_request_id,
-  open_body, path, peer_address, read_body, rest, rest_if_due, sleep,
+  open_body, path, peer_address, query, read_body, read_nothing, rest, rest_if_due, sleep,
 };
 export type { RequestBody };

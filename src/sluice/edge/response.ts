@@ -20,7 +20,9 @@ function write_refusal_headers(refusal: Refusal, bytes: number, allow: string): 
     headers.set("www-authenticate", refusal.authenticate);
   }
   if (refusal.status === 405) {
-    headers.set("allow", allow);
+    headers.set("allow", refusal.allow ?? allow);
+  } else if (refusal.status === 426) {
+    headers.set("upgrade", "HTTP/1.1");
   }
 }
 

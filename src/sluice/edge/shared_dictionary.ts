@@ -7,6 +7,7 @@
  */
 
 import type { SharedStore } from "../metrics/aggregate";
+import type { ResponseStore } from "../responses/record";
 
 /**
  * Opens the dictionary that nginx.conf declares under this name. Seconds that are not given mean for ever. Returns
@@ -37,4 +38,23 @@ function open_dictionary(name: string): LuaMultiReturn<[store: SharedStore | und
   return $multi(store, undefined);
 }
 
-export { open_dictionary };
+/**
+ * The same of a dictionary that only remembers: what finds no room takes that of what was not used for the longest time. Seconds are those
+ * after which an entry is forgotten. Returns `undefined` if nginx.conf has no such dictionary.
+ */
+function open_memory(name: string, seconds: number): ResponseStore | undefined {
+  const dictionary = ngx.shared.get(name);
+  if (dictionary === undefined) return undefined;
+  return {
+    get: (key) => {
+      const [value] = dictionary.get(key);
+      return value as string | undefined;
+    },
+    set: (key, value) => {
+      dictionary.set(key, value, seconds);
+    },
+    add: (key, value) => dictionary.add(key, value, seconds)[0] === true,
+  };
+}
+
+export { open_dictionary, open_memory };

@@ -28,8 +28,9 @@ import { gateway } from "./gateway";
 import { reserve } from "./limits";
 import { answer_probe } from "./pages";
 import { refuse_large_body, send_refusal } from "./refusals";
+import { find_page, pin_references, take_page } from "./stored_responses";
 import { keep_state, take_state } from "./state";
-import { refuse_unknown_model, refuse_unknown_path } from "./unknown_names";
+import { refuse_unknown_model } from "./unknown_names";
 import type { RequestBody } from "../edge/request";
 import type { Guard } from "../guard/guards";
 import type { Api } from "../wire/api";
@@ -131,13 +132,31 @@ function judge(state: RequestState): Refusal | undefined {
   return refusal;
 }
 
+/** A page of a response that was made before. It counts as a request, and is free of tokens. */
+function admit_page(state: RequestState): Refusal | undefined {
+  const refusal = find_page(state) ?? reserve(state);
+  state.output_allowance = math.huge;
+  return refusal ?? start_attempt(state);
+}
+
+/**
+ * Clients of the Responses API may try a WebSocket first, and go on without one if there is none here (RFC 9110 15.5.22 is what they take for
+ * that); another refusal they take for a fault that passes.
+ */
+function refuse_method(state: RequestState): Refusal {
+  if (state.api!.name === "responses" && string.lower(header("upgrade") ?? "") === "websocket") {
+    return refuse(426, "invalid_request_error", "upgrade_not_supported", "There is no WebSocket here: use POST.");
+  }
+  return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");
+}
+
 /** Everything between the request's headers and the proxy. */
 function admit(state: RequestState): Refusal | undefined {
   if (state.api === undefined) {
-    return refuse_unknown_path(path());
+    return take_page(state, path()) ?? identify_caller(state) ?? admit_page(state);
   }
   if (method() !== "POST") {
-    return refuse(405, "invalid_request_error", "method_not_allowed", "Only POST is allowed here.");
+    return refuse_method(state);
   }
   const refused = identify_caller(state);
   if (refused !== undefined) {
@@ -158,8 +177,9 @@ function admit(state: RequestState): Refusal | undefined {
     // It came in chunks, without a length.
     return refuse_large_body(most_bytes);
   }
-  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? reserve(state);
+  const refusal = read_request(state, body) ?? route_request(state) ?? judge(state) ?? pin_references(state, body) ?? reserve(state);
   if (refusal === undefined) {
+    state.suffix = state.api.suffix;
     find_holder(state, body);
     edit_request(state, body);
   }

@@ -89,8 +89,9 @@ function send_on(state: RequestState): void {
   const model = state.model!;
   const headers = more_headers(state, model.pool);
   const again = state.attempts > 1;
+  const upstream = upstream_of(model, endpoint, state.api!.service)!;
   direct(
-    upstream_of(model, endpoint, state.api!.service)!, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
+    state.suffix === undefined ? upstream : upstream + state.suffix, endpoint.host_header, account.authorization, account.x_api_key, trace_context(state), again);
   if (again || account.api_key !== "" || headers !== "") {
     direct_more(account.api_key, headers === "" ? USER_AGENT : headers);
   }
@@ -127,11 +128,13 @@ function decide(
 ): LuaMultiReturn<[next: Next, milliseconds: number]> {
   const { retry } = state.model!.pool;
   const made = own_attempts(state);
-  const has_account = has_other_account(live.accounts, state.used_accounts, now);
+  // What a response was made by is asked, and nobody else.
+  const is_free = state.pin === undefined;
+  const has_account = is_free && has_other_account(live.accounts, state.used_accounts, now);
   if (forbidden !== undefined) {
     return $multi(after_forbidden(made, retry.attempts, forbidden, has_account, has_next_model(state)), 0);
   }
-  const has_endpoint = has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!);
+  const has_endpoint = is_free && has_other_endpoint(live, state.tried, state.tried_count, now, state.principal!);
   return next_attempt(retry, outcome, status, made, has_account, has_endpoint, wait, math.random());
 }
 
@@ -192,7 +195,7 @@ function choose_both(state: RequestState, pool: Pool, live: LivePool | undefined
     state.keeps_account = false;
     return choose_endpoint(state, pool, live);
   }
-  return pool.own_accounts ? choose_with_own(state, pool, live) : (choose_account(state, pool, live) ?? choose_endpoint(state, pool, live));
+  return pool.own_accounts && state.pin === undefined ? choose_with_own(state, pool, live) : (choose_account(state, pool, live) ?? choose_endpoint(state, pool, live));
 }
 
 /** Chooses everything for an attempt, and tells nginx. May wait. Returns a refusal if nobody can be asked, with this model or another. */
@@ -209,7 +212,7 @@ function start_attempt(state: RequestState): Refusal | undefined {
       }
     } else {
       const [address, reason] = address_for(state);
-      const unnamed = pool.own_names ? edit_for_endpoint(state) : undefined;
+      const unnamed = pool.own_names && state.recall === undefined ? edit_for_endpoint(state) : undefined;
       if (unnamed !== undefined) {
         drop_tickets(state, live!);
         free_endpoint(state, live!);

@@ -18,6 +18,7 @@ import { end_answer, note_bytes, note_passed } from "./answer_end";
 import { tell_kind } from "./answer_kind";
 import { filter_guarded_json, filter_json } from "./body_json";
 import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
+import { learn_answer } from "./learning";
 import { extend_reservation, take_passed } from "./limits";
 import { await_upstream } from "./open_upstreams";
 import { filter_words } from "./refused_words";
@@ -363,6 +364,9 @@ function filter_body(this: void): void {
     filter_stream(state, answer, chunk, last);
   } else {
     filter_json(state, answer, chunk, last);
+  }
+  if (state.learns) {
+    learn_answer(state, answer, chunk);
   }
   if (state.holding) {
     note_bytes(state, chunk.length - kept, last);

@@ -9,7 +9,7 @@ import { drop_trial } from "../pool/account_states";
 import { longest_resting, mark_used, next_account } from "../pool/accounts";
 import { drop_ticket } from "../pool/breaker_trial";
 import { leave_endpoint, make_live } from "../pool/live";
-import { pick_endpoint } from "../pool/pick_endpoint";
+import { pick_endpoint, pick_pinned } from "../pool/pick_endpoint";
 import { refuse } from "../wire/refusal";
 import { is_over_time } from "./deadline";
 import { has_next_model } from "./fallback";
@@ -86,6 +86,10 @@ function wait_for_account(state: RequestState, pool: Pool, live: LivePool, first
 
 /** Chooses the account, and waits for it if that is short. */
 function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
+  if (state.pin !== undefined) {
+    use_account(state, pool, state.pin.account, 0);
+    return undefined;
+  }
   if (pool.accounts.length === 1) {
     // Whatever is wrong with it, there is no other.
     use_account(state, pool, 0, 0);
@@ -109,10 +113,11 @@ function choose_account(state: RequestState, pool: Pool, live: LivePool): Refusa
  * request is trying. For the latter only if there is no other model to go on to.
  */
 function choose_endpoint(state: RequestState, pool: Pool, live: LivePool): Refusal | undefined {
-  const crowded = is_crowded(pool, live);
-  let found = crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.principal!, state.conversation);
+  const { pin } = state;
+  const crowded = pin === undefined && is_crowded(pool, live);
+  let found = pin !== undefined ? pick_pinned(pool, live, pin.endpoint, monotonic(), state.principal!) : crowded ? undefined : pick_endpoint(pool, live, state.tried, state.tried_count, monotonic(), state.principal!, state.conversation);
   const awaited = found !== undefined && found.awaited && found.endpoint === undefined && !found.saturated;
-  if (found === undefined || found.saturated || (awaited && !has_next_model(state))) {
+  if (found === undefined || (found.saturated && pin === undefined) || (awaited && !has_next_model(state))) {
     found = wait_for_place(state, pool, live, crowded);
   }
   if (found === undefined || found.endpoint === undefined) {

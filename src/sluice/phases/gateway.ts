@@ -11,6 +11,7 @@ import type { LexiconStore } from "../guard/store";
 import type { SharedStore } from "../metrics/aggregate";
 import type { Flights } from "../pool/flights";
 import type { Resolve } from "../pool/names";
+import type { ResponseStore } from "../responses/record";
 import type { PrefixMemory } from "../pool/prefix_memory";
 import type { Slots } from "../pool/slots";
 import type { MemoryStore } from "../limit/memory_store";
@@ -47,6 +48,8 @@ interface Gateway {
   pool_names: KnownNames | undefined;
   /** Who met which conversation, for all workers. */
   prefixes: PrefixMemory | undefined;
+  /** Who made which response, for all workers. Undefined: nginx.conf has no dictionary for it, and no response is known. */
+  responses: ResponseStore | undefined;
   resolve: Resolve;
   slots: Slots;
   watch: Watch;

@@ -21,6 +21,7 @@ import { begin_answer_of } from "./attempts";
 import { share_answer } from "./cross_origin";
 import { which_timeout } from "./deadline";
 import { gateway } from "./gateway";
+import { begin_learning } from "./learning";
 import { write_standings } from "./limits";
 import { own_failure, refuse_own } from "./own_failure";
 import { await_words, has_words, refuse_account } from "./refused_words";
@@ -173,6 +174,9 @@ function begin_or_replace(state: RequestState, status: number, is_astray: boolea
     }
   } else {
     begin_answer_of(state, status);
+    if (state.api!.service === "responses") {
+      begin_learning(state, status);
+    }
   }
 }
 

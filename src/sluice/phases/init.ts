@@ -121,6 +121,7 @@ function start(this: void, trusted_file = DEFAULT_AUTHORITIES, most_intermediate
     flights: undefined,
     pool_names: undefined,
     prefixes: open_prefixes(),
+    responses: undefined,
     resolve: resolve_name,
     slots,
     watch,

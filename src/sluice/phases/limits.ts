@@ -148,6 +148,16 @@ function write_and_settle(store: LimitStore, journal: AppendFile | undefined, li
   return due;
 }
 
+/** Settles what was reserved for a request whose line is in the journal already. */
+function settle_without_line(reservation: Reservation): void {
+  const { journal, store } = gateway();
+  if (store !== undefined && store.begin_settlement(reservation)) {
+    const end = journal !== undefined ? end_of(journal) : 0;
+    store.settle(reservation, realtime(), end > 0 ? journal!.inode : 0, end);
+  }
+  return_reservation(reservation);
+}
+
 /** Removes what workers had under way that are dead, if there are any. `rest` is called between scopes. */
 function sweep_limits(rest: (this: void) => void): void {
   const { memory, snapshot } = gateway();
@@ -246,4 +256,7 @@ function limits_status(rest: (this: void) => void): string {
   return `[${parts.join(",")}]`;
 }
 
-export { budget_metrics, extend_reservation, limits_status, note_usual, reserve, return_places, spent_by, store_status, sweep_limits, take_passed, write_and_settle, write_standings };
+export {
+  budget_metrics, extend_reservation, limits_status, note_usual, reserve, return_places, settle_without_line, spent_by, store_status, sweep_limits,
+  take_passed, write_and_settle, write_standings,
+};

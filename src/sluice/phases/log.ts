@@ -18,6 +18,8 @@ import { cost } from "../ledger/price";
 import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
+import { hold_reservation, may_hold } from "./held_reservations";
+import { charges_now, end_learning, is_to_come, note_charged } from "./learning";
 import { note_usual, spent_by, write_and_settle } from "./limits";
 import { forget_upstream } from "./open_upstreams";
 import { current_state, kept_state, Mode, release_state } from "./state";
@@ -86,17 +88,37 @@ function is_nothing_given(answer: AnswerReader, ending: Ending): boolean {
   return (answer.failed ? answer.failed_at <= 1 : answer.first_event === undefined) && counted_output(answer) === 0;
 }
 
+/** Charges what was made in the background, without what was charged of it before. */
+function charge_recalled(state: RequestState): void {
+  const { paid_input, paid_output } = state.recall!.record;
+  charge_answer(charge, state.answer!.usage, state.reading!, 0, true);
+  charge.input = math.max(0, charge.input - paid_input);
+  charge.cached_input = math.min(charge.cached_input, charge.input);
+  charge.cache_write = math.min(charge.cache_write, charge.input - charge.cached_input);
+  charge.cache_write_1h = math.min(charge.cache_write_1h, charge.cache_write);
+  charge.output = math.max(0, charge.output - paid_output);
+  charge.reasoning = math.min(charge.reasoning, charge.output);
+  charge.from = "upstream";
+  note_charged(state);
+}
+
 /** What the request is charged: what the upstream reported, and what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
   charge_nothing(charge);
+  if (state.recall !== undefined) {
+    if (charges_now(state)) {
+      charge_recalled(state);
+    }
+    return;
+  }
   const begun = answer !== undefined || (ending === "client_gone" && state.under_way);
   if (reading === undefined || state.api!.counts || state.attempts === 0 || !begun || (status >= 400 && status !== 499)) {
     return;
   }
   if (answer === undefined) {
     charge_answer(charge, NO_USAGE, reading, 0, false);
-  } else if (!is_nothing_given(answer, ending)) {
+  } else if (!is_nothing_given(answer, ending) && !is_to_come(state)) {
     charge_answer(charge, answer.usage, reading, counted_output(answer), ending === "finished");
   }
 }
@@ -178,6 +200,15 @@ function journal_line(state: RequestState, ending: Ending, status: number, durat
 /** Writes the line, and settles what the request had reserved. */
 function write_journal(state: RequestState, line: JournalLine): void {
   const { journal, store } = gateway();
+  const { learnt, reservation } = state;
+  if (reservation !== undefined && is_to_come(state) && may_hold()) {
+    state.reservation = undefined;
+    hold_reservation(reservation, state.principal!.tenant.id, learnt[0]!);
+    if (journal !== undefined) {
+      append(journal, line);
+    }
+    return;
+  }
   if (state.reservation !== undefined && store !== undefined) {
     const { tenant } = state.reservation;
     const due = write_and_settle(store, journal, line, state);
@@ -221,6 +252,9 @@ function log(this: void): void {
     count_first_token(meter, first_text - state.began);
   }
   find_charge(state, ending, status);
+  if (state.learnt.length > 0) {
+    end_learning(state, ending, charge.input, charge.output);
+  }
   end_last_attempt(state, ending);
   set_cost(state);
   if (charge.from !== undefined) {

@@ -174,5 +174,5 @@ function open_shared_store(memory: MemoryStore, dictionary: SharedStore | undefi
   return redis_limits(shared.store);
 }
 
-export { failed, open_shared_store, tend_store };
+export { ask, failed, open_shared_store, tend_store };
 export type { Shared };

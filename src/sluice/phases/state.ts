@@ -10,6 +10,7 @@ import { Match } from "../pool/conversation";
 import type { UsedAccounts } from "../pool/accounts";
 import type { Conversation } from "../pool/conversation";
 import type { Account, Endpoint } from "../pool/pools";
+import type { Pin, Recall } from "./stored_responses";
 import type { Waiter } from "../pool/queue";
 import type { Reservation } from "../limit/reservation";
 import type { Snapshot } from "../config/snapshot";
@@ -125,6 +126,19 @@ interface RequestState {
   failed_at: string[];
   failed_count: number;
 
+  /** What follows the upstream's path; undefined: nothing. */
+  suffix: string | undefined;
+  /** Where the request must go, for there is what it refers to; undefined: anywhere. */
+  pin: Pin | undefined;
+  /** The response, made before, whose page was asked for. */
+  recall: Recall | undefined;
+  /** Whether the answer's ids are to be remembered; and the pieces of its body that have come, of so many bytes. */
+  learns: boolean;
+  learning: string[];
+  learning_bytes: number;
+  /** The ids of it that are remembered; the response's own is the first. */
+  learnt: string[];
+
   /** What was reserved of the limits; undefined: none apply. */
   reservation: Reservation | undefined;
   /** How many tokens of output the budget is enough for. */
@@ -212,6 +226,13 @@ function new_state(): RequestState {
     used_accounts: new_used(),
     failed_at: [],
     failed_count: 0,
+    suffix: undefined,
+    pin: undefined,
+    recall: undefined,
+    learns: false,
+    learning: [],
+    learning_bytes: 0,
+    learnt: [],
     reservation: undefined,
     output_allowance: math.huge,
     window_allowance: math.huge,
@@ -275,6 +296,8 @@ function take_state(id: string, api: Api | undefined, snapshot: Snapshot, began:
   }
   state.output_allowance = math.huge;
   state.window_allowance = math.huge;
+  state.suffix = undefined;
+  state.learns = false;
   state.holding = false;
   state.to_come = math.huge;
   state.mode = Mode.Pass;
@@ -297,6 +320,13 @@ function release_state(state: RequestState): void {
   state.endpoint = undefined;
   state.account = undefined;
   state.reservation = undefined;
+  if (state.learnt.length > 0 || state.learning_bytes > 0) {
+    state.learning = [];
+    state.learning_bytes = 0;
+    state.learnt = [];
+  }
+  state.pin = undefined;
+  state.recall = undefined;
   state.prompt_verdict = undefined;
   state.answer = undefined;
   state.guarded_stream = undefined;

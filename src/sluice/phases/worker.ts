@@ -8,7 +8,7 @@ import { stamp } from "../edge/file";
 import { is_worker_alive } from "../edge/process";
 import { begin_request_ids, rest } from "../edge/request";
 import { new_flights, sweep } from "../pool/flights";
-import { open_dictionary } from "../edge/shared_dictionary";
+import { open_dictionary, open_memory } from "../edge/shared_dictionary";
 import { memory_limits } from "../limit/memory_store";
 import { join_workers } from "../limit/workers";
 import { flush, join, leave } from "../metrics/aggregate";
@@ -22,6 +22,9 @@ import { sweep_limits } from "./limits";
 import { load_snapshot, log_notices, log_problems } from "./load";
 import { save_place } from "./settled_place";
 import { tend_settlements, wake } from "./settlements";
+import { KEPT_SECONDS } from "../responses/record";
+import { tend_reservations } from "./held_reservations";
+import { tend_responses } from "./response_memory";
 import { open_shared_store } from "./shared_store";
 import { encode } from "cjson.safe";
 import type { Snapshot } from "../config/snapshot";
@@ -119,6 +122,8 @@ function tend(): void {
     sweep(flights);
   }
   tend_watch();
+  tend_responses();
+  tend_reservations();
   const { memory, shared } = gateway();
   if (shared !== undefined) {
     tend_settlements();
@@ -194,6 +199,15 @@ function open_pools(): void {
   math.randomseed(ngx.worker.pid() + math.floor(realtime() * 1000));
 }
 
+/** Opens what all workers know of responses. */
+function open_responses(): void {
+  const held = gateway();
+  held.responses = open_memory("sluice_responses", KEPT_SECONDS);
+  if (held.responses === undefined) {
+    ngx.log(ngx.WARN, "sluice: no response of /v1/responses will be known later: nginx.conf has no lua_shared_dict sluice_responses");
+  }
+}
+
 /** init_worker_by_lua */
 function init_worker(this: void): void {
   const held = gateway();
@@ -211,6 +225,7 @@ function init_worker(this: void): void {
   }
   open_store();
   open_pools();
+  open_responses();
   begin_watch();
   set(held.catalogue.config_last_reload_success.with([]), 1);
   ngx.timer.at((ngx.worker.id() % 8) * 0.1, (premature: boolean) => {

@@ -224,6 +224,26 @@ function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], cou
   return found;
 }
 
+/**
+ * Takes the endpoint at that place in the pool, which holds what the request refers to: no other will do. What is taken has to be given back
+ * with `leave_endpoint`. Valid until the next call.
+ */
+function pick_pinned(pool: Pool, live: LivePool, index: number, now: number, caller: Caller): Found {
+  if ((live.unusable > 0 || live.knowledge !== undefined) && now >= live.look_again) {
+    look_again(live, now);
+  }
+  const usable = live.field.usable[index] !== 0;
+  found.ticket = 0;
+  found.endpoint = usable && take_endpoint(live, pool, index, now, caller) ? pool.endpoints[index] : undefined;
+  // Full: it has stayed in the picks all the same.
+  found.saturated = found.endpoint === undefined && usable && live.field.usable[index] !== 0;
+  found.awaited = false;
+  if (passed.length > 0) {
+    take_back(live);
+  }
+  return found;
+}
+
 /** Whether another endpoint than those that a request has tried could be picked now. */
 function has_other_endpoint(live: LivePool, tried: readonly number[], count: number, now: number, caller: Caller): boolean {
   const { breakers, field } = live;
@@ -242,5 +262,5 @@ function has_other_endpoint(live: LivePool, tried: readonly number[], count: num
   return false;
 }
 
-export { has_other_endpoint, pick_endpoint };
+export { has_other_endpoint, pick_endpoint, pick_pinned };
 export type { Found };

@@ -8,6 +8,7 @@ import { counted_output, return_walk, take_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { Fault, bytes_of, feed, finish } from "./json";
 import { answer_slots } from "./answer_shape";
+import { At } from "./json_state";
 import { note_abort } from "./aborted";
 import { take_usage } from "./usage";
 
@@ -62,7 +63,12 @@ function end_body(reader: AnswerReader): void {
   return_walk(reader, walk);
 }
 
-export { end_body, read_body };
+/** Whether all of a JSON body has come, though nginx may not have said so yet. */
+function is_whole(reader: AnswerReader): boolean {
+  return reader.complete || (reader.body !== undefined && reader.body.state.at === At.Done);
+}
+
+export { end_body, is_whole, read_body };
 export { counted_output, drop_held, has_text, new_answer, return_answer, take_answer } from "./answer_reader";
 export { end_stream, read_stream } from "./event_cutting";
 export type { AnswerReader };

@@ -68,4 +68,4 @@ function note_failed_response(reader: AnswerReader, text: string, state: WalkSta
   }
 }
 
-export { has_error, note_error, note_failed_response };
+export { has_error, note_error, note_failed_response, word_in };

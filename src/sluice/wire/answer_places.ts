@@ -208,8 +208,11 @@ function response_item(kind: TextKind, nested: TextKind): Place {
 
 /** What a response says of the request it answers: the client's own words, which are not the model's. */
 function response_members(kind: TextKind, nested: TextKind): Record<string, Place> {
+  const items: Place = { items: response_item(kind, nested), others: UNKNOWN, kind: TextKind.Other };
   const members: Record<string, Place> = {
-    output: { items: response_item(kind, nested), others: UNKNOWN, kind: TextKind.Other },
+    output: items,
+    // A page of the items of an input.
+    data: items,
     usage: RESPONSES_USAGE,
     error: object({ code: SETTING }),
   };
@@ -229,6 +232,7 @@ function responses(): Place {
   const repeated = response_members(TextKind.Repeated, TextKind.RepeatedArguments);
   repeated.id = { slot: "response_id" };
   repeated.error = object({ code: { slot: "response_error" } });
+  repeated.conversation = { members: { id: { slot: "conversation_id" } } };
   members.type = { slot: "type", marks: true };
   members.sequence_number = number("sequence");
   members.output_index = number("output_index");
@@ -246,6 +250,7 @@ function responses(): Place {
   members.logprobs = { region: true, items: token_list().items!, others: UNKNOWN, kind: TextKind.Other };
   members.part = response_part(TextKind.Repeated);
   members.item = response_item(TextKind.Repeated, TextKind.RepeatedArguments);
+  members.item.members!.id = { slot: "item_id" };
   members.response = object(repeated);
   members.error = error_object();
   return object(members);

@@ -58,6 +58,9 @@ interface AnswerReader {
   /** Responses API: the last sequence number, and the response's id. */
   sequence: number;
   response_id: string | undefined;
+  /** The ids that have come since somebody took them: of the response, and the items of its output; and that of its conversation. */
+  new_ids: string[] | undefined;
+  conversation_id: string | undefined;
   /** The first event that had data: an ending of our own takes its names from it. */
   first_event: string | undefined;
   /** The type of the event that was read last, in the APIs whose events have one. */
@@ -138,6 +141,8 @@ function reset(reader: AnswerReader): void {
   }
   reader.sequence = -1;
   reader.response_id = undefined;
+  reader.new_ids = undefined;
+  reader.conversation_id = undefined;
   reader.first_event = undefined;
   reader.event_type = "";
   reader.open_block = -1;
@@ -202,6 +207,8 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     after_dropped: false,
     sequence: -1,
     response_id: undefined,
+    new_ids: undefined,
+    conversation_id: undefined,
     first_event: undefined,
     event_type: "",
     open_block: -1,

@@ -48,6 +48,8 @@ interface AnswerSlots {
   response_error: number;
   sequence: number;
   response_id: number;
+  conversation_id: number;
+  item_id: number;
   /** The choice at hand and its number; the tool call at hand and its. */
   choice: number;
   index: number;
@@ -108,6 +110,8 @@ function slots_of(shape: Shape): AnswerSlots {
     response_error: slot_named(shape, "response_error"),
     sequence: slot_named(shape, "sequence"),
     response_id: slot_named(shape, "response_id"),
+    conversation_id: slot_named(shape, "conversation_id"),
+    item_id: slot_named(shape, "item_id"),
     choice: slot_named(shape, "choice"),
     index: slot_named(shape, "index"),
     tool_call: slot_named(shape, "tool_call"),

@@ -6,7 +6,7 @@
  */
 
 import { note_abort } from "./aborted";
-import { has_error, note_error, note_failed_response } from "./answer_error";
+import { has_error, note_error, note_failed_response, word_in } from "./answer_error";
 import { counted_output, new_walk } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
 import { NO_SLOT, answer_slots } from "./answer_shape";
@@ -68,6 +68,14 @@ function walk_data(walk: Walk<Text>, bytes: Bytes): boolean {
   return walk_lines(walk, bytes);
 }
 
+/** Notes an id by which the client may name something of the answer later. */
+function note_id(reader: AnswerReader, id: string): void {
+  if (id !== "") {
+    reader.new_ids = reader.new_ids ?? [];
+    reader.new_ids.push(id);
+  }
+}
+
 /** Notes a terminal or error event of the APIs whose events say their type. `name` stands for one that `text` does not reach to. */
 function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots, name: string): void {
   const state = walk.state;
@@ -93,9 +101,13 @@ function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: 
     reader.sequence = state.numbers[slots.sequence]!;
   }
   if (reader.response_id === undefined && state.kinds[slots.response_id] === Kind.String && state.ends[slots.response_id]! <= text.length) {
-    reader.response_id = sub(text, state.starts[slots.response_id]! + 2, state.ends[slots.response_id]! - 1);
+    reader.response_id = word_in(text, state, slots.response_id);
+    note_id(reader, reader.response_id);
+    reader.conversation_id = word_in(text, state, slots.conversation_id);
   }
-  if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
+  if (type === "response.output_item.added") {
+    note_id(reader, word_in(text, state, slots.item_id));
+  } else if (type === "response.completed" || type === "response.incomplete" || type === "response.failed") {
     reader.complete = true;
     if (type === "response.failed") {
       note_failed_response(reader, text, state, slots);

@@ -19,6 +19,8 @@ interface Api {
   upstream_path: string;
   /** How OpenTelemetry names the operation (semantic conventions for generative AI, gen_ai.operation.name); it has no name for counting. */
   operation: string;
+  /** What follows the upstream path, where the API is a page below another one's. */
+  suffix?: string;
   /** Only the tokens of the request are counted: nothing is written by a model, and nothing is charged. */
   counts: boolean;
 }
@@ -46,6 +48,11 @@ const BY_PATH = new LuaTable<string, Api>();
 for (const api of APIS) {
   BY_PATH.set(api.path, api);
 }
+
+// It has the bodies of the API above it, in both directions, and its answer is never a stream.
+BY_PATH.set("/v1/responses/compact", {
+  name: "responses", service: "responses", path: "/v1/responses/compact", upstream_path: "/v1/responses", operation: "chat", suffix: "/compact", counts: false,
+});
 
 export { APIS, BY_PATH };
 export type { Api, ApiName, Service };

@@ -29,6 +29,8 @@ interface Refusal {
   retry_after_ms?: number;
   /** The `WWW-Authenticate` challenge of a 401 (RFC 9110, section 11.6.1). */
   authenticate?: string;
+  /** The methods that a page has which is not the usual one, for `Allow`. */
+  allow?: string;
 }
 
 /** Makes a refusal. `param` names the member of the body at fault, if there is one. */

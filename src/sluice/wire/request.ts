@@ -8,15 +8,15 @@
  */
 
 import { clear, tokens } from "./estimate";
-import { Fault, Kind, bytes_of, decode_string, describe_fault, encode_string, feed, finish, restart, walker } from "./json";
+import { Fault, Kind, bytes_of, decode_string, describe_fault, feed, finish, restart, walker } from "./json";
 import type { Walk } from "./json";
 import { bad_body, refuse_model_member } from "./request_fault";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
-import { largest_cap, odd_cap, odd_count, output_bound, prompt_count, read_caps, whole } from "./output_cap";
-import { no_edits, replace } from "./splice";
+import { largest_cap, odd_cap, odd_count, prompt_count, read_caps, whole } from "./output_cap";
+import { read_references } from "./references";
+import type { References } from "./references";
 import type { OutputCap } from "./output_cap";
-import type { Edits } from "./splice";
 import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
 import type { ApiName } from "./api";
@@ -52,6 +52,12 @@ interface RequestReader {
   tools: number;
   system: number;
   messages: number;
+  /** What was made before: see `references.ts`. 0 in APIs without. */
+  previous: number;
+  conversation: number;
+  conversation_id: number;
+  item_id: number;
+  background: number;
 }
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
@@ -91,6 +97,8 @@ interface RequestReading {
   /** Estimated tokens of all text and token ids. */
   prompt_tokens: number;
   bytes: number;
+  /** What was made before and is referred to; undefined: nothing. */
+  references: References | undefined;
 }
 
 /** Readers that are not in use, by API: of plain requests, and of guarded ones. */
@@ -130,6 +138,11 @@ function new_reader(api: ApiName, guarded: boolean): RequestReader {
     tools: slot("tools"),
     system: slot("system"),
     messages: api === "completions" ? slot("prompt") : slot("messages"),
+    previous: slot("previous"),
+    conversation: slot("conversation"),
+    conversation_id: slot("conversation_id"),
+    item_id: slot("item_id"),
+    background: slot("background"),
   };
 }
 
@@ -307,6 +320,7 @@ function conclude<Source>(
     prompts,
     prompt_tokens: tokens(reader.text.estimate) + state.number_count,
     bytes: reader.total,
+    references: reader.previous !== 0 ? read_references(reader, range, source) : undefined,
   };
   if (reader.stream_options !== 0) {
     if (state.kinds[reader.stream_options] !== Kind.Absent) {
@@ -320,52 +334,6 @@ function conclude<Source>(
   return $multi(reading, undefined);
 }
 
-/** Cuts the client's caps on the output down. */
-function cap_output(edits: Edits, reading: RequestReading, most: number): void {
-  const text = string.format("%d", most);
-  for (const cap of reading.caps) {
-    if (cap.tokens > most || cap.tokens === 0) {
-      replace(edits, cap.start, cap.end, text);
-    }
-  }
-}
-
-/** Whether a cap of the body allows more output than the model may have: it is larger, or 0, which some servers take for none. */
-function needs_cap(reading: RequestReading, most: number): boolean {
-  for (const cap of reading.caps) {
-    if (cap.tokens > most || cap.tokens === 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/**
- * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a stream must not be
- * asked for.
- */
-function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
-  const { model_lead } = reading;
-  const same_model = upstream_model === reading.model && model_lead === undefined;
-  const usage_start = never_options === true ? undefined : reading.usage_start;
-  const bound = most_output !== undefined ? output_bound(reading, most_output) : 0;
-  const capped = most_output !== undefined && needs_cap(reading, bound);
-  if (same_model && usage_start === undefined && !capped) {
-    return undefined;
-  }
-  const edits = no_edits();
-  if (capped) {
-    cap_output(edits, reading, bound);
-  }
-  if (!same_model) {
-    const name = encode_string(upstream_model);
-    replace(edits, reading.model_start, reading.model_end, model_lead === undefined ? name : `${model_lead}"model":${name}`);
-  }
-  if (usage_start !== undefined) {
-    replace(edits, usage_start, reading.usage_end, reading.usage_text);
-  }
-  return edits;
-}
-
-export { begin_strictly, conclude, edits_for, is_undecided, read, release, take };
+export { begin_strictly, conclude, is_undecided, read, release, take };
+export { edits_for } from "./request_edits";
 export type { Range, RequestReader, RequestReading };

@@ -150,8 +150,16 @@ CONTENT.others = UNKNOWN;
 /** Where the instructions stand that come before a conversation; a place of its own, of which the range is wanted. */
 const SYSTEM: Place = { slot: "system", any_case: true, text: true, items: PART, members: PART.members, others: UNKNOWN, key_text: true };
 const INSTRUCTIONS: Place = { slot: "system", any_case: true, text: true, items: TEXT, others: TEXT, key_text: true };
+/** An item of a response's input. By its id a server may know it. */
+const ITEM: Place = object({});
+ITEM.others = UNKNOWN;
+ITEM.exact_case = true;
+for (const [name, place] of pairs(PART.members)) {
+  ITEM.members![name] = place;
+}
+ITEM.members!.id = wanted("item_id");
 /** A conversation where it is made of the parts of messages. */
-const INPUT: Place = { slot: "messages", any_case: true, text: true, items: PART, members: PART.members, others: UNKNOWN, key_text: true };
+const INPUT: Place = { slot: "messages", any_case: true, text: true, items: ITEM, members: ITEM.members, others: UNKNOWN, key_text: true };
 
 const FUNCTION = object({ name: TEXT, description: TEXT, arguments: ARGUMENTS, parameters: TEXT, strict: SETTING });
 const FUNCTION_CALL = object({ id: SETTING, type: TYPE, index: SETTING, function: FUNCTION });
@@ -211,7 +219,7 @@ function common(members: Record<string, Place>): Place {
   members.safety_identifier = UNREAD;
   members.prompt_cache_key = UNREAD;
   for (const name of NUMBERS) {
-    members[name] = SETTING;
+    members[name] ??= SETTING;
   }
   members.stop = TEXT;
   members.metadata ??= TEXT;
@@ -228,6 +236,12 @@ const STREAM_OPTIONS: Place = {
   key_text: true,
   exact_case: true,
 };
+
+/** The response that a request goes on from, and the conversation that it belongs to. */
+const PREVIOUS: Place = { slot: "previous", others: TEXT, items: TEXT, key_text: true };
+const CONVERSATION: Place = wanted("conversation");
+CONVERSATION.members = { id: wanted("conversation_id") };
+CONVERSATION.exact_case = true;
 
 /** How much a model of Anthropic's is to think. */
 const THINKING = object({ type: one_of(CHOICES), budget_tokens: wanted("thinking_budget") });
@@ -267,7 +281,9 @@ const REQUEST_PLACES: Record<ApiName, Place> = {
     tool_choice: object_or(CHOICES, { type: TYPE }),
     reasoning: object({ effort: one_of(EFFORTS), summary: one_of(CHOICES), generate_summary: one_of(CHOICES) }),
     text: object({ format: object({ type: TYPE }), verbosity: one_of(EFFORTS) }),
-    previous_response_id: UNREAD,
+    previous_response_id: PREVIOUS,
+    conversation: CONVERSATION,
+    background: wanted("background"),
     include: some_of(INCLUDES),
     truncation: one_of(CHOICES),
   }),
