@@ -14,7 +14,7 @@ import { read_lines } from "./lines";
 import { is_busy, oldest_live, settle_choice, settle_ended } from "./open_texts";
 import { note_sent } from "./sent";
 import { new_tally, sort_hits } from "./tally";
-import { guard_text } from "./text";
+import { guard_text, regions_of } from "./text";
 import { begin_again, end_again } from "./text_sink";
 import type { AnswerReader } from "../wire/answer_reader";
 import type { Guard } from "./guards";
@@ -144,20 +144,6 @@ function let_go_before_block(stream: GuardedStream, now: number): string {
   tally.blocked = 1;
   const limit = whole_limit(held, text.scanner.refuted, stream.blocked_at);
   return release(held, text, guard.lexicon, tally, limit, now);
-}
-
-/** Where the log probabilities of the event just read lie. */
-function regions_of(text: GuardedText): number[] | undefined {
-  const { state } = text.walk!;
-  if (state.region_count === 0) {
-    return undefined;
-  }
-  const regions: number[] = [];
-  for (const index of $range(0, math.min(state.region_count, MOST_REGIONS) - 1)) {
-    regions.push(text.base + state.region_starts[index]!);
-    regions.push(text.base + state.region_ends[index]!);
-  }
-  return regions;
 }
 
 /** Offsets begin anew if nothing refers to the old ones. */

@@ -9,6 +9,7 @@
 import * as ffi from "ffi";
 import { answer_slots } from "../wire/answer_shape";
 import { new_estimate } from "../wire/estimate";
+import { MOST_REGIONS } from "../wire/json";
 import { new_reasoning } from "../wire/told_twice";
 import { TextKind } from "../wire/text_kind";
 import { new_field } from "./field";
@@ -158,5 +159,19 @@ function unguard_text(text: GuardedText): void {
   text.scanner.hits = [];
 }
 
-export { SKIPPED, guard_text, make_text, take_field, unguard_text };
+/** Where the log probabilities of the event just read lie. */
+function regions_of(text: GuardedText): number[] | undefined {
+  const { state } = text.walk!;
+  if (state.region_count === 0) {
+    return undefined;
+  }
+  const regions: number[] = [];
+  for (const index of $range(0, math.min(state.region_count, MOST_REGIONS) - 1)) {
+    regions.push(text.base + state.region_starts[index]!);
+    regions.push(text.base + state.region_ends[index]!);
+  }
+  return regions;
+}
+
+export { SKIPPED, guard_text, make_text, regions_of, take_field, unguard_text };
 export type { GuardedText };
