@@ -36,7 +36,7 @@ const NO_STATE = {};
 
 /** Whether the upstream has sent an error under a good status, or a stream without any data. */
 function is_no_answer(state: RequestState, answer: AnswerReader): boolean {
-  return answer.failed || (answer.complete && state.mode === Mode.Stream && answer.first_event === undefined);
+  return answer.failed || (answer.complete && state.mode === Mode.Stream && answer.events === 0);
 }
 
 /** How the request ended. */
@@ -85,7 +85,7 @@ function is_nothing_given(answer: AnswerReader, ending: Ending): boolean {
   if ((ending !== "upstream_lost" && ending !== "timed_out") || usage.input > 0 || usage.output > 0 || usage.parts > 0) {
     return false;
   }
-  return (answer.failed ? answer.failed_at <= 1 : answer.first_event === undefined) && counted_output(answer) === 0;
+  return (answer.failed ? answer.failed_at <= 1 : answer.events === 0) && counted_output(answer) === 0;
 }
 
 /** Charges what was made in the background, without what was charged of it before. */

@@ -189,13 +189,13 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
   }
   const walk = shared_walk(reader.api, reader.guarded);
   const slots = answer_slots(reader.api, reader.guarded);
-  reader.events += 1;
   if (is_done_marker(frame, bytes)) {
     if (slots.choices !== NO_SLOT) {
       reader.complete = true;
     }
     return true;
   }
+  reader.events += 1;
   if (reader.first_event === undefined && text.length <= MOST_FIRST_BYTES) {
     reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
   }
@@ -229,6 +229,7 @@ function read_document(reader: AnswerReader, text: string): void {
     reader.failed = !reader.guarded;
   } else if (!reader.guarded) {
     take_usage(reader.usage, state, slots, counted_output(reader));
+    reader.events = 1;
     reader.first_event = text;
     reader.complete = true;
   }
