@@ -29,6 +29,13 @@ describe("The ids of an answer", function()
         assert.same({ "resp_1", "", "", "msg" }, ids([[{"i\u0064":"resp_1","outpu\u0074":[{"\u0069d":"m\u0073g"}]}]]))
     end)
 
+    it("are told apart by whether the items say everything themselves, as those do that a client has sent", function()
+        local found = response_ids.ids_of_answer([[{"data":[{"id":"a","type":"message"},{"id":"b","role":"user"},{"id":"c","type":"reasoning"},
+            {"type":"function_call_output","id":"d"},{"type":"mes\u0073age","id":"e"},{"type":7,"id":"f"},{"id":["g"]}]}]])
+        assert.equal("a b d e", table.concat(found.whole_items, " "))
+        assert.equal("c f ", table.concat(found.items, " "))
+    end)
+
     it("are those that have come, of a text that is cut or no object at all", function()
         local text = '{"id":"resp_1","output":[{"id":"msg_1","content":[{"text":"a \\" b"}]}],"x":[1,2]}'
         for length = 0, #text do

@@ -7,7 +7,7 @@ import { encode_record } from "../responses/record";
 import { is_whole } from "../wire/answer";
 import { ids_of_answer, is_id } from "../wire/response_ids";
 import { Operation } from "../wire/response_paths";
-import { remember, take_charge } from "./response_memory";
+import { claim, remember, take_charge } from "./response_memory";
 import { Mode } from "./state";
 import type { Ending } from "../ledger/journal";
 import type { ResponseRecord } from "../responses/record";
@@ -46,13 +46,23 @@ function keep(state: RequestState, ids: string[], what: ResponseRecord["state"])
   remember(state.principal!.tenant.id, ids, encode_record(record_of(state, what)));
 }
 
+/** Keeps the response's own id. If the same server has given it to two tenants, nobody knows whose answer lies under it: it is neither's. */
+function keep_own(state: RequestState, id: string): void {
+  const { base_path, host_header } = state.endpoint!;
+  const other = claim(state.principal!.tenant.id, `${host_header}${base_path}`, id);
+  if (other !== undefined) {
+    remember(other, [id], encode_record(record_of(state, "gone")));
+  }
+  keep(state, [id], other !== undefined ? "gone" : is_background(state) ? "due" : "kept");
+}
+
 /** Keeps ids that have come with the answer. `own`: the response's. */
 function learn(state: RequestState, ids: string[], own: string | undefined): void {
   const items: string[] = [];
   for (const id of ids) {
     if (id === own && is_id(id) && state.recall === undefined) {
       state.learnt.push(id);
-      keep(state, [id], is_background(state) ? "due" : "kept");
+      keep_own(state, id);
     } else if (id !== own && is_id(id)) {
       state.learnt.push(id);
       items.push(id);
@@ -77,9 +87,18 @@ function forget(state: RequestState): void {
   state.learnt = [];
 }
 
+/**
+ * Whether the answer gives items back that the client has sent, with ids that may be anybody's: a list of a response's input, or a compaction.
+ * Of these the items are learnt whose ids the client could not have sent unless they were known as its own.
+ */
+function gives_back(state: RequestState): boolean {
+  const { api, recall } = state;
+  return recall !== undefined ? recall.operation === Operation.ListInput : api!.suffix !== undefined;
+}
+
 /** Learns, or forgets, what a JSON text names. */
 function learn_text(state: RequestState, text: string): void {
-  const { conversation, items, response, status } = ids_of_answer(text);
+  const { conversation, items, response, status, whole_items } = ids_of_answer(text);
   const { recall } = state;
   if (recall !== undefined) {
     recall.is_ended = status !== undefined && status !== "queued" && status !== "in_progress";
@@ -87,6 +106,11 @@ function learn_text(state: RequestState, text: string): void {
   const ids = response !== undefined ? [response] : [];
   for (const id of items) {
     ids.push(id);
+  }
+  if (!gives_back(state)) {
+    for (const id of whole_items) {
+      ids.push(id);
+    }
   }
   if (state.broken !== "blocked") {
     learn(state, ids, response);
@@ -105,7 +129,7 @@ function learn_stream(state: RequestState, answer: AnswerReader): void {
   const { new_ids } = answer;
   if (new_ids !== undefined) {
     answer.new_ids = undefined;
-    learn(state, new_ids, answer.response_id);
+    learn(state, gives_back(state) ? [] : new_ids, answer.response_id);
     learn_conversation(state, answer.conversation_id);
     answer.conversation_id = undefined;
   }

@@ -121,10 +121,21 @@ function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[],
   return $multi(texts, lost);
 }
 
+/** Notes that a server has given an id to a tenant. Returns the other tenant that has it from there; undefined: none has. */
+function claim(tenant: string, server: string, id: string): string | undefined {
+  const { responses } = gateway();
+  const place = `${server} ${id} owner`;
+  if (responses === undefined || responses.add(place, tenant)) {
+    return undefined;
+  }
+  const owner = responses.get(place);
+  return owner !== tenant ? owner : undefined;
+}
+
 /** Takes the right to charge a response, which one request has. */
 function take_charge(tenant: string, id: string): boolean {
   const { responses } = gateway();
   return responses !== undefined && responses.add(`${place_of(tenant, id)} charged`, "1");
 }
 
-export { recall, remember, take_charge, tend_responses };
+export { claim, recall, remember, take_charge, tend_responses };

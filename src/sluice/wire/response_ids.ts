@@ -27,7 +27,9 @@ interface AnswerIds {
   /** The response's own id; undefined in a list of items. */
   response: string | undefined;
   conversation: string | undefined;
+  /** Of items that a server can know by their ids alone; and of those that say everything themselves. */
   items: string[];
+  whole_items: string[];
   /** What has become of the response. */
   status: string | undefined;
 }
@@ -133,50 +135,6 @@ function each_element<Taker>(text: string, from: number, take: TakeElement<Taker
   }
 }
 
-function take_item_id(this: void, items: string[], text: string, key: string, start: number, stop: number): void {
-  const id = key === "id" ? string_in(text, start, stop) : undefined;
-  if (id !== undefined) {
-    items.push(id);
-  }
-}
-
-function take_output(this: void, items: string[], text: string, start: number): void {
-  if (byte(text, start) === OPEN_OBJECT) {
-    each_member(text, start, take_item_id, items);
-  }
-}
-
-function take_conversation(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
-  if (key === "id") {
-    ids.conversation = string_in(text, start, stop);
-  }
-}
-
-function take_answer_member(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
-  const first = byte(text, start);
-  if (key === "id") {
-    ids.response = string_in(text, start, stop);
-  } else if (key === "status") {
-    ids.status = string_in(text, start, stop);
-  } else if ((key === "output" || key === "data") && first === OPEN_ARRAY) {
-    each_element(text, start, take_output, ids.items);
-  } else if (key === "conversation" && first === OPEN_OBJECT) {
-    each_member(text, start, take_conversation, ids);
-  } else if (key === "conversation") {
-    ids.conversation = string_in(text, start, stop);
-  }
-}
-
-/** The ids of a response, a compaction or a list of items that is one JSON text; of one that is cut off those that it has. */
-function ids_of_answer(text: string): AnswerIds {
-  const ids: AnswerIds = { response: undefined, conversation: undefined, items: [], status: undefined };
-  const at = next_token(text, 1);
-  if (byte(text, at) === OPEN_OBJECT) {
-    each_member(text, at, take_answer_member, ids);
-  }
-  return ids;
-}
-
 /**
  * The items of an input that say everything themselves, so that the id is a name for them and no more. All others can be known to the
  * server by their ids alone: an `item_reference`, with its type or without, but a reasoning item or a call of a server's tool as well.
@@ -199,26 +157,75 @@ interface Item {
 
 const item: Item = { type: undefined, id: undefined, has_role: false };
 
-function take_input_member(this: void, _: string[], text: string, key: string, start: number, stop: number): void {
+function take_item_member(this: void, taker: Item, text: string, key: string, start: number, stop: number): void {
   if (key === "id" && sub(text, start, stop - 1) !== "null") {
-    item.id = string_in(text, start, stop) ?? "";
+    taker.id = string_in(text, start, stop) ?? "";
   } else if (key === "type") {
-    item.type = string_in(text, start, stop);
+    taker.type = string_in(text, start, stop);
   } else if (key === "role") {
-    item.has_role = true;
+    taker.has_role = true;
   }
+}
+
+/** Reads the item that begins at `from` into `item`. */
+function read_item(text: string, from: number): void {
+  item.type = undefined;
+  item.id = undefined;
+  item.has_role = false;
+  each_member(text, from, take_item_member, item);
+}
+
+/** Whether the item that was read says everything itself. */
+function says_everything(): boolean {
+  return item.type !== undefined ? WHOLE_ITEMS.has(item.type) : item.has_role;
+}
+
+function take_output(this: void, ids: AnswerIds, text: string, start: number): void {
+  if (byte(text, start) === OPEN_OBJECT) {
+    read_item(text, start);
+    if (item.id !== undefined) {
+      (says_everything() ? ids.whole_items : ids.items).push(item.id);
+    }
+  }
+}
+
+function take_conversation(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
+  if (key === "id") {
+    ids.conversation = string_in(text, start, stop);
+  }
+}
+
+function take_answer_member(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
+  const first = byte(text, start);
+  if (key === "id") {
+    ids.response = string_in(text, start, stop);
+  } else if (key === "status") {
+    ids.status = string_in(text, start, stop);
+  } else if ((key === "output" || key === "data") && first === OPEN_ARRAY) {
+    each_element(text, start, take_output, ids);
+  } else if (key === "conversation" && first === OPEN_OBJECT) {
+    each_member(text, start, take_conversation, ids);
+  } else if (key === "conversation") {
+    ids.conversation = string_in(text, start, stop);
+  }
+}
+
+/** The ids of a response, a compaction or a list of items that is one JSON text; of one that is cut off those that it has. */
+function ids_of_answer(text: string): AnswerIds {
+  const ids: AnswerIds = { response: undefined, conversation: undefined, items: [], whole_items: [], status: undefined };
+  const at = next_token(text, 1);
+  if (byte(text, at) === OPEN_OBJECT) {
+    each_member(text, at, take_answer_member, ids);
+  }
+  return ids;
 }
 
 function take_input_item(this: void, references: string[], text: string, start: number): void {
   if (byte(text, start) !== OPEN_OBJECT) {
     return;
   }
-  item.type = undefined;
-  item.id = undefined;
-  item.has_role = false;
-  each_member(text, start, take_input_member, references);
-  const is_whole = item.type !== undefined ? WHOLE_ITEMS.has(item.type) : item.has_role;
-  if (item.id !== undefined && !is_whole) {
+  read_item(text, start);
+  if (item.id !== undefined && !says_everything()) {
     references.push(item.id);
   }
 }
