@@ -3,11 +3,11 @@
  * to: what a guard has blocked, what was cut, and what was deleted. Under a guard a JSON answer is known only when all of it may go out.
  */
 
-import { encode_record } from "../responses/record";
-import { is_whole } from "../wire/answer";
+import { decode_record, encode_record } from "../responses/record";
+import { counted_output, is_whole } from "../wire/answer";
 import { ids_of_answer, is_id } from "../wire/response_ids";
 import { Operation } from "../wire/response_paths";
-import { claim, remember, take_charge } from "./response_memory";
+import { claim, recall_here, remember, take_charge } from "./response_memory";
 import { Mode } from "./state";
 import type { Ending } from "../ledger/journal";
 import type { ResponseRecord } from "../responses/record";
@@ -198,6 +198,35 @@ function charges_now(state: RequestState): boolean {
     && take_charge(state.principal!.tenant.id, recall.id);
 }
 
+/** What is known by now of a response of the background, which others may have got meanwhile. */
+function record_now(state: RequestState): ResponseRecord {
+  const { id, record } = state.recall!;
+  const text = recall_here(state.principal!.tenant.id, id);
+  return (text !== undefined ? decode_record(text) : undefined) ?? record;
+}
+
+/**
+ * In the log phase: how many tokens the client has seen of an output of the background that nobody has paid for, and whose usage did not come with
+ * it: the client has left a stream of it, or it has ended without any, as one does that was cancelled.
+ */
+function seen_unpaid(state: RequestState): number {
+  const { answer, mode, recall } = state;
+  if (recall === undefined || answer === undefined || recall.record.state !== "due" || has_usage(state) || (mode !== Mode.Stream && !recall.is_ended)) {
+    return 0;
+  }
+  const now = record_now(state);
+  return now.state === "kept" ? 0 : math.max(0, counted_output(answer) - math.max(now.paid_output, recall.record.paid_output));
+}
+
+/** So much of the output that has been seen is charged: the rest is still due. */
+function note_seen(state: RequestState, output: number): void {
+  const { id, record } = state.recall!;
+  const { account, asked, endpoint, key, model, pool } = record;
+  const before = record_now(state);
+  const paid_output = math.max(before.paid_output, record.paid_output) + output;
+  remember(state.principal!.tenant.id, [id], encode_record({ account, asked, endpoint, key, model, pool, state: "due", paid_input: record.paid_input, paid_output }));
+}
+
 /** It has been charged. */
 function note_charged(state: RequestState): void {
   if (state.broken !== "blocked") {
@@ -230,4 +259,4 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
   remember(state.principal!.tenant.id, [learnt[0]!], encode_record(record));
 }
 
-export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged };
+export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged, note_seen, record_now, seen_unpaid };

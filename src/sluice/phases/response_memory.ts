@@ -105,6 +105,12 @@ function recall_shared(tenant: string, ids: string[]): string[] | undefined {
   return texts;
 }
 
+/** What this node knows of an id, without asking anybody. */
+function recall_here(tenant: string, id: string): string | undefined {
+  const { responses } = gateway();
+  return responses !== undefined ? responses.get(place_of(tenant, id)) : undefined;
+}
+
 /** What is known of the ids: a text for each, "" for nothing. May wait. `lost`: of some it can't be known now. */
 function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[], lost: boolean]> {
   const { responses, shared } = gateway();
@@ -138,4 +144,4 @@ function take_charge(tenant: string, id: string): boolean {
   return responses !== undefined && responses.add(`${place_of(tenant, id)} charged`, "1");
 }
 
-export { claim, recall, remember, take_charge, tend_responses };
+export { claim, recall, recall_here, remember, take_charge, tend_responses };
