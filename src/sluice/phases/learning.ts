@@ -46,10 +46,12 @@ function keep(state: RequestState, ids: string[], what: ResponseRecord["state"])
   remember(state.principal!.tenant.id, ids, encode_record(record_of(state, what)));
 }
 
-/** Keeps the response's own id. If the same server has given it to two tenants, nobody knows whose answer lies under it: it is neither's. */
+/** Keeps the response's own id. If the same server has given it to two callers, nobody knows whose answer lies under it: it is neither's. */
 function keep_own(state: RequestState, id: string): void {
   const { base_path, host_header } = state.endpoint!;
-  const other = claim(state.principal!.tenant.id, `${host_header}${base_path}`, id);
+  const { key, tenant } = state.principal!;
+  const is_by_key = state.snapshot.configuration.responses?.scope === "key";
+  const other = claim(tenant.id, key, is_by_key, `${host_header}${base_path}`, id);
   if (other !== undefined) {
     remember(other, [id], encode_record(record_of(state, "gone")));
   }

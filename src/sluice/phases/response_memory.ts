@@ -127,15 +127,20 @@ function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[],
   return $multi(texts, lost);
 }
 
-/** Notes that a server has given an id to a tenant. Returns the other tenant that has it from there; undefined: none has. */
-function claim(tenant: string, server: string, id: string): string | undefined {
+/**
+ * Notes that a server has given an id to a key of a tenant's. Returns the tenant that has it from there, if that is another one; with
+ * `is_by_key` also if it is another key of the same. Undefined: nobody else has it.
+ */
+function claim(tenant: string, key: string, is_by_key: boolean, server: string, id: string): string | undefined {
   const { responses } = gateway();
   const place = `${server} ${id} owner`;
-  if (responses === undefined || responses.add(place, tenant)) {
+  const own = `${tenant} ${key}`;
+  if (responses === undefined || responses.add(place, own)) {
     return undefined;
   }
   const owner = responses.get(place);
-  return owner !== tenant ? owner : undefined;
+  const [owning] = string.match(owner ?? own, "^[^ ]*");
+  return owner !== undefined && (is_by_key ? owner !== own : owning !== tenant) ? owning : undefined;
 }
 
 /** Takes the right to charge a response, which one request has. */
