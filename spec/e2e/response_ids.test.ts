@@ -136,6 +136,12 @@ it("takes what is usual of answers that were made in the background as of others
   expect(line.reserved_tokens).toBeLessThan(1000);
 });
 
+it("looks up no more items than a conversation has, and lets others be served meanwhile", async () => {
+  const many = (count: number): Promise<Answer> => create("other", { input: Array.from({ length: count }, (_, index) => ({ id: `msg_${index}x` })) });
+  expect(errorOf(await many(4097))).toMatchObject({ code: "too_many_references", param: "input" });
+  expect((await many(4096)).status).toBe(404);
+});
+
 it("refuses an item whose members are there twice, and one that hides what it is", async () => {
   const item = made(await create("acme")).output[0]!.id;
   const before = asked;

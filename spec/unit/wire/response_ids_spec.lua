@@ -61,6 +61,24 @@ describe("The references of an input", function()
         ]]))
     end)
 
+    it("are read a little at a time, whatever the text is made of, and no more of them than are looked up", function()
+        for _, piece in ipairs({ '{"role":"u","id":"a"},', '{"id":"a"},', '[],', '"",', '{"x":[{},"\\""]},' }) do
+            for _, around in ipairs({ { "[", "{}]" }, { '[{"id":"a","content":[', '""]}]' }, { '{"x":[', '""],"id":"a"}' } }) do
+                local text = around[1] .. piece:rep(20000) .. around[2]
+                local longest = 0
+                local found = response_ids.references_of_input(text, function(bytes) longest = math.max(longest, bytes) end)
+                assert.is_true(#found <= response_ids.MOST_REFERENCES + 1)
+                -- The whole element is told of once more when it has been read, which has been told of in pieces before.
+                assert.is_true(longest > 0)
+            end
+        end
+        local long = '[{"id":"a","content":"' .. ("\\\\"):rep(50000) .. '"}]'
+        local calls = 0
+        assert.same({ "a" }, response_ids.references_of_input(long, function() calls = calls + 1 end))
+        assert.is_true(calls > 40)
+        assert.equal(response_ids.MOST_REFERENCES + 1, #response_ids.references_of_input("[" .. ('{"id":"a"},'):rep(9000) .. "1]"))
+    end)
+
     it("are not those of whole items, of parts, or null", function()
         assert.equal("", references([[[
             {"type":"message","id":"x","content":[{"type":"item_reference","id":"x"}]}, {"role":"assistant","content":"y","id":"x"},
