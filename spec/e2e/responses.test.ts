@@ -434,6 +434,27 @@ describe("an answer made in the background", () => {
     expect((await acme()).spent_nano_usd - before.spent_nano_usd).toBe(method === "GET" ? 20000 : 0);
   });
 
+  it("is charged as it is seen, where its stream is left, and the rest with its usage", async () => {
+    const id = idOf(await create("acme", { background: true }));
+    for (const upstream of [one, two]) upstream.says.hold = true;
+    const charged: [number, number][] = [];
+    for (let round = 0; round < 2; round++) {
+      const controller = new AbortController();
+      const left = await send(gateway.port, {
+        method: "GET", path: `/v1/responses/${id}?stream=true`, key: KEYS.acme, signal: controller.signal, onData: (data) => data.includes("output_item.done") && controller.abort(),
+      });
+      const line = await gateway.journalLine(String(left.headers["x-request-id"]));
+      expect(line).toMatchObject({ ending: "client_gone" });
+      charged.push([line.input_tokens, line.output_tokens]);
+    }
+    for (const upstream of [one, two]) upstream.says.hold = false;
+    expect(charged).toEqual([[0, expect.toSatisfy((output: number) => output > 0 && output < 5)], [0, 0]]);
+    const got = await ask("acme", "GET", `/v1/responses/${id}`);
+    expect(await gateway.journalLine(String(got.headers["x-request-id"]))).toMatchObject({ input_tokens: 10, output_tokens: 5 - charged[0]![1] });
+    const again = await ask("acme", "GET", `/v1/responses/${id}`);
+    expect(await gateway.journalLine(String(again.headers["x-request-id"]))).toMatchObject({ cost_nano_usd: 0 });
+  });
+
   it("that was streamed to its end is charged then, and not again", async () => {
     const streamed = await create("acme", { background: true, stream: true });
     expect(await gateway.journalLine(String(streamed.headers["x-request-id"]))).toMatchObject({ cost_nano_usd: 20000 });

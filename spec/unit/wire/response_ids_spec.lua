@@ -29,6 +29,13 @@ describe("The ids of an answer", function()
         assert.same({ "resp_1", "", "", "msg" }, ids([[{"i\u0064":"resp_1","outpu\u0074":[{"\u0069d":"m\u0073g"}]}]]))
     end)
 
+    it("are told apart by whether the items say everything themselves, as those do that a client has sent", function()
+        local found = response_ids.ids_of_answer([[{"data":[{"id":"a","type":"message"},{"id":"b","role":"user"},{"id":"c","type":"reasoning"},
+            {"type":"function_call_output","id":"d"},{"type":"mes\u0073age","id":"e"},{"type":7,"id":"f"},{"id":["g"]}]}]])
+        assert.equal("a b d e", table.concat(found.whole_items, " "))
+        assert.equal("c f ", table.concat(found.items, " "))
+    end)
+
     it("are those that have come, of a text that is cut or no object at all", function()
         local text = '{"id":"resp_1","output":[{"id":"msg_1","content":[{"text":"a \\" b"}]}],"x":[1,2]}'
         for length = 0, #text do
@@ -52,6 +59,24 @@ describe("The references of an input", function()
             {"type":"item_reference","id":"a"}, {"id":"b"}, {"type":null,"id":"c"}, {"type":"reasoning","id":"d","summary":[]},
             {"id":"e","type":"image_generation_call","role":"user"}]
         ]]))
+    end)
+
+    it("are read a little at a time, whatever the text is made of, and no more of them than are looked up", function()
+        for _, piece in ipairs({ '{"role":"u","id":"a"},', '{"id":"a"},', '[],', '"",', '{"x":[{},"\\""]},' }) do
+            for _, around in ipairs({ { "[", "{}]" }, { '[{"id":"a","content":[', '""]}]' }, { '{"x":[', '""],"id":"a"}' } }) do
+                local text = around[1] .. piece:rep(20000) .. around[2]
+                local longest = 0
+                local found = response_ids.references_of_input(text, function(bytes) longest = math.max(longest, bytes) end)
+                assert.is_true(#found <= response_ids.MOST_REFERENCES + 1)
+                -- The whole element is told of once more when it has been read, which has been told of in pieces before.
+                assert.is_true(longest > 0)
+            end
+        end
+        local long = '[{"id":"a","content":"' .. ("\\\\"):rep(50000) .. '"}]'
+        local calls = 0
+        assert.same({ "a" }, response_ids.references_of_input(long, function() calls = calls + 1 end))
+        assert.is_true(calls > 40)
+        assert.equal(response_ids.MOST_REFERENCES + 1, #response_ids.references_of_input("[" .. ('{"id":"a"},'):rep(9000) .. "1]"))
     end)
 
     it("are not those of whole items, of parts, or null", function()

@@ -3,11 +3,11 @@
  * to: what a guard has blocked, what was cut, and what was deleted. Under a guard a JSON answer is known only when all of it may go out.
  */
 
-import { encode_record } from "../responses/record";
-import { is_whole } from "../wire/answer";
+import { decode_record, encode_record } from "../responses/record";
+import { counted_output, is_whole } from "../wire/answer";
 import { ids_of_answer, is_id } from "../wire/response_ids";
 import { Operation } from "../wire/response_paths";
-import { remember, take_charge } from "./response_memory";
+import { claim, recall_here, remember, take_charge } from "./response_memory";
 import { Mode } from "./state";
 import type { Ending } from "../ledger/journal";
 import type { ResponseRecord } from "../responses/record";
@@ -46,13 +46,25 @@ function keep(state: RequestState, ids: string[], what: ResponseRecord["state"])
   remember(state.principal!.tenant.id, ids, encode_record(record_of(state, what)));
 }
 
+/** Keeps the response's own id. If the same server has given it to two callers, nobody knows whose answer lies under it: it is neither's. */
+function keep_own(state: RequestState, id: string): void {
+  const { base_path, host_header } = state.endpoint!;
+  const { key, tenant } = state.principal!;
+  const is_by_key = state.snapshot.configuration.responses?.scope === "key";
+  const other = claim(tenant.id, key, is_by_key, `${host_header}${base_path}`, id);
+  if (other !== undefined) {
+    remember(other, [id], encode_record(record_of(state, "gone")));
+  }
+  keep(state, [id], other !== undefined ? "gone" : is_background(state) ? "due" : "kept");
+}
+
 /** Keeps ids that have come with the answer. `own`: the response's. */
 function learn(state: RequestState, ids: string[], own: string | undefined): void {
   const items: string[] = [];
   for (const id of ids) {
     if (id === own && is_id(id) && state.recall === undefined) {
       state.learnt.push(id);
-      keep(state, [id], is_background(state) ? "due" : "kept");
+      keep_own(state, id);
     } else if (id !== own && is_id(id)) {
       state.learnt.push(id);
       items.push(id);
@@ -77,9 +89,18 @@ function forget(state: RequestState): void {
   state.learnt = [];
 }
 
+/**
+ * Whether the answer gives items back that the client has sent, with ids that may be anybody's: a list of a response's input, or a compaction.
+ * Of these the items are learnt whose ids the client could not have sent unless they were known as its own.
+ */
+function gives_back(state: RequestState): boolean {
+  const { api, recall } = state;
+  return recall !== undefined ? recall.operation === Operation.ListInput : api!.suffix !== undefined;
+}
+
 /** Learns, or forgets, what a JSON text names. */
 function learn_text(state: RequestState, text: string): void {
-  const { conversation, items, response, status } = ids_of_answer(text);
+  const { conversation, items, response, status, whole_items } = ids_of_answer(text);
   const { recall } = state;
   if (recall !== undefined) {
     recall.is_ended = status !== undefined && status !== "queued" && status !== "in_progress";
@@ -87,6 +108,11 @@ function learn_text(state: RequestState, text: string): void {
   const ids = response !== undefined ? [response] : [];
   for (const id of items) {
     ids.push(id);
+  }
+  if (!gives_back(state)) {
+    for (const id of whole_items) {
+      ids.push(id);
+    }
   }
   if (state.broken !== "blocked") {
     learn(state, ids, response);
@@ -105,7 +131,7 @@ function learn_stream(state: RequestState, answer: AnswerReader): void {
   const { new_ids } = answer;
   if (new_ids !== undefined) {
     answer.new_ids = undefined;
-    learn(state, new_ids, answer.response_id);
+    learn(state, gives_back(state) ? [] : new_ids, answer.response_id);
     learn_conversation(state, answer.conversation_id);
     answer.conversation_id = undefined;
   }
@@ -174,6 +200,35 @@ function charges_now(state: RequestState): boolean {
     && take_charge(state.principal!.tenant.id, recall.id);
 }
 
+/** What is known by now of a response of the background, which others may have got meanwhile. */
+function record_now(state: RequestState): ResponseRecord {
+  const { id, record } = state.recall!;
+  const text = recall_here(state.principal!.tenant.id, id);
+  return (text !== undefined ? decode_record(text) : undefined) ?? record;
+}
+
+/**
+ * In the log phase: how many tokens the client has seen of an output of the background that nobody has paid for, and whose usage did not come with
+ * it: the client has left a stream of it, or it has ended without any, as one does that was cancelled.
+ */
+function seen_unpaid(state: RequestState): number {
+  const { answer, mode, recall } = state;
+  if (recall === undefined || answer === undefined || recall.record.state !== "due" || has_usage(state) || (mode !== Mode.Stream && !recall.is_ended)) {
+    return 0;
+  }
+  const now = record_now(state);
+  return now.state === "kept" ? 0 : math.max(0, counted_output(answer) - math.max(now.paid_output, recall.record.paid_output));
+}
+
+/** So much of the output that has been seen is charged: the rest is still due. */
+function note_seen(state: RequestState, output: number): void {
+  const { id, record } = state.recall!;
+  const { account, asked, endpoint, key, model, pool } = record;
+  const before = record_now(state);
+  const paid_output = math.max(before.paid_output, record.paid_output) + output;
+  remember(state.principal!.tenant.id, [id], encode_record({ account, asked, endpoint, key, model, pool, state: "due", paid_input: record.paid_input, paid_output }));
+}
+
 /** It has been charged. */
 function note_charged(state: RequestState): void {
   if (state.broken !== "blocked") {
@@ -206,4 +261,4 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
   remember(state.principal!.tenant.id, [learnt[0]!], encode_record(record));
 }
 
-export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged };
+export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged, note_seen, record_now, seen_unpaid };

@@ -86,7 +86,7 @@ function note_usual(state: RequestState, output: number): void {
   const { memory } = gateway();
   const { model, principal, reading } = state;
   if (memory !== undefined && model !== undefined && output > 0) {
-    note_output(memory, principal!.tenant.id, model.name, math.ceil(output / reading!.written), realtime());
+    note_output(memory, principal!.tenant.id, model.name, math.ceil(output / math.max(1, reading!.written)), realtime());
   }
 }
 

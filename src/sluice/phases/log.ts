@@ -19,7 +19,7 @@ import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
 import { hold_reservation, may_hold } from "./held_reservations";
-import { charges_now, end_learning, is_to_come, note_charged } from "./learning";
+import { charges_now, end_learning, is_to_come, note_charged, note_seen, record_now, seen_unpaid } from "./learning";
 import { note_usual, spent_by, write_and_settle } from "./limits";
 import { forget_upstream } from "./open_upstreams";
 import { current_state, kept_state, Mode, release_state } from "./state";
@@ -90,7 +90,7 @@ function is_nothing_given(answer: AnswerReader, ending: Ending): boolean {
 
 /** Charges what was made in the background, without what was charged of it before. */
 function charge_recalled(state: RequestState): void {
-  const { paid_input, paid_output } = state.recall!.record;
+  const { paid_input, paid_output } = record_now(state);
   charge_answer(charge, state.answer!.usage, state.reading!, 0, true);
   charge.input = math.max(0, charge.input - paid_input);
   charge.cached_input = math.min(charge.cached_input, charge.input);
@@ -102,6 +102,15 @@ function charge_recalled(state: RequestState): void {
   note_charged(state);
 }
 
+/** Charges what has been seen of an answer of the background before it was known what it costs. */
+function charge_seen(state: RequestState, output: number): void {
+  if (output > 0) {
+    charge.output = output;
+    charge.from = "counted";
+    note_seen(state, output);
+  }
+}
+
 /** What the request is charged: what the upstream reported, and what was seen. Nothing, if no answer was begun for it. */
 function find_charge(state: RequestState, ending: Ending, status: number): void {
   const { answer, reading } = state;
@@ -109,6 +118,8 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   if (state.recall !== undefined) {
     if (charges_now(state)) {
       charge_recalled(state);
+    } else {
+      charge_seen(state, seen_unpaid(state));
     }
     return;
   }

@@ -105,6 +105,12 @@ function recall_shared(tenant: string, ids: string[]): string[] | undefined {
   return texts;
 }
 
+/** What this node knows of an id, without asking anybody. */
+function recall_here(tenant: string, id: string): string | undefined {
+  const { responses } = gateway();
+  return responses !== undefined ? responses.get(place_of(tenant, id)) : undefined;
+}
+
 /** What is known of the ids: a text for each, "" for nothing. May wait. `lost`: of some it can't be known now. */
 function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[], lost: boolean]> {
   const { responses, shared } = gateway();
@@ -121,10 +127,26 @@ function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[],
   return $multi(texts, lost);
 }
 
+/**
+ * Notes that a server has given an id to a key of a tenant's. Returns the tenant that has it from there, if that is another one; with
+ * `is_by_key` also if it is another key of the same. Undefined: nobody else has it.
+ */
+function claim(tenant: string, key: string, is_by_key: boolean, server: string, id: string): string | undefined {
+  const { responses } = gateway();
+  const place = `${server} ${id} owner`;
+  const own = `${tenant} ${key}`;
+  if (responses === undefined || responses.add(place, own)) {
+    return undefined;
+  }
+  const owner = responses.get(place);
+  const [owning] = string.match(owner ?? own, "^[^ ]*");
+  return owner !== undefined && (is_by_key ? owner !== own : owning !== tenant) ? owning : undefined;
+}
+
 /** Takes the right to charge a response, which one request has. */
 function take_charge(tenant: string, id: string): boolean {
   const { responses } = gateway();
   return responses !== undefined && responses.add(`${place_of(tenant, id)} charged`, "1");
 }
 
-export { recall, remember, take_charge, tend_responses };
+export { claim, recall, recall_here, remember, take_charge, tend_responses };

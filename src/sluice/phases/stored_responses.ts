@@ -5,12 +5,12 @@
  */
 
 import { refuse_model } from "../auth/identify";
-import { body_range, method, open_body, query, read_nothing } from "../edge/request";
+import { begin_slices, body_range, method, open_body, query, read_nothing, rest_if_due } from "../edge/request";
 import { decode_record, same_place } from "../responses/record";
 import { own_path } from "../wire/public_path";
 import { no_body } from "../wire/no_body";
 import { refuse } from "../wire/refusal";
-import { is_id, references_of_input } from "../wire/response_ids";
+import { MOST_REFERENCES, is_id, references_of_input } from "../wire/response_ids";
 import { STORED, operation_of, response_page, response_query } from "../wire/response_paths";
 import { set_model } from "./fallback";
 import { recall } from "./response_memory";
@@ -168,7 +168,11 @@ function find_references(state: RequestState, body: RequestBody): LuaMultiReturn
     if (body.file === undefined && open_body(body) !== undefined) {
       return $multi(records, refuse(500, "api_error", "internal_error", "The gateway could not read the request body."));
     }
-    const ids = references_of_input(body_range(body, input_start, input_end));
+    const slices = begin_slices();
+    const ids = references_of_input(body_range(body, input_start, input_end), (bytes) => rest_if_due(slices, bytes));
+    if (ids.length > MOST_REFERENCES) {
+      return $multi(records, refuse(400, "invalid_request_error", "too_many_references", `The input refers to more than ${MOST_REFERENCES} items.`, "input"));
+    }
     if (ids.length > 0) {
       groups.push([ids, "item", "input"]);
     }

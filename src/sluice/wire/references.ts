@@ -1,6 +1,8 @@
 /** What a body of the Responses API says of responses, conversations and items that were made before. */
 
 import { Kind } from "./json";
+import { bad_body } from "./request_fault";
+import type { Refusal } from "./refusal";
 import type { RequestReader } from "./request";
 
 /** Ids as they stand in the body. */
@@ -27,6 +29,22 @@ function id_in<Source>(reader: RequestReader, slot: number, range: Range<Source>
   return kind === Kind.String ? range(source, starts[slot]! + 1, ends[slot]! - 1) : "";
 }
 
+/**
+ * Refuses what would leave it to the server how the response is known, or whether it is made in the background: some take 1 or "yes" for
+ * true, and some call a response as the client wants, be it as another's.
+ */
+function refuse_unclear(reader: RequestReader): Refusal | undefined {
+  const { kinds } = reader.walk.state;
+  const background = kinds[reader.background]!;
+  if (background !== Kind.Absent && background !== Kind.True && background !== Kind.False && background !== Kind.Null) {
+    return bad_body("invalid_type", "`background` must be true or false.", "background");
+  }
+  const name = kinds[reader.request_id]!;
+  return name !== Kind.Absent && name !== Kind.Null
+    ? bad_body("unsupported_parameter", "`request_id` must be left out: a response's id is for the server to give.", "request_id")
+    : undefined;
+}
+
 /** What the body says of them; undefined: nothing. `reader.previous` is the slot of an API that has such ids. */
 function read_references<Source>(reader: RequestReader, range: Range<Source>, source: Source): References | undefined {
   const { ends, kinds, starts } = reader.walk.state;
@@ -49,5 +67,5 @@ function read_references<Source>(reader: RequestReader, range: Range<Source>, so
   };
 }
 
-export { read_references };
+export { read_references, refuse_unclear };
 export type { References };

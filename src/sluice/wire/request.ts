@@ -14,7 +14,7 @@ import { bad_body, refuse_model_member } from "./request_fault";
 import type { Refusal } from "./refusal";
 import { shape_of } from "./request_shape";
 import { largest_cap, odd_cap, odd_count, prompt_count, read_caps, whole } from "./output_cap";
-import { read_references } from "./references";
+import { read_references, refuse_unclear } from "./references";
 import type { References } from "./references";
 import type { OutputCap } from "./output_cap";
 import { attach, new_text, text_sink } from "./text";
@@ -58,6 +58,7 @@ interface RequestReader {
   conversation_id: number;
   item_id: number;
   background: number;
+  request_id: number;
 }
 
 /** What the body asks for. Offsets are bytes from its beginning, 0 the first. */
@@ -143,6 +144,7 @@ function new_reader(api: ApiName, guarded: boolean): RequestReader {
     conversation_id: slot("conversation_id"),
     item_id: slot("item_id"),
     background: slot("background"),
+    request_id: slot("request_id"),
   };
 }
 
@@ -291,6 +293,10 @@ function conclude<Source>(
   const stream_kind = state.kinds[reader.stream]!;
   if (stream_kind !== Kind.Absent && stream_kind !== Kind.True && stream_kind !== Kind.False && stream_kind !== Kind.Null) {
     return $multi(undefined, bad_body("invalid_type", "`stream` must be true or false.", "stream"));
+  }
+  const unclear = reader.previous !== 0 ? refuse_unclear(reader) : undefined;
+  if (unclear !== undefined) {
+    return $multi(undefined, unclear);
   }
 
   const caps = read_caps(reader, range, source);

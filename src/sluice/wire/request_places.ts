@@ -284,6 +284,8 @@ const REQUEST_PLACES: Record<ApiName, Place> = {
     previous_response_id: PREVIOUS,
     conversation: CONVERSATION,
     background: wanted("background"),
+    // Not OpenAI's: vLLM and SGLang call the response so.
+    request_id: wanted("request_id"),
     include: some_of(INCLUDES),
     truncation: one_of(CHOICES),
   }),

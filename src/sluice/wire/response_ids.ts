@@ -12,11 +12,22 @@ const find = string.find;
 const sub = string.sub;
 
 const MOST_ID_BYTES = 128;
+/** More ids of a request's input are not collected, and not looked up. */
+const MOST_REFERENCES = 4096;
+/** After so many steps within a value its reader is told how far it has come. */
+const STEPS = 1024;
 
 const QUOTE = 34;
 const COMMA = 44;
 const OPEN_ARRAY = 91;
 const OPEN_OBJECT = 123;
+
+/** Called with so many bytes that have been read since the last call: a long text is no reason to keep others waiting. */
+type Pace = (this: void, bytes: number) => void;
+
+function no_pace(this: void): void {
+  // An answer is read in pieces of some megabytes at most.
+}
 
 /** Called for a member of an object, or an element of an array: its value lies from `start` up to, not including, `stop`. */
 type TakeMember<Taker> = (this: void, taker: Taker, text: string, key: string, start: number, stop: number) => void;
@@ -27,7 +38,9 @@ interface AnswerIds {
   /** The response's own id; undefined in a list of items. */
   response: string | undefined;
   conversation: string | undefined;
+  /** Of items that a server can know by their ids alone; and of those that say everything themselves. */
   items: string[];
+  whole_items: string[];
   /** What has become of the response. */
   status: string | undefined;
 }
@@ -43,8 +56,10 @@ function next_token(text: string, from: number): number {
 }
 
 /** Where a string ends whose first character, behind the quote, is at `from`: behind its closing quote. */
-function skip_string(text: string, from: number): number {
+function skip_string(text: string, from: number, pace: Pace): number {
   let at = from;
+  let told = from;
+  let steps = 0;
   for (;;) {
     const [found] = find(text, '["\\]', at);
     if (found === undefined) {
@@ -54,12 +69,20 @@ function skip_string(text: string, from: number): number {
       return found + 1;
     }
     at = found + 2;
+    steps += 1;
+    if (steps === STEPS) {
+      pace(at - told);
+      told = at;
+      steps = 0;
+    }
   }
 }
 
 /** Where an object or array ends that begins at `from`. */
-function skip_nested(text: string, from: number): number {
+function skip_nested(text: string, from: number, pace: Pace): number {
   let at = from;
+  let told = from;
+  let steps = 0;
   let depth = 0;
   for (;;) {
     const [found] = find(text, '["{}%[%]]', at);
@@ -68,7 +91,7 @@ function skip_nested(text: string, from: number): number {
     }
     const character = byte(text, found);
     if (character === QUOTE) {
-      at = skip_string(text, found + 1);
+      at = skip_string(text, found + 1, pace);
     } else {
       depth += character === OPEN_OBJECT || character === OPEN_ARRAY ? 1 : -1;
       at = found + 1;
@@ -76,17 +99,23 @@ function skip_nested(text: string, from: number): number {
         return at;
       }
     }
+    steps += 1;
+    if (steps === STEPS) {
+      pace(at - told);
+      told = at;
+      steps = 0;
+    }
   }
 }
 
 /** Where the value ends that begins at `from`. */
-function skip_value(text: string, from: number): number {
+function skip_value(text: string, from: number, pace: Pace): number {
   const character = byte(text, from);
   if (character === QUOTE) {
-    return skip_string(text, from + 1);
+    return skip_string(text, from + 1, pace);
   }
   if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
-    return skip_nested(text, from);
+    return skip_nested(text, from, pace);
   }
   return find(text, "[,%]} \t\r\n]", from)[0] ?? text.length + 1;
 }
@@ -101,13 +130,14 @@ function string_in(text: string, start: number, stop: number): string | undefine
 }
 
 /** Calls `take` for each member of the object that begins at `from`. */
-function each_member<Taker>(text: string, from: number, take: TakeMember<Taker>, taker: Taker): void {
+function each_member<Taker>(text: string, from: number, take: TakeMember<Taker>, taker: Taker, pace: Pace): void {
   let at = next_token(text, from + 1);
   while (byte(text, at) === QUOTE) {
-    const end = skip_string(text, at + 1);
+    const end = skip_string(text, at + 1, pace);
     const start = next_token(text, next_token(text, end) + 1);
-    const stop = skip_value(text, start);
+    const stop = skip_value(text, start, pace);
     take(taker, text, string_in(text, at, end)!, start, stop);
+    pace(stop - at);
     at = next_token(text, stop);
     if (byte(text, at) !== COMMA) {
       return;
@@ -117,64 +147,21 @@ function each_member<Taker>(text: string, from: number, take: TakeMember<Taker>,
 }
 
 /** Calls `take` for each element of the array that begins at `from`. */
-function each_element<Taker>(text: string, from: number, take: TakeElement<Taker>, taker: Taker): void {
+function each_element<Taker>(text: string, from: number, take: TakeElement<Taker>, taker: Taker, pace: Pace): void {
   let start = next_token(text, from + 1);
   while (start <= text.length) {
-    const stop = skip_value(text, start);
+    const stop = skip_value(text, start, pace);
     if (stop === start) {
       return;
     }
     take(taker, text, start, stop);
+    pace(stop - start);
     const at = next_token(text, stop);
     if (byte(text, at) !== COMMA) {
       return;
     }
     start = next_token(text, at + 1);
   }
-}
-
-function take_item_id(this: void, items: string[], text: string, key: string, start: number, stop: number): void {
-  const id = key === "id" ? string_in(text, start, stop) : undefined;
-  if (id !== undefined) {
-    items.push(id);
-  }
-}
-
-function take_output(this: void, items: string[], text: string, start: number): void {
-  if (byte(text, start) === OPEN_OBJECT) {
-    each_member(text, start, take_item_id, items);
-  }
-}
-
-function take_conversation(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
-  if (key === "id") {
-    ids.conversation = string_in(text, start, stop);
-  }
-}
-
-function take_answer_member(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
-  const first = byte(text, start);
-  if (key === "id") {
-    ids.response = string_in(text, start, stop);
-  } else if (key === "status") {
-    ids.status = string_in(text, start, stop);
-  } else if ((key === "output" || key === "data") && first === OPEN_ARRAY) {
-    each_element(text, start, take_output, ids.items);
-  } else if (key === "conversation" && first === OPEN_OBJECT) {
-    each_member(text, start, take_conversation, ids);
-  } else if (key === "conversation") {
-    ids.conversation = string_in(text, start, stop);
-  }
-}
-
-/** The ids of a response, a compaction or a list of items that is one JSON text; of one that is cut off those that it has. */
-function ids_of_answer(text: string): AnswerIds {
-  const ids: AnswerIds = { response: undefined, conversation: undefined, items: [], status: undefined };
-  const at = next_token(text, 1);
-  if (byte(text, at) === OPEN_OBJECT) {
-    each_member(text, at, take_answer_member, ids);
-  }
-  return ids;
 }
 
 /**
@@ -197,43 +184,97 @@ interface Item {
   has_role: boolean;
 }
 
-const item: Item = { type: undefined, id: undefined, has_role: false };
-
-function take_input_member(this: void, _: string[], text: string, key: string, start: number, stop: number): void {
+function take_item_member(this: void, taker: Item, text: string, key: string, start: number, stop: number): void {
   if (key === "id" && sub(text, start, stop - 1) !== "null") {
-    item.id = string_in(text, start, stop) ?? "";
+    taker.id = string_in(text, start, stop) ?? "";
   } else if (key === "type") {
-    item.type = string_in(text, start, stop);
+    taker.type = string_in(text, start, stop);
   } else if (key === "role") {
-    item.has_role = true;
+    taker.has_role = true;
   }
 }
 
-function take_input_item(this: void, references: string[], text: string, start: number): void {
-  if (byte(text, start) !== OPEN_OBJECT) {
+/** Reads the item that begins at `from`. */
+function read_item(text: string, from: number, pace: Pace): Item {
+  const item: Item = { type: undefined, id: undefined, has_role: false };
+  each_member(text, from, take_item_member, item, pace);
+  return item;
+}
+
+/** Whether an item says everything itself. */
+function says_everything({ has_role, type }: Item): boolean {
+  return type !== undefined ? WHOLE_ITEMS.has(type) : has_role;
+}
+
+function take_output(this: void, ids: AnswerIds, text: string, start: number): void {
+  if (byte(text, start) === OPEN_OBJECT) {
+    const item = read_item(text, start, no_pace);
+    if (item.id !== undefined) {
+      (says_everything(item) ? ids.whole_items : ids.items).push(item.id);
+    }
+  }
+}
+
+function take_conversation(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
+  if (key === "id") {
+    ids.conversation = string_in(text, start, stop);
+  }
+}
+
+function take_answer_member(this: void, ids: AnswerIds, text: string, key: string, start: number, stop: number): void {
+  const first = byte(text, start);
+  if (key === "id") {
+    ids.response = string_in(text, start, stop);
+  } else if (key === "status") {
+    ids.status = string_in(text, start, stop);
+  } else if ((key === "output" || key === "data") && first === OPEN_ARRAY) {
+    each_element(text, start, take_output, ids, no_pace);
+  } else if (key === "conversation" && first === OPEN_OBJECT) {
+    each_member(text, start, take_conversation, ids, no_pace);
+  } else if (key === "conversation") {
+    ids.conversation = string_in(text, start, stop);
+  }
+}
+
+/** The ids of a response, a compaction or a list of items that is one JSON text; of one that is cut off those that it has. */
+function ids_of_answer(text: string): AnswerIds {
+  const ids: AnswerIds = { response: undefined, conversation: undefined, items: [], whole_items: [], status: undefined };
+  const at = next_token(text, 1);
+  if (byte(text, at) === OPEN_OBJECT) {
+    each_member(text, at, take_answer_member, ids, no_pace);
+  }
+  return ids;
+}
+
+interface InputReader {
+  references: string[];
+  pace: Pace;
+}
+
+function take_input_item(this: void, { pace, references }: InputReader, text: string, start: number): void {
+  if (byte(text, start) !== OPEN_OBJECT || references.length > MOST_REFERENCES) {
     return;
   }
-  item.type = undefined;
-  item.id = undefined;
-  item.has_role = false;
-  each_member(text, start, take_input_member, references);
-  const is_whole = item.type !== undefined ? WHOLE_ITEMS.has(item.type) : item.has_role;
-  if (item.id !== undefined && !is_whole) {
+  const item = read_item(text, start, pace);
+  if (item.id !== undefined && !says_everything(item)) {
     references.push(item.id);
   }
 }
 
-/** The ids by which an `input` (an array of items, as text) refers to items that the server keeps, in their order. */
-function references_of_input(text: string): string[] {
-  const references: string[] = [];
+/**
+ * The ids by which an `input` (an array of items, as text) refers to items that the server keeps, in their order: one more than
+ * `MOST_REFERENCES` of them at most. `pace` is told of what has been read, and may wait.
+ */
+function references_of_input(text: string, pace: Pace = no_pace): string[] {
+  const reader: InputReader = { references: [], pace };
   const at = next_token(text, 1);
   if (byte(text, at) === OPEN_ARRAY) {
-    each_element(text, at, take_input_item, references);
+    each_element(text, at, take_input_item, reader, pace);
   } else {
-    take_input_item(references, text, at);
+    take_input_item(reader, text, at);
   }
-  return references;
+  return reader.references;
 }
 
-export { ids_of_answer, is_id, references_of_input };
+export { MOST_REFERENCES, ids_of_answer, is_id, references_of_input };
 export type { AnswerIds };
