@@ -317,7 +317,8 @@ describe("text that may become a word", () => {
     await expectText(hidden, masked(""));
     await expectText(stream("chat", [events(CHAT_USAGE).join("")]), masked(""));
     await expectText(stream("chat", events(CHAT_USAGE), { more: ASKED }), masked(CHAT_USAGE));
-    expect(await lineOf(await hidden)).toMatchObject({ input_tokens: 7, output_tokens: 5, usage_from: "upstream" });
+    // Reports with choices between them are of one choice each: their outputs are added up.
+    expect(await lineOf(await hidden)).toMatchObject({ input_tokens: 7, output_tokens: 10, usage_from: "upstream" });
   });
 
   it.each(NAMES)("goes on before the error, when the upstream dies or falls silent: %s", async (api) => {
