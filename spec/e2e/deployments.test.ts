@@ -238,3 +238,11 @@ describe("two deployments under one model", () => {
     }
   });
 });
+
+describe("the status", () => {
+  it("lists the pools in the configuration's order, after each start", async () => {
+    const status = (await (await fetch(`${gateway.adminUrl}/status`)).json()) as Status;
+    const { pools } = JSON.parse(configText) as { pools: { name: string }[] };
+    expect(status.pools.map(({ name }) => name)).toEqual(pools.map(({ name }) => name));
+  });
+});

@@ -105,13 +105,18 @@ describe("silence before the header", () => {
   it("over an answer that may take long shuts no endpoint for one caller's sake, if it has served others", async () => {
     await begin({ urls: [mock.url, mock.url.replace("127.0.0.1", "localhost")] });
     async function opened(): Promise<number> {
-      const status = (await (await fetch(`${gateway!.adminUrl}/status`)).json()) as { pools: { endpoints: { breaker: string }[] }[] };
-      return status.pools[0]!.endpoints.filter(({ breaker }) => breaker !== "closed").length;
+      const status = (await (await fetch(`${gateway!.adminUrl}/status`)).json()) as { pools: { name: string; endpoints: { breaker: string }[] }[] };
+      return status.pools.find(({ name }) => name === "gpu")!.endpoints.filter(({ breaker }) => breaker !== "closed").length;
     }
     for (let round = 0; round < 2; round++) expect((await ask(false, 1)).status).toBe(200);
     await mock.behave("mock;stall=header");
     for (let round = 0; round < FAILURES * 3; round++) expect((await ask(false)).status).toBe(504);
     expect(await opened()).toBe(0);
+    // Two callers are more than one: with a failure of each, two of the three attempts that count have failed at the endpoint.
+    expect((await ask(false, 1)).status).toBe(504);
+    expect(await opened()).toBe(1);
+    expect((await ask(false, 1)).status).toBe(504);
+    expect(await opened()).toBe(2);
     await mock.behave("");
   });
 });

@@ -161,8 +161,9 @@ function list(items: string[]): string {
 function status(this: void): void {
   const { configuration_path, snapshot } = gateway();
   const pools: string[] = [];
-  for (const [, pool] of snapshot.pools) {
-    pools.push(pool_object(pool));
+  // In the configuration's order, not in the table's, which is another one after each start.
+  for (const { name } of snapshot.configuration.pools) {
+    pools.push(pool_object(snapshot.pools.get(name)));
   }
   const names: string[] = [];
   for (const model of snapshot.routes.in_order) {
