@@ -7,7 +7,7 @@
 
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
-import { write_refusal_headers } from "../edge/response";
+import { replace_answer_headers } from "../edge/response";
 import { remove_headers, remove_own_headers } from "../edge/own_headers";
 import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
@@ -76,13 +76,7 @@ function hide_account(state: RequestState): void {
 /** Puts a refusal in the place of the answer. Returns what its body will be. */
 function replace_answer(refusal: Refusal, state: RequestState | undefined): string {
   const body = refusal_body(refusal, refusing_api(state), passing_request_id());
-  const headers = ngx.header;
-  headers.set("content_encoding", undefined);
-  headers.set("etag", undefined);
-  headers.set("last_modified", undefined);
-  headers.set("location", undefined);
-  headers.set("retry-after", undefined);
-  write_refusal_headers(refusal, body.length, "POST");
+  replace_answer_headers(refusal, body.length);
   return body;
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { monotonic } from "../edge/clock";
-import { write_refusal_headers } from "../edge/response";
+import { replace_answer_headers } from "../edge/response";
 import { upstream_ended } from "../edge/upstream";
 import { is_content_refusal } from "../wire/content_refusal";
 import { AnswerKind, kind_of_type } from "../wire/content_type";
@@ -49,14 +49,7 @@ function await_words(state: RequestState): void {
   state.mode = Mode.Words;
   state.refusal = refuse_account(FORBIDDEN);
   state.broken = "upstream_lost";
-  write_refusal_headers(state.refusal, 0, "POST");
-  const headers = ngx.header;
-  headers.set("content_length", undefined);
-  headers.set("content_encoding", undefined);
-  headers.set("etag", undefined);
-  headers.set("last_modified", undefined);
-  headers.set("location", undefined);
-  headers.set("retry-after", undefined);
+  replace_answer_headers(state.refusal, undefined);
 }
 
 /** In the body filter, until all of it is there, or more than an error needs, or it breaks off. */

@@ -17,15 +17,13 @@ const MOST_VALUE_BYTES = 1024;
 const MOST_BYTES = 4096;
 
 /**
- * Headers that are never the client's to set, besides those that Sluice sets itself: connection-specific fields (RFC 9110, section 7.6.1),
- * cookies, addresses (RFC 7239 and its forerunners), and those by which frameworks change a request's method or path.
+ * Headers that are never the client's to set, besides those that Sluice sets itself (`name_fault`): connection-specific fields (RFC 9110,
+ * section 7.6.1), cookies, addresses (RFC 7239 and its forerunners), and those by which frameworks change a request's method or path.
  */
 const REFUSED = new LuaSet<string>();
 for (const name of [
-  "cookie", "cookie2", "set-cookie", "keep-alive", "trailer", "transfer-encoding", "upgrade", "te", "connection", "http2-settings", "host",
-  "accept-encoding", "range", "if-range", "expect", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip",
-  "authorization", "x-auth-token", "api-key", "apikey", "x-http-method-override", "x-http-method", "x-method-override", "x-original-url",
-  "x-rewrite-url",
+  "cookie", "cookie2", "set-cookie", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-auth-token", "apikey",
+  "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url",
 ]) {
   REFUSED.add(name);
 }

@@ -9,6 +9,7 @@
 
 import * as bits from "bit";
 import { MEDIA_PART_TYPES } from "./media";
+import { STRING_CLASS } from "./json_text";
 import { Flag, hash } from "./shape";
 import type { WalkState } from "./json_state";
 import type { Shape } from "./shape";
@@ -23,6 +24,8 @@ const LEAST_BASE64 = 64;
 /** What stands before the data of a data URL has fewer bytes. */
 const MOST_HEAD = 160;
 const DATA = "data:";
+/** How data URLs of pictures, sound and video begin. */
+const MEDIA_BEGINNINGS = ["data:image/", "data:audio/", "data:video/"];
 const BASE64 = ";base64";
 
 /** The marks that the types of media make, by their first hash. */
@@ -63,6 +66,27 @@ function look_at_url(bytes: Bytes, from: number, to: number): number {
     return last === to && to - from < MOST_HEAD ? -1 : 0;
   }
   return common(bytes, at - BASE64.length, at, BASE64) === BASE64.length ? 1 : 0;
+}
+
+/**
+ * Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64, without escapes and
+ * blanks before the data. Returns as `look_at_url` does.
+ */
+function is_media_url(bytes: Bytes, from: number, to: number): number {
+  let begins = 0;
+  for (const beginning of MEDIA_BEGINNINGS) {
+    const same = common(bytes, from, to, beginning);
+    begins = same === beginning.length ? 1 : begins === 0 && from + same === to ? -1 : begins;
+  }
+  const url = begins > 0 ? look_at_url(bytes, from, to) : begins;
+  let at = from;
+  while (url > 0 && bytes[at] !== 44) {
+    if (STRING_CLASS[bytes[at]!] !== 0 || bytes[at] === 32) {
+      return 0;
+    }
+    at += 1;
+  }
+  return url;
 }
 
 function is_base64(value: number): boolean {
@@ -154,4 +178,4 @@ function settle_media(state: WalkState, depth: number): void {
   }
 }
 
-export { looks_like_bytes, media_node, settle_media };
+export { is_media_url, looks_like_bytes, media_node, settle_media };
