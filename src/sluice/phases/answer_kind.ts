@@ -1,7 +1,7 @@
 /**
- * How the body of an answer is read: as JSON, as a stream of events, or not at all. Mostly its type says so, in the header filter. Where that
- * says nothing the body's first bytes do, in the body filter: blanks go on at once, and what is not enough to tell by is kept, seven bytes
- * at most.
+ * How the body of an answer is read: as JSON, as a stream of events, or not at all. Mostly its type says so, in the header
+ * filter. Where that says nothing the body's first bytes do, in the body filter: blanks go on at once, and what is not enough
+ * to tell by is kept, seven bytes at most.
  */
 
 import { monotonic } from "../edge/clock";
@@ -40,7 +40,10 @@ function read_as(state: RequestState, streams: boolean, guard: Guard | undefined
   }
 }
 
-/** The body is neither JSON nor events: it goes on as it is, unless it has to be guarded. `text`: what has come of it and not gone on. */
+/**
+ * The body is neither JSON nor events: it goes on as it is, unless it has to be guarded. `text`: what has come of it and not
+ * gone on.
+ */
 function pass_or_refuse(state: RequestState, guard: Guard | undefined, text: string): void {
   state.mode = Mode.Pass;
   if (guard === undefined) {
@@ -84,8 +87,8 @@ function keep_unknown(state: RequestState, text: string, came: number): void {
 }
 
 /**
- * In the body filter, for an answer whose type says nothing. Returns whether the chunk, with what was kept before it, is to be read now as the
- * mode says that it has found; else it has seen to it.
+ * In the body filter, for an answer whose type says nothing. Returns whether the chunk, with what was kept before it, is to be
+ * read now as the mode says that it has found; else it has seen to it.
  */
 function tell_kind(state: RequestState): boolean {
   const chunk = ngx.arg[1] ?? "";

@@ -80,7 +80,10 @@ function replace_answer(refusal: Refusal, state: RequestState | undefined): stri
   return body;
 }
 
-/** Whether a type contradicts the request: JSON where events were asked for. Some servers send these under that type, others JSON all the same. */
+/**
+ * Whether a type contradicts the request: JSON where events were asked for. Some servers send these under that type, others
+ * JSON all the same.
+ */
 function is_doubtful(state: RequestState, kind: AnswerKind, status: number): boolean {
   return kind === AnswerKind.Json && status === 200 && state.reading!.stream;
 }
@@ -90,7 +93,10 @@ function pass_at_once(): void {
   ngx.header.set("x-accel-buffering", "no");
 }
 
-/** The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were asked for. */
+/**
+ * The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were
+ * asked for.
+ */
 function await_kind(state: RequestState, type: string, guard: Guard | undefined): void {
   state.mode = Mode.Unknown;
   if (state.reading!.stream) {

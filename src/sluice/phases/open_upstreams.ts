@@ -1,7 +1,8 @@
 /**
- * Streams that are complete though the upstream has not ended its response. Mostly it does so at once, and its connection serves the next
- * request. Some never do (vllm-mlx#101): the client would wait until the time for reading runs out, as nginx ends its response when the
- * upstream ends, and is told of nothing in between. So a stream is given a moment; then the connection to the upstream is ended for it.
+ * Streams that are complete though the upstream has not ended its response. Mostly it does so at once, and its connection
+ * serves the next request. Some never do (vllm-mlx#101): the client would wait until the time for reading runs out, as nginx
+ * ends its response when the upstream ends, and is told of nothing in between. So a stream is given a moment; then the
+ * connection to the upstream is ended for it.
  */
 
 import { monotonic } from "../edge/clock";

@@ -1,9 +1,9 @@
 /**
- * What an account, or what the request says, is refused for: the body of a last 403, which is read and never goes on, since it may name the
- * account.
+ * What an account, or what the request says, is refused for: the body of a last 403, which is read and never goes on, since it
+ * may name the account.
  *
- * Limits, confessed. nginx has sent the status before it has the body. So a last 403 that is JSON is the client's 403 in any case; what the
- * body says decides the error's code and text. A page is no provider's error: that is a 502, as for 401 and 402.
+ * Limits, confessed. nginx has sent the status before it has the body. So a last 403 that is JSON is the client's 403 in any
+ * case; what the body says decides the error's code and text. A page is no provider's error: that is a 502, as for 401 and 402.
  */
 
 import { monotonic } from "../edge/clock";

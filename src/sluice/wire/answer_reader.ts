@@ -58,7 +58,10 @@ interface AnswerReader {
   /** Responses API: the last sequence number, and the response's id. */
   sequence: number;
   response_id: string | undefined;
-  /** The ids that have come since somebody took them: of the response, and the items of its output; and that of its conversation. */
+  /**
+   * The ids that have come since somebody took them: of the response, and the items of its output; and that of its
+   * conversation.
+   */
   new_ids: string[] | undefined;
   conversation_id: string | undefined;
   /** The first event that had data: an ending of our own takes its names from it. */

@@ -289,8 +289,8 @@ function walker<Target>(shape: Shape, sink: Sink<Target>, target: Target): Walk<
 }
 
 /**
- * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens cuts an emoji in
- * two, and each half comes in an event of its own.
+ * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens
+ * cuts an emoji in two, and each half comes in an event of its own.
  */
 function accept_halves<Target>(walk: Walk<Target>): Walk<Target> {
   walk.state.halves = 1;

@@ -1,10 +1,10 @@
 /**
- * Strings of a JSON document that may be media in place of text: told by the type of the part that they stand in, and by what they look
- * like.
+ * Strings of a JSON document that may be media in place of text: told by the type of the part that they stand in, and by what
+ * they look like.
  *
- * The type may come behind the media: so it is with the official clients for Go. Then they are passed over, and that is noted at their
- * object's level. If the type turns out to be none of media, or never comes, the walk is `undecided`, and whoever must have all text
- * read walks the document once more, strictly: then only a type that came before counts.
+ * The type may come behind the media: so it is with the official clients for Go. Then they are passed over, and that is noted
+ * at their object's level. If the type turns out to be none of media, or never comes, the walk is `undecided`, and whoever must
+ * have all text read walks the document once more, strictly: then only a type that came before counts.
  */
 
 import * as bits from "bit";
@@ -17,7 +17,9 @@ import type { Shape } from "./shape";
 const band = bits.band;
 const byte = string.byte;
 
-/** How many objects and arrays around a string may say what it is: frames of a video stand in an array, an address in an object. */
+/**
+ * How many objects and arrays around a string may say what it is: frames of a video stand in an array, an address in an object.
+ */
 const REACH = 3;
 /** A string of fewer characters is no media by its looks. */
 const LEAST_BASE64 = 64;
@@ -69,8 +71,8 @@ function look_at_url(bytes: Bytes, from: number, to: number): number {
 }
 
 /**
- * Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64, without escapes and
- * blanks before the data. Returns as `look_at_url` does.
+ * Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64, without
+ * escapes and blanks before the data. Returns as `look_at_url` does.
  */
 function is_media_url(bytes: Bytes, from: number, to: number): number {
   let begins = 0;
@@ -116,7 +118,10 @@ function look_at_run(bytes: Bytes, from: number, to: number): number {
   return count === LEAST_BASE64 ? 1 : -1;
 }
 
-/** Whether a string, whose first character is at `from`, looks like bytes in base64. 1: it does; 0: not; −1: the slice ends before that is known. */
+/**
+ * Whether a string, whose first character is at `from`, looks like bytes in base64. 1: it does; 0: not; −1: the slice ends
+ * before that is known.
+ */
 function looks_like_bytes(bytes: Bytes, from: number, to: number): number {
   const url = look_at_url(bytes, from, to);
   return url !== 0 ? url : look_at_run(bytes, from, to);
@@ -136,8 +141,8 @@ function marked_level(state: WalkState, reach: number): number {
 }
 
 /**
- * The node in which a string is read that may be media, whose first character is at `from`: its own, one for what is not read, or one for
- * what is read and not counted. 0: the slice ends before that is known.
+ * The node in which a string is read that may be media, whose first character is at `from`: its own, one for what is not read,
+ * or one for what is read and not counted. 0: the slice ends before that is known.
  */
 function media_node(shape: Shape, state: WalkState, bytes: Bytes, from: number, to: number): number {
   const { node } = state;

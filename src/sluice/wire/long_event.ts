@@ -1,6 +1,7 @@
 /**
- * Reads an event as it comes that is too long to be held: one with a generated picture, or a response that is repeated as a whole. Its
- * bytes are with the client already, so that all that is left is to know what it says: text, usage, an error, an end.
+ * Reads an event as it comes that is too long to be held: one with a generated picture, or a response that is repeated as a
+ * whole. Its bytes are with the client already, so that all that is left is to know what it says: text, usage, an error, an
+ * end.
  *
  * Lines are told as in `sse`, but across pieces. The walk is the event's own until it ends.
  */
