@@ -64,7 +64,7 @@ interface AnswerReader {
    */
   new_ids: string[] | undefined;
   conversation_id: string | undefined;
-  /** The first event that had data: an ending of our own takes its names from it. */
+  /** The first event that had data, `{}` if it was long: an ending of our own takes its names from it. */
   first_event: string | undefined;
   /** The type of the event that was read last, in the APIs whose events have one. */
   event_type: string;

@@ -31,8 +31,9 @@ const shared_guarded = new LuaTable<ApiName, Walk<Text>>();
 const frame = new_frame();
 const LINE_END = "\n";
 const MESSAGE_STOP = "message_stop";
-/** A longer first event is not kept for an ending of our own. */
+/** A longer first event is not kept for an ending of our own: that goes without what it said. */
 const MOST_FIRST_BYTES = 262144;
+const LONG_FIRST_EVENT = "{}";
 
 function shared_walk(api: ApiName, guarded: boolean): Walk<Text> {
   const walks = guarded ? shared_guarded : shared;
@@ -200,8 +201,10 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     }
     return true;
   }
-  if (reader.first_event === undefined && text.length <= MOST_FIRST_BYTES) {
-    reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
+  if (reader.first_event === undefined) {
+    const start = frame.data_starts[0]!;
+    const end = frame.data_ends[0]!;
+    reader.first_event = end - start <= MOST_FIRST_BYTES ? sub(text, start + 1, end) : LONG_FIRST_EVENT;
   }
   attach(walk, reader.text);
   const { characters } = reader.text.estimate;
@@ -239,4 +242,4 @@ function read_document(reader: AnswerReader, text: string): void {
   }
 }
 
-export { frame, note_document, read_document, read_event, walk_data };
+export { LONG_FIRST_EVENT, frame, note_document, read_document, read_event, walk_data };
