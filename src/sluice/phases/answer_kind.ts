@@ -16,6 +16,7 @@ import { end_answer, note_bytes } from "./answer_end";
 import { note_arrival, note_silence } from "./deadline";
 import { Mode } from "./state";
 import type { Guard } from "../guard/guards";
+import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
 const find = string.find;
@@ -40,6 +41,11 @@ function read_as(state: RequestState, streams: boolean, guard: Guard | undefined
   }
 }
 
+/** The refusal in place of an answer that has to be guarded and is neither JSON nor events. */
+function refuse_kind(): Refusal {
+  return refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.");
+}
+
 /**
  * The body is neither JSON nor events: it goes on as it is, unless it has to be guarded. `text`: what has come of it and not
  * gone on.
@@ -50,12 +56,11 @@ function pass_or_refuse(state: RequestState, guard: Guard | undefined, text: str
     ngx.arg[1] = text;
     return;
   }
-  const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.");
   state.mode = Mode.Replace;
   state.broken = state.broken ?? "upstream_lost";
   state.ended = true;
   end_answer(state, false);
-  ngx.arg[1] = refusal_body(refusal, state.api!.name);
+  ngx.arg[1] = refusal_body(refuse_kind(), state.api!.name);
   ngx.arg[2] = true;
 }
 
@@ -121,4 +126,4 @@ function tell_kind(state: RequestState): boolean {
   return false;
 }
 
-export { completion_guard, read_as, tell_kind };
+export { completion_guard, read_as, refuse_kind, tell_kind };

@@ -16,7 +16,7 @@ import { AnswerKind, kind_of_type, utf8_type, utf8_vague_type } from "../wire/co
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
-import { completion_guard, read_as } from "./answer_kind";
+import { completion_guard, read_as, refuse_kind } from "./answer_kind";
 import { begin_answer_of } from "./attempts";
 import { share_answer } from "./cross_origin";
 import { which_timeout } from "./deadline";
@@ -120,9 +120,7 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
   }
   const kind = kind_of_type(type);
   if (kind === AnswerKind.Other) {
-    return guard !== undefined
-      ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.")
-      : undefined;
+    return guard !== undefined ? refuse_kind() : undefined;
   }
   if (kind === AnswerKind.Unknown || is_doubtful(state, kind, status)) {
     state.says_json = kind === AnswerKind.Json;

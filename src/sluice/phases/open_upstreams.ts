@@ -13,11 +13,11 @@ import type { RequestState } from "./state";
 const GRACE_SECONDS = 0.4;
 const LOOK_SECONDS = 0.25;
 
-/** The streams that wait, and since when. */
+/** The streams that are complete and wait for their upstream, and since when. */
 const waiting = new LuaTable<RequestState, number>();
 const looking = { soon: false, told: false };
 
-/** Whoever has waited long enough waits no longer. */
+/** Ends the connection to the upstream for each stream that has waited long enough. */
 function look(premature: boolean): void {
   looking.soon = false;
   if (premature) {
@@ -36,7 +36,7 @@ function look(premature: boolean): void {
   look_soon();
 }
 
-/** Looks after a while, if anybody waits. */
+/** Has `look` called after a while, if a stream waits. */
 function look_soon(): void {
   if (!looking.soon && next(waiting)[0] !== undefined) {
     looking.soon = ngx.timer.at(LOOK_SECONDS, look)[0] !== undefined;
