@@ -11,6 +11,7 @@
  */
 
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import { listen } from "./listen.ts";
 
 interface AgentRequest {
   method: string;
@@ -244,11 +245,9 @@ async function startAgentUpstream(): Promise<AgentUpstream> {
     });
   });
   server.keepAliveTimeout = 60000;
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     requests,
     async stop() {
       server.closeAllConnections();

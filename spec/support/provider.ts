@@ -1,7 +1,7 @@
 /** A provider with rules of its own: each request is answered by a function that sees its path, headers and body. */
 
 import { createServer, type IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listen } from "./listen.ts";
 
 interface Asked {
   path: string;
@@ -51,8 +51,7 @@ async function startProvider(): Promise<Provider> {
       response.end(events ? events.join("") : JSON.stringify(json ?? COMPLETION));
     });
   });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(server);
   return {
     url: `http://127.0.0.1:${port}`,
     port,

@@ -2,6 +2,7 @@
 
 import { createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { listen } from "./listen.ts";
 
 interface RawScript {
   /** Each is written by itself. */
@@ -49,11 +50,9 @@ async function startRawScripts(): Promise<RawScripts> {
     socket.on("error", () => socket.destroy());
     socket.on("close", () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     prepare(script) {
       const name = `raw-${scripts.size}`;
       scripts.set(name, script);

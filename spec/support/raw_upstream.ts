@@ -1,6 +1,7 @@
 /** An upstream that says exactly the bytes it is told to, and keeps every byte that it gets. */
 
 import { createServer, type Socket } from "node:net";
+import { listen } from "./listen.ts";
 
 interface RawUpstream {
   url: string;
@@ -35,11 +36,9 @@ async function startRawUpstream(answer: string, close: boolean): Promise<RawUpst
     socket.on("error", () => socket.destroy());
     socket.on("close", () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     received: () => received,
     open: () => sockets.size,
     async stop() {

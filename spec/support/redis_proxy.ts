@@ -1,7 +1,8 @@
 /** A way to a Redis that can be made a bad one: what Redis answers comes late, in drips, or not all. */
 
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { listen } from "./listen.ts";
 
 interface Way {
   /** Everything that Redis answers comes so many milliseconds late. */
@@ -68,9 +69,9 @@ async function startRedisProxy(redisPort: number): Promise<RedisProxy> {
       } else passed = passed.then(() => pass(data, client));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const port = await listen(server);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     way,
     cuts: () => cuts,
     async stop() {

@@ -1,6 +1,7 @@
 /** A server of the Responses API that keeps what it has made, for whoever asks with its id: as an account does that several tenants share. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { listen } from "./listen.ts";
 
 interface Seen {
   method: string;
@@ -106,11 +107,9 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
   }
 
   const server = createServer((request, response) => void answer(request, response));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     seen,
     makers,
     says,

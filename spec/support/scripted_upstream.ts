@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { listen } from "./listen.ts";
 
 interface Script {
   /** Bytes, each written by itself; or what is awaited before the next. */
@@ -89,12 +90,10 @@ async function startScriptedUpstream(): Promise<ScriptedUpstream> {
   server.keepAliveTimeout = 60000;
   let connections = 0;
   server.on("connection", () => (connections += 1));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  const port = await listen(server);
 
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     prepare(script) {
       const name = `script-${scripts.size}`;
       scripts.set(name, script);

@@ -46,7 +46,10 @@ function unique<Entry>(
   return first;
 }
 
-/** An endpoint's URL in one spelling, so that two ways to write one endpoint are the same; those with other names for a model are others. */
+/**
+ * An endpoint's URL in one spelling, so that two ways to write one endpoint are the same; those with other names for a model
+ * are others.
+ */
 function address_of(endpoint: EndpointConfiguration): string | undefined {
   const host = endpoint.host as string | undefined;
   const model = endpoint.upstream_model !== undefined ? ` ${endpoint.upstream_model}` : "";

@@ -6,8 +6,8 @@ const lower = string.lower;
 const match = string.match;
 
 /**
- * An origin as browsers write it (HTML standard, "serialization of an origin"), or `*`. Gives `undefined` for any other text, and why,
- * where that isn't plain.
+ * An origin as browsers write it (HTML standard, "serialization of an origin"), or `*`. Gives `undefined` for any other text,
+ * and why, where that isn't plain.
  */
 function read_origin(text: string): LuaMultiReturn<[string | undefined, string?]> {
   if (text === "*") {

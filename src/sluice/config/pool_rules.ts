@@ -90,10 +90,15 @@ function check_keys(pool: PoolConfiguration, path: string, report: Report): void
   }
 }
 
-/** How the version of an API looks at the end of a path: `/v4`, `/v1beta`, `/v1.1`; Gemini's has the name of the API behind it. */
+/**
+ * How the version of an API looks at the end of a path: `/v4`, `/v1beta`, `/v1.1`; Gemini's has the name of the API behind it.
+ */
 const VERSIONS = ["/v%d%d?$", "/v%d%d?%a+%d*$", "/v%d%d?%.%d+$", "/v%d%d?%a+%d*/openai$"];
 
-/** Tells of an endpoint's URL that ends in a version, as the documentation of providers gives it, to which another one would be added. */
+/**
+ * Tells of an endpoint's URL that ends in a version, as the documentation of providers gives it, to which another one would be
+ * added.
+ */
 function check_version(pool: PoolConfiguration, base: string, path: string, report: Report): void {
   const { base_path } = pool;
   for (const pattern of VERSIONS) {

@@ -20,7 +20,10 @@ function assign_allowances(scopes: Scope[], tenant: Tenant, models: readonly Mod
   }
 }
 
-/** Makes the scopes and gives them to their owners. Returns them all. `reserve`: what is reserved for tenants that don't say it themselves. */
+/**
+ * Makes the scopes and gives them to their owners. Returns them all. `reserve`: what is reserved for tenants that don't say it
+ * themselves.
+ */
 function assign_scopes(
   directory: Directory, tenants: readonly TenantConfiguration[], models: readonly ModelConfiguration[], reserve: Reserve,
 ): Scope[] {

@@ -1,7 +1,7 @@
 /**
- * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs. Headers of an answer are removed
- * whose names begin with `x-sluice-`, or as those do by which other gateways tell what a request has cost, where it went and with which
- * key. So are those that begin with `access-control-`: who may read an answer is not the upstream's to say.
+ * No upstream speaks in the gateway's name, and none that is a gateway itself tells of its own affairs. Headers of an answer
+ * are removed whose names begin with `x-sluice-`, or as those do by which other gateways tell what a request has cost, where it
+ * went and with which key. So are those that begin with `access-control-`: who may read an answer is not the upstream's to say.
  *
  * nginx can hide a header by its whole name only, and ngx_lua can list all headers, which takes 0.4 µs and 400 bytes of garbage for four
  * of them. So the list is read where nginx has it, in the request's own memory (`headers_out.headers` of ngx_http_request_t), which takes a
@@ -47,8 +47,8 @@ typedef struct { void *hash; int32_t length, more_length; const int32_t *name; }
 `);
 
 /**
- * What the names begin with, in small letters: Sluice's own, those of CORS, those of LiteLLM and of what it passes on of its upstreams, of Portkey, Helicone, Kong,
- * Envoy, Cloudflare's AI gateway, Bifrost, Higress, New API and One API.
+ * What the names begin with, in small letters: Sluice's own, those of CORS, those of LiteLLM and of what it passes on of its
+ * upstreams, of Portkey, Helicone, Kong, Envoy, Cloudflare's AI gateway, Bifrost, Higress, New API and One API.
  */
 const PREFIXES = [
   "x-sluice-", "access-control-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-", "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-",
@@ -163,7 +163,10 @@ function is_of_gateway(this: void, name: string): boolean {
   return begins_so(name, PREFIXES);
 }
 
-/** Removes the headers of the answer at hand that only the gateway may send, and those of other gateways. In the header filter, before it sends any. */
+/**
+ * Removes the headers of the answer at hand that only the gateway may send, and those of other gateways. In the header filter,
+ * before it sends any.
+ */
 function remove_own_headers(): void {
   const list = answer_headers();
   if (list === undefined) {

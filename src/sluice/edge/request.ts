@@ -55,7 +55,10 @@ interface RequestBody {
   file: LuaFile | undefined;
 }
 
-/** The value of a request header that comes once; of several lines it is the first, or all of them since nginx 1.23. `name` is in lower case with `_` for `-`. */
+/**
+ * The value of a request header that comes once; of several lines it is the first, or all of them since nginx 1.23. `name` is
+ * in lower case with `_` for `-`.
+ */
 function header(name: string): string | undefined {
   return ngx.var.get(`http_${name}`);
 }

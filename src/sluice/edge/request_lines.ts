@@ -1,6 +1,6 @@
 /**
- * Headers of a request that came on several lines. They mean the same as one line of all values with commas between (RFC 9110, section 5.3).
- * nginx joins them itself since 1.23 (`$http_name`); before that it has only the first line.
+ * Headers of a request that came on several lines. They mean the same as one line of all values with commas between (RFC 9110,
+ * section 5.3). nginx joins them itself since 1.23 (`$http_name`); before that it has only the first line.
  */
 
 const FIRST_JOINING = 1023000;
@@ -32,8 +32,8 @@ function header_reader(): ReadHeader {
 }
 
 /**
- * The value of a request header, several lines of it joined. `name` is in lower case with `_` for `-`. Where nginx does not join them, a
- * header that is there costs a list of all headers: for those that few requests have.
+ * The value of a request header, several lines of it joined. `name` is in lower case with `_` for `-`. Where nginx does not
+ * join them, a header that is there costs a list of all headers: for those that few requests have.
  */
 function list_header(name: string): string | undefined {
   const first = ngx.var.get(`http_${name}`);
@@ -45,8 +45,8 @@ function list_header(name: string): string | undefined {
 }
 
 /**
- * Lets all lines of `Anthropic-Beta` go upstream, where nginx would send the first one only. Its characters are those that http.conf lets
- * through. In the access phase.
+ * Lets all lines of `Anthropic-Beta` go upstream, where nginx would send the first one only. Its characters are those that
+ * http.conf lets through. In the access phase.
  */
 function join_beta(): void {
   if (joins) {

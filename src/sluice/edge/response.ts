@@ -26,6 +26,20 @@ function write_refusal_headers(refusal: Refusal, bytes: number, allow: string): 
   }
 }
 
+/** The same in place of the headers that an upstream has sent for its answer. `bytes` undefined: nobody knows yet. */
+function replace_answer_headers(refusal: Refusal, bytes: number | undefined): void {
+  const headers = ngx.header;
+  headers.set("content_encoding", undefined);
+  headers.set("etag", undefined);
+  headers.set("last_modified", undefined);
+  headers.set("location", undefined);
+  headers.set("retry-after", undefined);
+  write_refusal_headers(refusal, bytes ?? 0, "POST");
+  if (bytes === undefined) {
+    headers.set("content_length", undefined);
+  }
+}
+
 /** Sends a whole response and ends the request's phase. */
 function send(status: number, content_type: string, pieces: string[]): void {
   ngx.status = status;
@@ -41,4 +55,4 @@ function send_body(body: string): void {
   ngx.exit(ngx.status);
 }
 
-export { send, send_body, write_refusal_headers };
+export { replace_answer_headers, send, send_body, write_refusal_headers };

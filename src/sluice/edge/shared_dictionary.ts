@@ -39,8 +39,8 @@ function open_dictionary(name: string): LuaMultiReturn<[store: SharedStore | und
 }
 
 /**
- * The same of a dictionary that only remembers: what finds no room takes that of what was not used for the longest time. Seconds are those
- * after which an entry is forgotten. Returns `undefined` if nginx.conf has no such dictionary.
+ * The same of a dictionary that only remembers: what finds no room takes that of what was not used for the longest time.
+ * Seconds are those after which an entry is forgotten. Returns `undefined` if nginx.conf has no such dictionary.
  */
 function open_memory(name: string, seconds: number): ResponseStore | undefined {
   const dictionary = ngx.shared.get(name);

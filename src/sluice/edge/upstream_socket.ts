@@ -1,12 +1,13 @@
 /**
- * The socket that nginx reads the upstream's answer from, for one purpose: to end the exchange with an upstream that has said all and does
- * not end its response.
+ * The socket that nginx reads the upstream's answer from, for one purpose: to end the exchange with an upstream that has said
+ * all and does not end its response.
  *
- * nginx has no call for that: its only timer for an upstream's silence is set before the request is sent, and the filters are not called
- * while nothing comes. So the socket is looked for where nginx has it: the request (ngx_http_request_t) points to the upstream, and that to
- * the connection, whose first words are the request it works for and, three further on, the socket. These structures have begun so since
- * nginx 1.0; but a build may differ, so the memory is not touched: the kernel copies it, and says so where there is none
- * (process_vm_readv(2), Linux). Nothing is done unless the request has its mark and the connection names the request.
+ * nginx has no call for that: its only timer for an upstream's silence is set before the request is sent, and the filters are
+ * not called while nothing comes. So the socket is looked for where nginx has it: the request (ngx_http_request_t) points to
+ * the upstream, and that to the connection, whose first words are the request it works for and, three further on, the socket.
+ * These structures have begun so since nginx 1.0; but a build may differ, so the memory is not touched: the kernel copies it,
+ * and says so where there is none (process_vm_readv(2), Linux). Nothing is done unless the request has its mark and the
+ * connection names the request.
  */
 
 import * as ffi from "ffi";
@@ -34,7 +35,9 @@ const library = ffi.C as SocketLibrary;
 /** "HTTP" as nginx writes it at the beginning of a request (NGX_HTTP_MODULE). */
 const SIGNATURE = 0x50545448;
 const SHUT_READING = 0;
-/** Words that are read: of a request up to its upstream, of an upstream up to its connection, of a connection up to its socket. */
+/**
+ * Words that are read: of a request up to its upstream, of an upstream up to its connection, of a connection up to its socket.
+ */
 const WORDS = 10;
 /** Which word of the request points to its upstream: with nginx's cache built in, and without. */
 const UPSTREAM_WORDS = [9, 8];
@@ -78,8 +81,8 @@ function socket_at(request: number, upstream_word: number): number {
 }
 
 /**
- * Has nginx find that the upstream of a request has ended its response. `request` is from `request_address`, and not logged yet. Returns
- * whether it could be done.
+ * Has nginx find that the upstream of a request has ended its response. `request` is from `request_address`, and not logged
+ * yet. Returns whether it could be done.
  */
 function stop_upstream(request: number): boolean {
   for (const upstream_word of UPSTREAM_WORDS) {

@@ -110,8 +110,8 @@ interface Field {
   /** 1: inside a string of the inner JSON. */
   quoted: number;
   /**
-   * Half of a surrogate pair that the text ended with, where it begins, and how many characters were before it: the other half may come with
-   * the next event. 0: none.
+   * Half of a surrogate pair that the text ended with, where it begins, and how many characters were before it: the other half
+   * may come with the next event. 0: none.
    */
   half: number;
   half_start: number;

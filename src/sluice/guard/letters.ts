@@ -124,8 +124,8 @@ function begin_held(field: Field, held: number, start: number): void {
 }
 
 /**
- * The letter at hand changes the syllable that is held. If the stream were cut off before it, a word might end with what the syllable
- * was before: the two go on together.
+ * The letter at hand changes the syllable that is held. If the stream were cut off before it, a word might end with what the
+ * syllable was before: the two go on together.
  */
 function note_change(scanner: Scanner, field: Field): void {
   if (scanner.cuttable) {

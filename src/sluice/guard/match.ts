@@ -194,8 +194,8 @@ function is_due(properties: number, stage: Stage): boolean {
 
 /**
  * Notes the words that end with the ring's last character, in `state`, and are due at that stage; `finish` is the offset behind it.
- * Returns whether there are words that wait for the next character; those are in `field.pending_start` too, and what they wait for is
- * in `field.pending_for`.
+ * Returns whether there are words that wait for the next character; those are in `field.pending_start` too, and what they wait
+ * for is in `field.pending_for`.
  */
 function collect(lexicon: Lexicon, finds: Finds, field: Field, state: number, finish: number, stage: Stage): boolean {
   let word = lexicon.out[state]!;

@@ -238,8 +238,8 @@ function take_expanded(scanner: Scanner, field: Field, at: number): void {
 }
 
 /**
- * A character that stands for several, or for none. Most stand for two or three, which are written out: a loop that runs so seldom round is given up
- * by LuaJIT in a worker that has seen many texts, and then all that leads here is interpreted.
+ * A character that stands for several, or for none. Most stand for two or three, which are written out: a loop that runs so
+ * seldom round is given up by LuaJIT in a worker that has seen many texts, and then all that leads here is interpreted.
  */
 function expand(scanner: Scanner, field: Field): void {
   const { lexicon } = scanner;

@@ -224,7 +224,10 @@ function break_guarded(stream: GuardedStream, now: number): string {
   return stream.blocked ? "" : end_open(stream, now);
 }
 
-/** Reads the comment lines with which the unfinished event at the offset begins. Returns the offset behind them; the same, if they end the stream. */
+/**
+ * Reads the comment lines with which the unfinished event at the offset begins. Returns the offset behind them; the same, if
+ * they end the stream.
+ */
 function cut_comments(stream: GuardedStream, raw: string, begin: number, now: number): number {
   const end = comments_end(raw, begin);
   const lines = sub(raw, 1, end);

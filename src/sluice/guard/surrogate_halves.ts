@@ -1,7 +1,7 @@
 /**
- * Characters that take more than a simple move, and halves of surrogate pairs among them: a server that cuts a model's output into tokens
- * sends an emoji's two halves in two events. The first half waits in its text's field for the second, as long as it takes; the event that it
- * came with is held back until then, or until the text has ended.
+ * Characters that take more than a simple move, and halves of surrogate pairs among them: a server that cuts a model's output
+ * into tokens sends an emoji's two halves in two events. The first half waits in its text's field for the second, as long as it
+ * takes; the event that it came with is held back until then, or until the text has ended.
  */
 
 import * as bits from "bit";
@@ -17,7 +17,10 @@ import type { GuardedText } from "./text";
 
 const band = bits.band;
 
-/** Where the first and the second halves of surrogate pairs begin; the bytes of one, as an escape; and what stands for one that is alone. */
+/**
+ * Where the first and the second halves of surrogate pairs begin; the bytes of one, as an escape; and what stands for one that
+ * is alone.
+ */
 const HIGH_HALVES = 0xd800;
 const LOW_HALVES = 0xdc00;
 const HALF_BYTES = 6;
@@ -56,8 +59,8 @@ function scan(text: GuardedText, field: Field, place: number, code_point: number
 }
 
 /**
- * Half of a surrogate pair. The first one waits for the second, which may begin the text's next string, in another event: together they are
- * one character, that begins where the first one does.
+ * Half of a surrogate pair. The first one waits for the second, which may begin the text's next string, in another event:
+ * together they are one character, that begins where the first one does.
  */
 function half(this: void, text: Text, unit: number, position: number, next: number): void {
   const guarded = text as GuardedText;

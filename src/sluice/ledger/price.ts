@@ -34,7 +34,9 @@ interface Price {
   dearest_input: number;
 }
 
-/** What is paid for. Of the input, some was read from the upstream's cache, and some written to it; of that, some for an hour. */
+/**
+ * What is paid for. Of the input, some was read from the upstream's cache, and some written to it; of that, some for an hour.
+ */
 interface Tokens {
   input: number;
   cached_input: number;
@@ -65,8 +67,8 @@ function make_price(configured: PriceConfiguration | undefined): Price | undefin
 }
 
 /**
- * What a request costs, in nano-dollars, rounded to a whole one. `free`: so many of the tokens cost nothing, in the order in which a
- * model meets them: input read from the cache, input written to it (for an hour first), other input, output.
+ * What a request costs, in nano-dollars, rounded to a whole one. `free`: so many of the tokens cost nothing, in the order in
+ * which a model meets them: input read from the cache, input written to it (for an hour first), other input, output.
  */
 function cost(price: Price | undefined, tokens: Tokens, free: number): number {
   if (price === undefined) {

@@ -42,8 +42,9 @@ function set_money(reservation: Reservation): void {
 }
 
 /**
- * Fills in what the request needs: its estimated input, and the most that its answers may have. `usual`: the tokens that an answer usually
- * has, if that is what is reserved of the windows; `math.huge`, if it is not known. Undefined: the most is reserved.
+ * Fills in what the request needs: its estimated input, and the most that its answers may have. `usual`: the tokens that an
+ * answer usually has, if that is what is reserved of the windows; `math.huge`, if it is not known. Undefined: the most is
+ * reserved.
  */
 function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined, usual?: number): void {
   const cap = output_cap(reading, most);
@@ -86,7 +87,10 @@ function window_allowance(reservation: Reservation): number {
   return reservation.is_typical ? reservation.tokens - reservation.prompt_tokens + reservation.more_tokens : math.huge;
 }
 
-/** How many tokens to take of the windows, now that so many of output have come: more than is missing, but no more than the most in all. */
+/**
+ * How many tokens to take of the windows, now that so many of output have come: more than is missing, but no more than the most
+ * in all.
+ */
 function more_wanted(reservation: Reservation, output: number): number {
   const had = window_allowance(reservation);
   return math.max(math.ceil(output - had), math.min(MORE_TOKENS, reservation.output_tokens - had), 0);

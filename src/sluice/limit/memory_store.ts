@@ -265,8 +265,8 @@ function begin_settlement(store: MemoryStore, reservation: Reservation): boolean
 }
 
 /**
- * Corrects what a request has taken of the windows of tokens to what it has used. Where what is usual was reserved, the rest was taken when
- * it came: what is missing of that comes now, and what was too much was it last.
+ * Corrects what a request has taken of the windows of tokens to what it has used. Where what is usual was reserved, the rest
+ * was taken when it came: what is missing of that comes now, and what was too much was it last.
  */
 function settle_tokens(counters: Counters, reservation: Reservation, now: number): void {
   const { admitted, is_typical, more_at, more_tokens, tokens, used_tokens } = reservation;

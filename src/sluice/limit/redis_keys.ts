@@ -133,8 +133,8 @@ function specification(scope: Scope | undefined): string {
 
 /**
  * What a script is told of what is free of the model, empty for nothing: the field that it is counted in, when the period began that
- * a time lies in, how much there is, how much the request could use, its tokens of input and of output at most, the unit, and what tokens of input and output
- * cost in nano-dollars.
+ * a time lies in, how much there is, how much the request could use, its tokens of input and of output at most, the unit, and
+ * what tokens of input and output cost in nano-dollars.
  */
 function free_specification(reservation: Reservation, milliseconds: number): string {
   const { allowance, output_tokens, price, prompt_tokens } = reservation;

@@ -15,8 +15,8 @@ interface RedisScript {
 /**
  * Admits a request, or takes nothing. Arguments: tokens; the most and the least money, in nano-dollars; seconds of a lease;
  * the tenant's specification and the key's, empty if they have no limits; what is free of the model, as `free_specification` has it;
- * which of the tenant's requests have ended, as `ended_requests` has them; what stands behind the tokens in the lease: `+0@0` if they are
- * what is usual, else nothing; the request's id.
+ * which of the tenant's requests have ended, as `ended_requests` has them; what stands behind the tokens in the lease: `+0@0`
+ * if they are what is usual, else nothing; the request's id.
  *
  * Returns `1` (admitted), `2` (refused by the tenant) or `3` (by the key), the time's seconds, the money reserved, what the tenant
  * has spent and reserved, how many requests the tenant and the key have under way (without those that have ended, if the limit would be
@@ -274,9 +274,9 @@ return whole(due) .. " " .. whole(spent) .. " " .. whole(tenant.reserved)
 };
 
 /**
- * Takes more tokens of the windows for a request that is under way, whatever is left of them. Arguments: how many it has taken in all
- * since it was admitted with what is usual; the tenant's specification and the key's; its id. Changes nothing if they are counted
- * already, or the request is not under way. Returns how many were added.
+ * Takes more tokens of the windows for a request that is under way, whatever is left of them. Arguments: how many it has taken
+ * in all since it was admitted with what is usual; the tenant's specification and the key's; its id. Changes nothing if they
+ * are counted already, or the request is not under way. Returns how many were added.
  */
 const TAKE: RedisScript = {
   name: "take",

@@ -66,7 +66,9 @@ interface RedisStore {
   follow_journal: (this: void, file: number) => boolean;
   /** While a request is settled whose settlement can't be added to the list: up to where all was in it before. */
   unlisted: Place | undefined;
-  /** Has Redis told at once, behind the client's back, how many tokens the request has taken more: of the script TAKE the parts. */
+  /**
+   * Has Redis told at once, behind the client's back, how many tokens the request has taken more: of the script TAKE the parts.
+   */
   tell_taken: (this: void, id: string, parts: string[]) => void;
   /** Called when there is something to be settled. */
   wake: (this: void) => void;

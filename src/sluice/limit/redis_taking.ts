@@ -7,8 +7,8 @@ import type { RedisStore } from "./redis_store";
 import type { Reservation } from "./reservation";
 
 /**
- * Takes more of the windows for an answer that has passed what was reserved for it: of this node's share, or in Redis, which is told the
- * sum of what was taken, so that nothing counts twice and what is lost on the way comes with the next.
+ * Takes more of the windows for an answer that has passed what was reserved for it: of this node's share, or in Redis, which is
+ * told the sum of what was taken, so that nothing counts twice and what is lost on the way comes with the next.
  */
 function take_more(store: RedisStore, reservation: Reservation, tokens: number, now: number): void {
   const { admitted_elsewhere, arrived, id, key, share: own, tenant } = reservation;

@@ -26,7 +26,10 @@ function tokens_message(scope: Scope, { limit, seconds }: Verdict, tokens: numbe
   return `This request may need ${format("%d", tokens)} tokens, more than the whole limit of ${scope.title}, ${limited}: ${advice}.`;
 }
 
-/** The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for, `prompt_tokens` those of its prompt. */
+/**
+ * The refusal for a verdict. `scope` is the one that refuses; `tokens` is what the request asked for, `prompt_tokens` those of
+ * its prompt.
+ */
 function refuse_limit(scope: Scope, verdict: Verdict, tokens: number, prompt_tokens: number): Refusal {
   const { limit, reason, seconds, wait } = verdict;
   let refusal: Refusal;

@@ -22,7 +22,10 @@ interface Reservation {
   /** When the request arrived, and when it was admitted, in seconds since 1970. */
   arrived: number;
   admitted: number;
-  /** Tokens that were reserved of the windows: of the prompt as estimated, and of output at most, or as much as is usual (`is_typical`). */
+  /**
+   * Tokens that were reserved of the windows: of the prompt as estimated, and of output at most, or as much as is usual
+   * (`is_typical`).
+   */
   tokens: number;
   prompt_tokens: number;
   /** The most that may be written: budgets go by that in any case. */

@@ -32,8 +32,8 @@ interface LimitStore {
    */
   extend(reservation: Reservation, nano_usd: number, now: number): number;
   /**
-   * An answer that was admitted with what is usual has passed that: takes so many tokens more of the windows, into debt if they are full,
-   * and adds them to the reservation's. Never waits.
+   * An answer that was admitted with what is usual has passed that: takes so many tokens more of the windows, into debt if they
+   * are full, and adds them to the reservation's. Never waits.
    */
   take_more(reservation: Reservation, tokens: number, now: number): void;
   last_verdict(): Verdict;

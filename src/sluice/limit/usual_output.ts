@@ -1,12 +1,13 @@
 /**
  * How much models usually write for a tenant: what `reserve: typical` reserves in place of the cap.
  *
- * For each tenant and model there is one histogram of the outputs of its requests, in tokens an answer, in a dictionary that nginx's
- * workers share. Its buckets are logarithmic, four to a doubling, so what is told is too high by a fifth at most, and never too low. Each
- * output counts half as much as one that comes an hour later: a tenant that goes over to longer answers is soon known for them.
+ * For each tenant and model there is one histogram of the outputs of its requests, in tokens an answer, in a dictionary that
+ * nginx's workers share. Its buckets are logarithmic, four to a doubling, so what is told is too high by a fifth at most, and
+ * never too low. Each output counts half as much as one that comes an hour later: a tenant that goes over to longer answers is
+ * soon known for them.
  *
- * Names come from the configuration, so no client can make another histogram. One that is not used for a week goes. There is none for
- * tenants that reserve the cap, and none is kept over a restart: nothing is known then.
+ * Names come from the configuration, so no client can make another histogram. One that is not used for a week goes. There is
+ * none for tenants that reserve the cap, and none is kept over a restart: nothing is known then.
  */
 
 import * as ffi from "ffi";
@@ -65,7 +66,10 @@ function decay(now: number): void {
   }
 }
 
-/** Adds an output of so many tokens, at least one. `now` is in seconds since 1970. What finds no room in the dictionary is forgotten. */
+/**
+ * Adds an output of so many tokens, at least one. `now` is in seconds since 1970. What finds no room in the dictionary is
+ * forgotten.
+ */
 function note_output(store: MemoryStore, tenant: string, model: string, tokens: number, now: number): void {
   if (!lock(store, tenant)) {
     return;
@@ -86,7 +90,9 @@ function note_output(store: MemoryStore, tenant: string, model: string, tokens: 
   unlock(store, tenant);
 }
 
-/** The tokens that 95 of 100 outputs of that model for that tenant do not pass, by what was seen; `math.huge`: nothing is known. */
+/**
+ * The tokens that 95 of 100 outputs of that model for that tenant do not pass, by what was seen; `math.huge`: nothing is known.
+ */
 function usual_output(dictionary: SharedStore, tenant: string, model: string): number {
   if (!read_outputs(dictionary.get(name_of(tenant, model)))) {
     return math.huge;

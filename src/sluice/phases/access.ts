@@ -140,8 +140,8 @@ function admit_page(state: RequestState): Refusal | undefined {
 }
 
 /**
- * Clients of the Responses API may try a WebSocket first, and go on without one if there is none here (RFC 9110 15.5.22 is what they take for
- * that); another refusal they take for a fault that passes.
+ * Clients of the Responses API may try a WebSocket first, and go on without one if there is none here (RFC 9110 15.5.22 is what
+ * they take for that); another refusal they take for a fault that passes.
  */
 function refuse_method(state: RequestState): Refusal {
   if (state.api!.name === "responses" && string.lower(header("upgrade") ?? "") === "websocket") {
@@ -193,7 +193,9 @@ function find_api(asked: string): LuaMultiReturn<[api: Api | undefined, named_mo
   return $multi(BY_PATH.get(own), named_model);
 }
 
-/** Whether a client only asks whether there is anybody: coding agents do so before their first request. It needs no credential. */
+/**
+ * Whether a client only asks whether there is anybody: coding agents do so before their first request. It needs no credential.
+ */
 function is_probe(asked: string): boolean {
   return asked === "/" && method() === "HEAD";
 }

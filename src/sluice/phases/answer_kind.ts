@@ -1,7 +1,7 @@
 /**
- * How the body of an answer is read: as JSON, as a stream of events, or not at all. Mostly its type says so, in the header filter. Where that
- * says nothing the body's first bytes do, in the body filter: blanks go on at once, and what is not enough to tell by is kept, seven bytes
- * at most.
+ * How the body of an answer is read: as JSON, as a stream of events, or not at all. Mostly its type says so, in the header
+ * filter. Where that says nothing the body's first bytes do, in the body filter: blanks go on at once, and what is not enough
+ * to tell by is kept, seven bytes at most.
  */
 
 import { monotonic } from "../edge/clock";
@@ -16,6 +16,7 @@ import { end_answer, note_bytes } from "./answer_end";
 import { note_arrival, note_silence } from "./deadline";
 import { Mode } from "./state";
 import type { Guard } from "../guard/guards";
+import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
 const find = string.find;
@@ -40,19 +41,26 @@ function read_as(state: RequestState, streams: boolean, guard: Guard | undefined
   }
 }
 
-/** The body is neither JSON nor events: it goes on as it is, unless it has to be guarded. `text`: what has come of it and not gone on. */
+/** The refusal in place of an answer that has to be guarded and is neither JSON nor events. */
+function refuse_kind(): Refusal {
+  return refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.");
+}
+
+/**
+ * The body is neither JSON nor events: it goes on as it is, unless it has to be guarded. `text`: what has come of it and not
+ * gone on.
+ */
 function pass_or_refuse(state: RequestState, guard: Guard | undefined, text: string): void {
   state.mode = Mode.Pass;
   if (guard === undefined) {
     ngx.arg[1] = text;
     return;
   }
-  const refusal = refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.");
   state.mode = Mode.Replace;
   state.broken = state.broken ?? "upstream_lost";
   state.ended = true;
   end_answer(state, false);
-  ngx.arg[1] = refusal_body(refusal, state.api!.name);
+  ngx.arg[1] = refusal_body(refuse_kind(), state.api!.name);
   ngx.arg[2] = true;
 }
 
@@ -84,8 +92,8 @@ function keep_unknown(state: RequestState, text: string, came: number): void {
 }
 
 /**
- * In the body filter, for an answer whose type says nothing. Returns whether the chunk, with what was kept before it, is to be read now as the
- * mode says that it has found; else it has seen to it.
+ * In the body filter, for an answer whose type says nothing. Returns whether the chunk, with what was kept before it, is to be
+ * read now as the mode says that it has found; else it has seen to it.
  */
 function tell_kind(state: RequestState): boolean {
   const chunk = ngx.arg[1] ?? "";
@@ -118,4 +126,4 @@ function tell_kind(state: RequestState): boolean {
   return false;
 }
 
-export { completion_guard, read_as, tell_kind };
+export { completion_guard, read_as, refuse_kind, tell_kind };

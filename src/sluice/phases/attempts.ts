@@ -120,8 +120,8 @@ function note_outcome(state: RequestState, live: LivePool, outcome: Outcome, sta
 }
 
 /**
- * Where the request goes after an attempt that has failed so, and in how many milliseconds. `forbidden`: a 403, and whether there was one
- * before; undefined: it is none.
+ * Where the request goes after an attempt that has failed so, and in how many milliseconds. `forbidden`: a 403, and whether
+ * there was one before; undefined: it is none.
  */
 function decide(
   state: RequestState, live: LivePool, outcome: Outcome, status: number, wait: number, forbidden: boolean | undefined, now: number,
@@ -254,7 +254,10 @@ function try_again(state: RequestState, status: number): Refusal | undefined {
   return fail(state, live, outcome, status, wait) ?? start_attempt(state);
 }
 
-/** Goes through the location of the last attempt, if no other is left, or after a 403: there it can be read. Does not return then. */
+/**
+ * Goes through the location of the last attempt, if no other is left, or after a 403: there it can be read. Does not return
+ * then.
+ */
 function go_on(state: RequestState): void {
   if ((own_attempts(state) >= most_attempts(state) || state.forbidden_account !== NOT_FORBIDDEN) && !has_next_model(state)) {
     go_on_in("@last");

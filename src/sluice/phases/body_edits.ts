@@ -37,7 +37,10 @@ interface MemberText {
   text: string;
 }
 
-/** Whether a model's pool, or only that of one which may take its place, must not get `stream_options`; and whether all must not. */
+/**
+ * Whether a model's pool, or only that of one which may take its place, must not get `stream_options`; and whether all must
+ * not.
+ */
 function never_options_of(model: Model): LuaMultiReturn<[any: boolean, all: boolean]> {
   let any = model.pool.never_options;
   let all = any;
@@ -134,7 +137,10 @@ function edit_again(state: RequestState, model: Model, name: string): string | u
   return reason;
 }
 
-/** Has the model in the body called as the chosen endpoint calls it. Returns a refusal if it could not. May wait, for a large body. */
+/**
+ * Has the model in the body called as the chosen endpoint calls it. Returns a refusal if it could not. May wait, for a large
+ * body.
+ */
 function edit_for_endpoint(state: RequestState): Refusal | undefined {
   const model = state.model!;
   const name = state.endpoint!.upstream_model ?? model.upstream_model;

@@ -29,7 +29,9 @@ const sub = string.sub;
 /** Where a budget may end a stream, its chunks, of up to 32 KB, are read in pieces of this size: so much may go out beyond the budget. */
 const PIECE_BYTES = 4096;
 
-/** Whether the stream has used up what the tenant's budget is enough for. What passes its share of the windows is taken of them. */
+/**
+ * Whether the stream has used up what the tenant's budget is enough for. What passes its share of the windows is taken of them.
+ */
 function is_spent(state: RequestState, answer: AnswerReader): boolean {
   if (state.window_allowance !== math.huge) {
     take_passed(state, counted_output(answer));

@@ -1,7 +1,7 @@
 /**
- * What becomes of an account that has answered 403. Such a status may be about the account, or about what one request says (xAI and
- * OpenRouter flag prompts with it), and only the body tells. So the account rests only if another account then served what it refused.
- * Until that is known the account takes part as before.
+ * What becomes of an account that has answered 403. Such a status may be about the account, or about what one request says (xAI
+ * and OpenRouter flag prompts with it), and only the body tells. So the account rests only if another account then served what
+ * it refused. Until that is known the account takes part as before.
  */
 
 import { monotonic } from "../edge/clock";

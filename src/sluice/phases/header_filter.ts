@@ -7,7 +7,7 @@
 
 import { monotonic } from "../edge/clock";
 import { announce_request_id, new_request_id } from "../edge/request";
-import { write_refusal_headers } from "../edge/response";
+import { replace_answer_headers } from "../edge/response";
 import { remove_headers, remove_own_headers } from "../edge/own_headers";
 import { system_error } from "../edge/own_trouble";
 import { restore_http_version } from "../edge/http_version";
@@ -16,7 +16,7 @@ import { AnswerKind, kind_of_type, utf8_type, utf8_vague_type } from "../wire/co
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { expect_answer } from "./answer_end";
-import { completion_guard, read_as } from "./answer_kind";
+import { completion_guard, read_as, refuse_kind } from "./answer_kind";
 import { begin_answer_of } from "./attempts";
 import { share_answer } from "./cross_origin";
 import { which_timeout } from "./deadline";
@@ -76,17 +76,14 @@ function hide_account(state: RequestState): void {
 /** Puts a refusal in the place of the answer. Returns what its body will be. */
 function replace_answer(refusal: Refusal, state: RequestState | undefined): string {
   const body = refusal_body(refusal, refusing_api(state), passing_request_id());
-  const headers = ngx.header;
-  headers.set("content_encoding", undefined);
-  headers.set("etag", undefined);
-  headers.set("last_modified", undefined);
-  headers.set("location", undefined);
-  headers.set("retry-after", undefined);
-  write_refusal_headers(refusal, body.length, "POST");
+  replace_answer_headers(refusal, body.length);
   return body;
 }
 
-/** Whether a type contradicts the request: JSON where events were asked for. Some servers send these under that type, others JSON all the same. */
+/**
+ * Whether a type contradicts the request: JSON where events were asked for. Some servers send these under that type, others
+ * JSON all the same.
+ */
 function is_doubtful(state: RequestState, kind: AnswerKind, status: number): boolean {
   return kind === AnswerKind.Json && status === 200 && state.reading!.stream;
 }
@@ -96,7 +93,10 @@ function pass_at_once(): void {
   ngx.header.set("x-accel-buffering", "no");
 }
 
-/** The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were asked for. */
+/**
+ * The answer's type says nothing of what it is, or may be wrong. Only events may have to become fewer, and only where some were
+ * asked for.
+ */
 function await_kind(state: RequestState, type: string, guard: Guard | undefined): void {
   state.mode = Mode.Unknown;
   if (state.reading!.stream) {
@@ -120,9 +120,7 @@ function begin_answer(state: RequestState, status: number): Refusal | undefined 
   }
   const kind = kind_of_type(type);
   if (kind === AnswerKind.Other) {
-    return guard !== undefined
-      ? refuse(502, "upstream_error", "upstream_failed", "The model server gave an answer of a type that can't be read.")
-      : undefined;
+    return guard !== undefined ? refuse_kind() : undefined;
   }
   if (kind === AnswerKind.Unknown || is_doubtful(state, kind, status)) {
     state.says_json = kind === AnswerKind.Json;

@@ -1,7 +1,7 @@
 /**
- * What is reserved for answers that are made in the background, and whose requests have ended: it stays reserved until the answer has been
- * charged, deleted or blocked, whichever worker or gateway has seen to that. The worker that has admitted the request gives it back then; should it end
- * before, what it holds is given back as that of any worker that has died.
+ * What is reserved for answers that are made in the background, and whose requests have ended: it stays reserved until the
+ * answer has been charged, deleted or blocked, whichever worker or gateway has seen to that. The worker that has admitted the
+ * request gives it back then; should it end before, what it holds is given back as that of any worker that has died.
  */
 
 import { realtime } from "../edge/clock";

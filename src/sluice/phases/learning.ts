@@ -1,6 +1,7 @@
 /**
- * Learns the ids in answers of the Responses API, before the bytes that name them go out; and forgets what the client must not come back
- * to: what a guard has blocked, what was cut, and what was deleted. Under a guard a JSON answer is known only when all of it may go out.
+ * Learns the ids in answers of the Responses API, before the bytes that name them go out; and forgets what the client must not
+ * come back to: what a guard has blocked, what was cut, and what was deleted. Under a guard a JSON answer is known only when
+ * all of it may go out.
  */
 
 import { decode_record, encode_record } from "../responses/record";
@@ -192,7 +193,8 @@ function is_to_come(state: RequestState): boolean {
 }
 
 /**
- * In the log phase: whether what was made in the background is charged with this request, whose answer is the first that says what it has cost.
+ * In the log phase: whether what was made in the background is charged with this request, whose answer is the first that says
+ * what it has cost.
  */
 function charges_now(state: RequestState): boolean {
   const { recall } = state;
@@ -237,8 +239,8 @@ function note_charged(state: RequestState): void {
 }
 
 /**
- * In the log phase: what becomes of an answer that was made for this request. One that was cut, by whomever, is gone: the client has paid for
- * what it has had. One of the background's is still there, and what was charged of it is noted.
+ * In the log phase: what becomes of an answer that was made for this request. One that was cut, by whomever, is gone: the
+ * client has paid for what it has had. One of the background's is still there, and what was charged of it is noted.
  */
 function end_learning(state: RequestState, ending: Ending, input: number, output: number): void {
   const { answer, learnt, recall } = state;

@@ -21,7 +21,9 @@ import type { Reservation, Standing } from "../limit/reservation";
 import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
-/** The tokens that an answer of the request's model usually has; undefined, if the tenant reserves the most that it may have. */
+/**
+ * The tokens that an answer of the request's model usually has; undefined, if the tenant reserves the most that it may have.
+ */
 function usual_of(state: RequestState): number | undefined {
   const { tenant } = state.principal!;
   const { memory } = gateway();
@@ -99,7 +101,9 @@ function write_standing(standing: Standing, limit: string, remaining: string, re
   }
 }
 
-/** The same in Anthropic's words (its "Rate limits"), where the end is a time of the clock. `measure`: `requests` or `tokens`. */
+/**
+ * The same in Anthropic's words (its "Rate limits"), where the end is a time of the clock. `measure`: `requests` or `tokens`.
+ */
 function write_messages_standing(standing: Standing, measure: string): void {
   if (standing.limit >= 0) {
     const headers = ngx.header;

@@ -79,7 +79,10 @@ const charge: Charge = {
 /** Of an answer of which nothing came. */
 const NO_USAGE = new_usage();
 
-/** Whether the upstream has ended an answer before it gave any of it: no event but an error, no text, no figure of what was used. */
+/**
+ * Whether the upstream has ended an answer before it gave any of it: no event but an error, no text, no figure of what was
+ * used.
+ */
 function is_nothing_given(answer: AnswerReader, ending: Ending): boolean {
   const { usage } = answer;
   if ((ending !== "upstream_lost" && ending !== "timed_out") || usage.input > 0 || usage.output > 0 || usage.parts > 0) {

@@ -1,7 +1,8 @@
 /**
- * Streams that are complete though the upstream has not ended its response. Mostly it does so at once, and its connection serves the next
- * request. Some never do (vllm-mlx#101): the client would wait until the time for reading runs out, as nginx ends its response when the
- * upstream ends, and is told of nothing in between. So a stream is given a moment; then the connection to the upstream is ended for it.
+ * Streams that are complete though the upstream has not ended its response. Mostly it does so at once, and its connection
+ * serves the next request. Some never do (vllm-mlx#101): the client would wait until the time for reading runs out, as nginx
+ * ends its response when the upstream ends, and is told of nothing in between. So a stream is given a moment; then the
+ * connection to the upstream is ended for it.
  */
 
 import { monotonic } from "../edge/clock";
@@ -12,11 +13,11 @@ import type { RequestState } from "./state";
 const GRACE_SECONDS = 0.4;
 const LOOK_SECONDS = 0.25;
 
-/** The streams that wait, and since when. */
+/** The streams that are complete and wait for their upstream, and since when. */
 const waiting = new LuaTable<RequestState, number>();
 const looking = { soon: false, told: false };
 
-/** Whoever has waited long enough waits no longer. */
+/** Ends the connection to the upstream for each stream that has waited long enough. */
 function look(premature: boolean): void {
   looking.soon = false;
   if (premature) {
@@ -35,7 +36,7 @@ function look(premature: boolean): void {
   look_soon();
 }
 
-/** Looks after a while, if anybody waits. */
+/** Has `look` called after a while, if a stream waits. */
 function look_soon(): void {
   if (!looking.soon && next(waiting)[0] !== undefined) {
     looking.soon = ngx.timer.at(LOOK_SECONDS, look)[0] !== undefined;

@@ -17,8 +17,8 @@ import type { Refusal } from "../wire/refusal";
 import type { RequestState } from "./state";
 
 /**
- * How the attempt has ended that came here with this status. A stream's header is due with its first token, any other with the whole answer; but
- * a request whose own time is over waits for neither.
+ * How the attempt has ended that came here with this status. A stream's header is due with its first token, any other with the
+ * whole answer; but a request whose own time is over waits for neither.
  */
 function outcome_of(state: RequestState, status: number): Outcome {
   if (upstream_answered()) {
@@ -34,7 +34,10 @@ function outcome_of(state: RequestState, status: number): Outcome {
   return is_due ? Outcome.Timeout : Outcome.ReadTimeout;
 }
 
-/** An answer says of the account: it is refused, limited, or served; a 403 says nothing yet. `status`: 0 without an answer. `wait`: milliseconds that were asked for, or −1. */
+/**
+ * An answer says of the account: it is refused, limited, or served; a 403 says nothing yet. `status`: 0 without an answer.
+ * `wait`: milliseconds that were asked for, or −1.
+ */
 function note_account(state: RequestState, live: LivePool, status: number, wait: number): void {
   const { account_index, account_ticket } = state;
   if (live.accounts.count === 1) {

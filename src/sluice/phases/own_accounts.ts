@@ -1,6 +1,6 @@
 /**
- * Chooses for a pool whose endpoints have accounts of their own: an endpoint, and one of the accounts that it is asked with. An endpoint
- * whose accounts all rest or cool down, or were used by the request, is passed over as long as there is another.
+ * Chooses for a pool whose endpoints have accounts of their own: an endpoint, and one of the accounts that it is asked with. An
+ * endpoint whose accounts all rest or cool down, or were used by the request, is passed over as long as there is another.
  */
 
 import { monotonic } from "../edge/clock";
@@ -38,7 +38,10 @@ function stay(state: RequestState, before: number): void {
   state.tried_count = before + 1;
 }
 
-/** Takes an account of the chosen endpoint if one may be used at once. Returns in how many seconds one may; 0: only one that was used; −1: all rest. */
+/**
+ * Takes an account of the chosen endpoint if one may be used at once. Returns in how many seconds one may; 0: only one that was
+ * used; −1: all rest.
+ */
 function take_free(state: RequestState, pool: Pool, live: LivePool, endpoint: Endpoint): LuaMultiReturn<[taken: boolean, seconds: number]> {
   const { accounts } = live;
   const [index, seconds, ticket] = next_account(accounts, state.used_accounts, monotonic(), endpoint.first_account, endpoint.account_end);
@@ -50,8 +53,8 @@ function take_free(state: RequestState, pool: Pool, live: LivePool, endpoint: En
 }
 
 /**
- * Chooses an endpoint with an account that may be used at once. Returns a refusal, or in how many seconds there may be one if `state.taken`
- * says that there is none; −1: all rest.
+ * Chooses an endpoint with an account that may be used at once. Returns a refusal, or in how many seconds there may be one if
+ * `state.taken` says that there is none; −1: all rest.
  */
 function choose_free(state: RequestState, pool: Pool, live: LivePool): LuaMultiReturn<[refusal: Refusal | undefined, seconds: number]> {
   const before = state.tried_count;

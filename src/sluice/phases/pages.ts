@@ -78,8 +78,8 @@ function send_list(names: string[], objects: string[]): void {
 }
 
 /**
- * GET /v1/models and /v1/models/{id}: the models that the caller may use, as OpenAI's API reference has it ("Models"), or Anthropic's ("List
- * Models") for its clients. Nobody here knows when a model was made: that is 1970.
+ * GET /v1/models and /v1/models/{id}: the models that the caller may use, as OpenAI's API reference has it ("Models"), or
+ * Anthropic's ("List Models") for its clients. Nobody here knows when a model was made: that is 1970.
  */
 function models(this: void): void {
   const { cors, routes } = gateway().snapshot;

@@ -1,13 +1,13 @@
 /**
- * What an account, or what the request says, is refused for: the body of a last 403, which is read and never goes on, since it may name the
- * account.
+ * What an account, or what the request says, is refused for: the body of a last 403, which is read and never goes on, since it
+ * may name the account.
  *
- * Limits, confessed. nginx has sent the status before it has the body. So a last 403 that is JSON is the client's 403 in any case; what the
- * body says decides the error's code and text. A page is no provider's error: that is a 502, as for 401 and 402.
+ * Limits, confessed. nginx has sent the status before it has the body. So a last 403 that is JSON is the client's 403 in any
+ * case; what the body says decides the error's code and text. A page is no provider's error: that is a 502, as for 401 and 402.
  */
 
 import { monotonic } from "../edge/clock";
-import { write_refusal_headers } from "../edge/response";
+import { replace_answer_headers } from "../edge/response";
 import { upstream_ended } from "../edge/upstream";
 import { is_content_refusal } from "../wire/content_refusal";
 import { AnswerKind, kind_of_type } from "../wire/content_type";
@@ -49,14 +49,7 @@ function await_words(state: RequestState): void {
   state.mode = Mode.Words;
   state.refusal = refuse_account(FORBIDDEN);
   state.broken = "upstream_lost";
-  write_refusal_headers(state.refusal, 0, "POST");
-  const headers = ngx.header;
-  headers.set("content_length", undefined);
-  headers.set("content_encoding", undefined);
-  headers.set("etag", undefined);
-  headers.set("last_modified", undefined);
-  headers.set("location", undefined);
-  headers.set("retry-after", undefined);
+  replace_answer_headers(state.refusal, undefined);
 }
 
 /** In the body filter, until all of it is there, or more than an error needs, or it breaks off. */

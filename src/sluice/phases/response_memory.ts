@@ -1,10 +1,11 @@
 /**
- * What the gateway knows of responses: in the memory that this node's workers share, and in the Redis that several nodes share, if there is
- * one.
+ * What the gateway knows of responses: in the memory that this node's workers share, and in the Redis that several nodes share,
+ * if there is one.
  *
- * An id is in this node's memory before the bytes that name it go out. The filters that see it can't wait for Redis, so it is written there by
- * a timer at once: other nodes know it some milliseconds later. While Redis is lost, what was to be written waits, and this node answers from
- * its own memory; what that does not know can't be told from another tenant's, whatever `on_loss` says, and is refused for the time being.
+ * An id is in this node's memory before the bytes that name it go out. The filters that see it can't wait for Redis, so it is
+ * written there by a timer at once: other nodes know it some milliseconds later. While Redis is lost, what was to be written
+ * waits, and this node answers from its own memory; what that does not know can't be told from another tenant's, whatever
+ * `on_loss` says, and is refused for the time being.
  */
 
 import { is_gone, place_of } from "../responses/record";

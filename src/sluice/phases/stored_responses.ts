@@ -1,7 +1,7 @@
 /**
- * Requests that refer to what was made before: the pages of a response, and bodies that go on from one. Each goes to the endpoint that made
- * it, with the account that it was made with; to nobody else, whatever becomes of those. Ids that are not known as the caller's own are
- * refused as such, before anybody is asked.
+ * Requests that refer to what was made before: the pages of a response, and bodies that go on from one. Each goes to the
+ * endpoint that made it, with the account that it was made with; to nobody else, whatever becomes of those. Ids that are not
+ * known as the caller's own are refused as such, before anybody is asked.
  */
 
 import { refuse_model } from "../auth/identify";
@@ -50,7 +50,10 @@ function refuse_unreachable(): Refusal {
   return refusal;
 }
 
-/** What is known of the caller's ids, for each a record. Refuses those that are not the caller's, `param` being where they stand. */
+/**
+ * What is known of the caller's ids, for each a record. Refuses those that are not the caller's, `param` being where they
+ * stand.
+ */
 function find_records(
   state: RequestState,
   ids: string[],
@@ -95,7 +98,10 @@ function pin_to(state: RequestState, pool: Pool, record: ResponseRecord): Refusa
   return refuse_unreachable();
 }
 
-/** The path is none of an API's: takes it for the page of a response, if it is one. Returns a refusal for a method that it does not have. */
+/**
+ * The path is none of an API's: takes it for the page of a response, if it is one. Returns a refusal for a method that it does
+ * not have.
+ */
 function take_page(state: RequestState, path: string): Refusal | undefined {
   const [own] = own_path(path);
   const page = response_page(own);
@@ -138,7 +144,10 @@ function find_page(state: RequestState): Refusal | undefined {
   return refuse_model(state.principal!, record.asked) ?? pin_to(state, model.pool, record);
 }
 
-/** Whether a model's requests may go to the pool of a record: the model that was chosen, one that takes its place, or that of the record. */
+/**
+ * Whether a model's requests may go to the pool of a record: the model that was chosen, one that takes its place, or that of
+ * the record.
+ */
 function model_in_pool(state: RequestState, record: ResponseRecord): Model | undefined {
   const chosen = state.model!;
   if (chosen.pool.name === record.pool) {

@@ -1,6 +1,7 @@
 /**
- * How a stream ends: as its upstream has ended it, or here, in the API's own protocol: with an error, because a guard has found something, or at
- * the budget. Setting the second argument of the body filter ends the response for the client and closes the upstream's connection.
+ * How a stream ends: as its upstream has ended it, or here, in the API's own protocol: with an error, because a guard has found
+ * something, or at the budget. Setting the second argument of the body filter ends the response for the client and closes the
+ * upstream's connection.
  */
 
 import { first_data, open_choices } from "../guard/sent";
@@ -36,8 +37,8 @@ function before_ending(answer: AnswerReader, text: string): string {
 }
 
 /**
- * The upstream has ended the stream in good order: without the API's marker it is whole if each choice that was asked for has a reason
- * why it ended.
+ * The upstream has ended the stream in good order: without the API's marker it is whole if each choice that was asked for has a
+ * reason why it ended.
  */
 function accept_end(state: RequestState, answer: AnswerReader): void {
   if (!answer.failed && answer.ended > 0 && answer.ended >= state.reading!.written) {

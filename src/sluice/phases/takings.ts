@@ -1,7 +1,7 @@
 /**
- * Tells the Redis that several nodes share what answers have taken more than was reserved for them, behind the clients' backs: a body
- * filter can't ask anybody. What a request has taken is told as a sum, so one that is told twice counts once, and one that never gets
- * there comes with the request's next, or with its settlement.
+ * Tells the Redis that several nodes share what answers have taken more than was reserved for them, behind the clients' backs:
+ * a body filter can't ask anybody. What a request has taken is told as a sum, so one that is told twice counts once, and one
+ * that never gets there comes with the request's next, or with its settlement.
  */
 
 import { run_scripts } from "../edge/redis";

@@ -1,9 +1,9 @@
 /**
- * Counting the tokens of a request (`Api.counts`): upstreams that can do it are asked, as for an answer. In place of what the others
- * say the client gets the gateway's own estimate, the one that limits are reserved by, and is told that it is one.
+ * Counting the tokens of a request (`Api.counts`): upstreams that can do it are asked, as for an answer. In place of what the
+ * others say the client gets the gateway's own estimate, the one that limits are reserved by, and is told that it is one.
  *
- * An upstream is not known to be one of those before it has been asked, and may learn it with its next version. So it is asked each time: a
- * 404 costs it little.
+ * An upstream is not known to be one of those before it has been asked, and may learn it with its next version. So it is asked
+ * each time: a 404 costs it little.
  */
 
 import type { RequestState } from "./state";

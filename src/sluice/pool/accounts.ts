@@ -175,7 +175,8 @@ function next_account(
 
 /**
  * Of accounts that all rest the one that was refused longest ago, for a request that has nobody else: a refusal may have been for one
- * request's sake only. `first` and `end`: of which accounts, if not of all. If nobody else is trying it, this is its trial, and the ticket not 0.
+ * request's sake only. `first` and `end`: of which accounts, if not of all. If nobody else is trying it, this is its trial, and
+ * the ticket not 0.
  */
 function longest_resting(accounts: Accounts, first = 0, end = accounts.count): LuaMultiReturn<[index: number, ticket: number]> {
   const { rests } = accounts;

@@ -2,8 +2,8 @@
  * What an attempt that has ended says of its endpoint. Everything that counts attempts asks here.
  *
  * Engines answer a client's own mistakes with statuses from 500 on, and with error events in an answer of status 200. Nobody can tell
- * those from an engine that is ill by looking at one of them. So such failures count, but only so many of one caller's. The silence of a
- * request for a whole answer is one of them too: much that is asked for takes long.
+ * those from an engine that is ill by looking at one of them. So such failures count, but only so many of one caller's. The
+ * silence of a request for a whole answer is one of them too: much that is asked for takes long.
  */
 
 import { Outcome } from "./retry";

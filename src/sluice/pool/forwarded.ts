@@ -1,9 +1,9 @@
 /**
- * Which of the client's own headers go on to a pool's endpoints: those that its `forward_headers` name, such as the session that a
- * provider wants for each conversation.
+ * Which of the client's own headers go on to a pool's endpoints: those that its `forward_headers` name, such as the session
+ * that a provider wants for each conversation.
  *
- * The gateway stands between two parties that don't know each other. So a header can't be named that carries a credential, says whose
- * account it is, says where the client is, or decides how the message is read; and a value can't begin another line.
+ * The gateway stands between two parties that don't know each other. So a header can't be named that carries a credential, says
+ * whose account it is, says where the client is, or decides how the message is read; and a value can't begin another line.
  */
 
 import { name_fault } from "./headers";
@@ -17,15 +17,14 @@ const MOST_VALUE_BYTES = 1024;
 const MOST_BYTES = 4096;
 
 /**
- * Headers that are never the client's to set, besides those that Sluice sets itself: connection-specific fields (RFC 9110, section 7.6.1),
- * cookies, addresses (RFC 7239 and its forerunners), and those by which frameworks change a request's method or path.
+ * Headers that are never the client's to set, besides those that Sluice sets itself (`name_fault`): connection-specific fields
+ * (RFC 9110, section 7.6.1), cookies, addresses (RFC 7239 and its forerunners), and those by which frameworks change a
+ * request's method or path.
  */
 const REFUSED = new LuaSet<string>();
 for (const name of [
-  "cookie", "cookie2", "set-cookie", "keep-alive", "trailer", "transfer-encoding", "upgrade", "te", "connection", "http2-settings", "host",
-  "accept-encoding", "range", "if-range", "expect", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip",
-  "authorization", "x-auth-token", "api-key", "apikey", "x-http-method-override", "x-http-method", "x-method-override", "x-original-url",
-  "x-rewrite-url",
+  "cookie", "cookie2", "set-cookie", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-auth-token", "apikey",
+  "x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url",
 ]) {
   REFUSED.add(name);
 }
@@ -33,7 +32,9 @@ for (const name of [
 const REFUSED_BEGINNINGS = ["proxy-", "content-", "x-forwarded-", "x-sluice-"];
 const REFUSED_ENDS = ["-api-key", "-apikey", "-authorization", "-organization", "-project"];
 
-/** Why a client's header of that name can't go on; undefined: it can. An underscore counts as a hyphen, as many servers have it. */
+/**
+ * Why a client's header of that name can't go on; undefined: it can. An underscore counts as a hyphen, as many servers have it.
+ */
 function forward_fault(name: string): string | undefined {
   const [plain] = string.gsub(lower(name), "_", "-");
   const fault = name_fault(plain);
@@ -56,8 +57,8 @@ function is_sendable(value: string): boolean {
 }
 
 /**
- * Adds the lines `name: value` of the client's headers that go on, in the order of their names. `value_of` gives a header's value, several
- * lines of it joined; undefined: the client sent none.
+ * Adds the lines `name: value` of the client's headers that go on, in the order of their names. `value_of` gives a header's
+ * value, several lines of it joined; undefined: the client sent none.
  */
 function add_forwarded(lines: string[], names: readonly string[], value_of: (this: void, name: string) => string | undefined): void {
   let left = MOST_BYTES;

@@ -19,8 +19,8 @@ DEPLOYMENT_PATHS.set("embeddings", "embeddings");
 const VERSION = "/v1";
 
 /**
- * The path of a service below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`: OpenAI's own path,
- * which begins with `/v1`. `base_path`: what stands in place of that; not for Azure's paths.
+ * The path of a service below an endpoint's base; undefined: it is not served, or its path depends on the model. `usual`:
+ * OpenAI's own path, which begins with `/v1`. `base_path`: what stands in place of that; not for Azure's paths.
  */
 function upstream_path(api: PoolApi, api_version: string | undefined, service: Service, usual: string, base_path: string | undefined): string | undefined {
   if (api !== "azure") {
@@ -31,7 +31,8 @@ function upstream_path(api: PoolApi, api_version: string | undefined, service: S
 
 /**
  * What `proxy_pass` is given for a model, by endpoint and service, where that depends on the model; undefined elsewhere.
- * An endpoint's own name for the model goes before. `upstream_model` is a name that needs no escape in a path: `is_deployment_name`.
+ * An endpoint's own name for the model goes before. `upstream_model` is a name that needs no escape in a path:
+ * `is_deployment_name`.
  */
 function deployment_upstreams(pool: Pool, upstream_model: string): LuaTable<Service, string>[] | undefined {
   const { api, api_version, endpoints } = pool;

@@ -225,8 +225,8 @@ function pick_endpoint(pool: Pool, live: LivePool, tried: readonly number[], cou
 }
 
 /**
- * Takes the endpoint at that place in the pool, which holds what the request refers to: no other will do. What is taken has to be given back
- * with `leave_endpoint`. Valid until the next call.
+ * Takes the endpoint at that place in the pool, which holds what the request refers to: no other will do. What is taken has to
+ * be given back with `leave_endpoint`. Valid until the next call.
  */
 function pick_pinned(pool: Pool, live: LivePool, index: number, now: number, caller: Caller): Found {
   if ((live.unusable > 0 || live.knowledge !== undefined) && now >= live.look_again) {

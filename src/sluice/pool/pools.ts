@@ -67,7 +67,10 @@ interface Pool {
   forward_headers: string[] | undefined;
   forward_client_ip: boolean;
   endpoints: Endpoint[];
-  /** Whether no stream_options are sent; whether an endpoint has a name of its own for the models, and whether one has accounts of its own. */
+  /**
+   * Whether no stream_options are sent; whether an endpoint has a name of its own for the models, and whether one has accounts
+   * of its own.
+   */
   never_options: boolean;
   own_names: boolean;
   own_accounts: boolean;

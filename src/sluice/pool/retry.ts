@@ -40,7 +40,10 @@ const enum Outcome {
   Broken = 4,
   /** A connection was not made in time. */
   ConnectTimeout = 5,
-  /** The header of an answer that is no stream did not come in time: it comes with the whole answer, on which the upstream may still work. */
+  /**
+   * The header of an answer that is no stream did not come in time: it comes with the whole answer, on which the upstream may
+   * still work.
+   */
   ReadTimeout = 6,
 }
 
@@ -87,8 +90,9 @@ function is_of_account(status: number): boolean {
 }
 
 /**
- * Whether the configuration lists an outcome. A connection that broke counts as one that could not be made, and one that was not made in time as
- * either. The silence of a request that is no stream has a name of its own: sent again, it is worked on, and paid, once more.
+ * Whether the configuration lists an outcome. A connection that broke counts as one that could not be made, and one that was
+ * not made in time as either. The silence of a request that is no stream has a name of its own: sent again, it is worked on,
+ * and paid, once more.
  */
 function is_listed(retry: Retry, outcome: Outcome, status: number): boolean {
   if (outcome === Outcome.Status) {
@@ -148,10 +152,10 @@ function next_attempt(
 }
 
 /**
- * Where a request goes after a 403, which may be about the account or about what the request says. So one other account is asked at most:
- * several would only send what was flagged to each of them. Without another one the same account is asked again, in the location that can read
- * what it says. `made`, `attempts`: how many attempts there were, and may be. `again`: it is not the first 403. `has_model`: another model is
- * left, which is asked instead of reading.
+ * Where a request goes after a 403, which may be about the account or about what the request says. So one other account is
+ * asked at most: several would only send what was flagged to each of them. Without another one the same account is asked again,
+ * in the location that can read what it says. `made`, `attempts`: how many attempts there were, and may be. `again`: it is not
+ * the first 403. `has_model`: another model is left, which is asked instead of reading.
  */
 function after_forbidden(made: number, attempts: number, again: boolean, has_account: boolean, has_model: boolean): Next {
   if (made >= attempts || again) {

@@ -1,9 +1,10 @@
 /**
- * The memory of responses: who made which, where, and with which account, so that only its maker's tenant gets at it, and at the place
- * where it is. The same record lies under the id of the response, of its conversation, and of each item of its output.
+ * The memory of responses: who made which, where, and with which account, so that only its maker's tenant gets at it, and at
+ * the place where it is. The same record lies under the id of the response, of its conversation, and of each item of its
+ * output.
  *
- * An id is kept under its tenant: another tenant's is as unknown as one that never was. What was blocked, cut or deleted stays as a record
- * that says so, in case another worker or node still has an older one.
+ * An id is kept under its tenant: another tenant's is as unknown as one that never was. What was blocked, cut or deleted stays
+ * as a record that says so, in case another worker or node still has an older one.
  */
 
 const find = string.find;
@@ -84,7 +85,9 @@ function decode_record(text: string): ResponseRecord | undefined {
   };
 }
 
-/** What an id of a tenant's is kept under in this node's memory. Neither a tenant's name nor an id has a slash or a space in it. */
+/**
+ * What an id of a tenant's is kept under in this node's memory. Neither a tenant's name nor an id has a slash or a space in it.
+ */
 function place_of(tenant: string, id: string): string {
   return `${tenant} ${id}`;
 }

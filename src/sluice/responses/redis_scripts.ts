@@ -1,6 +1,7 @@
 /**
- * The ids of responses in a Redis that several nodes share. A tenant has a hash, from id to record, and a sorted set of the same ids by the
- * second in which each was last written, so that the oldest can go: after thirty days, or when there are too many.
+ * The ids of responses in a Redis that several nodes share. A tenant has a hash, from id to record, and a sorted set of the
+ * same ids by the second in which each was last written, so that the oldest can go: after thirty days, or when there are too
+ * many.
  *
  * Scripts are given seven keys, of which the first two count, and arguments in one text with | between.
  */
@@ -24,7 +25,10 @@ for argument in string.gmatch(ARGV[1] .. "|", "([^|]*)|") do
 end
 `;
 
-/** Keeps a record under ids. Arguments: the record, and the ids. One that is gone stays gone, whoever comes later with what was before. */
+/**
+ * Keeps a record under ids. Arguments: the record, and the ids. One that is gone stays gone, whoever comes later with what was
+ * before.
+ */
 const REMEMBER: ResponseScript = {
   name: "remember",
   text: `${COMMON}

@@ -1,6 +1,6 @@
 /**
- * Answers that the engine has given up: a vLLM that gets a SIGTERM ends each answer under way in good order, with usage and terminal marker, but
- * with `finish_reason: "abort"` (vLLM's `FinishReason`; SGLang has the word too).
+ * Answers that the engine has given up: a vLLM that gets a SIGTERM ends each answer under way in good order, with usage and
+ * terminal marker, but with `finish_reason: "abort"` (vLLM's `FinishReason`; SGLang has the word too).
  */
 
 import { Kind } from "./json";
@@ -14,8 +14,8 @@ const sub = string.sub;
 const ABORT = '"abort"';
 
 /**
- * Notes whether the choice that was walked last has been given up. `text` is what was walked, and its first byte the document's at `base`. Of
- * a reason that began before that its end decides, if it is more than a quote.
+ * Notes whether the choice that was walked last has been given up. `text` is what was walked, and its first byte the document's
+ * at `base`. Of a reason that began before that its end decides, if it is more than a quote.
  */
 function note_abort(reader: AnswerReader, text: string, base: number, state: WalkState, slots: AnswerSlots): void {
   const slot = slots.finish_reason;

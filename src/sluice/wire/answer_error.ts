@@ -1,8 +1,8 @@
 /**
  * Errors in answers of status 200: events of a stream, or a whole body. What they stand for decides whose failure they are.
  *
- * An error is a member `error`, an object whose `object` is `error` (older vLLM, FastChat, Mistral), or, in the APIs whose events have types, an
- * event that says so. Some servers send an empty `error` with every answer: that is none.
+ * An error is a member `error`, an object whose `object` is `error` (older vLLM, FastChat, Mistral), or, in the APIs whose
+ * events have types, an event that says so. Some servers send an empty `error` with every answer: that is none.
  */
 
 import { NO_SLOT } from "./answer_shape";
@@ -17,7 +17,9 @@ const sub = string.sub;
 /** `""`, `{}` and `[]`. */
 const EMPTY_BYTES = 2;
 
-/** What stands in a slot, as text: a number, or a string without its quotes; "" for all else, and for what lies beyond the text. */
+/**
+ * What stands in a slot, as text: a number, or a string without its quotes; "" for all else, and for what lies beyond the text.
+ */
 function word_in(text: string, state: WalkState, slot: number): string {
   const kind = state.kinds[slot];
   if (state.ends[slot]! > text.length) {

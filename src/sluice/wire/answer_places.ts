@@ -32,7 +32,9 @@ function text(kind: TextKind): Place {
   return { kind };
 }
 
-/** A picture as a data URL of base64 (OpenRouter's reference, "Image generation"), which is not read. Any other string is text. */
+/**
+ * A picture as a data URL of base64 (OpenRouter's reference, "Image generation"), which is not read. Any other string is text.
+ */
 const MEDIA_URL: Place = { kind: TextKind.Other, media_url: true, others: UNKNOWN, items: UNKNOWN };
 
 /** An object whose members are text unless they are named. */

@@ -58,10 +58,13 @@ interface AnswerReader {
   /** Responses API: the last sequence number, and the response's id. */
   sequence: number;
   response_id: string | undefined;
-  /** The ids that have come since somebody took them: of the response, and the items of its output; and that of its conversation. */
+  /**
+   * The ids that have come since somebody took them: of the response, and the items of its output; and that of its
+   * conversation.
+   */
   new_ids: string[] | undefined;
   conversation_id: string | undefined;
-  /** The first event that had data: an ending of our own takes its names from it. */
+  /** The first event that had data, `{}` if it was long: an ending of our own takes its names from it. */
   first_event: string | undefined;
   /** The type of the event that was read last, in the APIs whose events have one. */
   event_type: string;

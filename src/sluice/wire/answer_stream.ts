@@ -2,7 +2,8 @@
  * Reads the events of an answer that is a stream (`event_cutting` cuts them). Each event's JSON is walked once: text is counted
  * for the case that the upstream reports no usage, usage is taken, the terminal marker and error events are noticed, and
  * the usage chunk that the client did not ask for is left out. An event is walked within one call, so all streams of a
- * worker share one walker and a stream itself keeps only the figures and the unfinished event; a long event has a walker of its own.
+ * worker share one walker and a stream itself keeps only the figures and the unfinished event; a long event has a walker of its
+ * own.
  */
 
 import { note_abort } from "./aborted";
@@ -30,8 +31,9 @@ const shared_guarded = new LuaTable<ApiName, Walk<Text>>();
 const frame = new_frame();
 const LINE_END = "\n";
 const MESSAGE_STOP = "message_stop";
-/** A longer first event is not kept for an ending of our own. */
+/** A longer first event is not kept for an ending of our own: that goes without what it said. */
 const MOST_FIRST_BYTES = 262144;
+const LONG_FIRST_EVENT = "{}";
 
 function shared_walk(api: ApiName, guarded: boolean): Walk<Text> {
   const walks = guarded ? shared_guarded : shared;
@@ -76,7 +78,9 @@ function note_id(reader: AnswerReader, id: string): void {
   }
 }
 
-/** Notes a terminal or error event of the APIs whose events say their type. `name` stands for one that `text` does not reach to. */
+/**
+ * Notes a terminal or error event of the APIs whose events say their type. `name` stands for one that `text` does not reach to.
+ */
 function note_type(reader: AnswerReader, text: string, walk: Walk<Text>, slots: AnswerSlots, name: string): void {
   const state = walk.state;
   const is_told = state.kinds[slots.type] === Kind.String && state.ends[slots.type]! <= text.length;
@@ -144,8 +148,9 @@ function is_named_stop(text: string, bytes: Bytes): boolean {
 }
 
 /**
- * Notes what the document just walked says, whose bytes lie in `text` between the offsets, or begin there if it is longer than `text`:
- * then `name` is what a line calls the event. `characters`: of text before it. Returns whether it goes on to the client.
+ * Notes what the document just walked says, whose bytes lie in `text` between the offsets, or begin there if it is longer than
+ * `text`: then `name` is what a line calls the event. `characters`: of text before it. Returns whether it goes on to the
+ * client.
  */
 function note_document(
   reader: AnswerReader, text: string, walk: Walk<Text>, from: number, to: number, characters: number, name: string,
@@ -196,8 +201,10 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     return true;
   }
   reader.events += 1;
-  if (reader.first_event === undefined && text.length <= MOST_FIRST_BYTES) {
-    reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
+  if (reader.first_event === undefined) {
+    const start = frame.data_starts[0]!;
+    const end = frame.data_ends[0]!;
+    reader.first_event = end - start <= MOST_FIRST_BYTES ? sub(text, start + 1, end) : LONG_FIRST_EVENT;
   }
   attach(walk, reader.text);
   const { characters } = reader.text.estimate;
@@ -209,8 +216,9 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
 }
 
 /**
- * An answer whose type promised events may be one JSON document all the same, most often an error: then it is read as that. It has no blank
- * line, so all of it is there at the end. Under a guard only what an error stands for is told: its text is no event, and does not go on.
+ * An answer whose type promised events may be one JSON document all the same, most often an error: then it is read as that. It
+ * has no blank line, so all of it is there at the end. Under a guard only what an error stands for is told: its text is no
+ * event, and does not go on.
  */
 function read_document(reader: AnswerReader, text: string): void {
   if (reader.events > 0 || find(text, "^[ \t\r\n]*{")[0] === undefined) {
@@ -235,4 +243,4 @@ function read_document(reader: AnswerReader, text: string): void {
   }
 }
 
-export { frame, note_document, read_document, read_event, walk_data };
+export { LONG_FIRST_EVENT, frame, note_document, read_document, read_event, walk_data };

@@ -1,8 +1,9 @@
 /**
  * The APIs Sluice speaks, by their paths.
  *
- * Two things are told apart. An API's `name` says how its requests and answers are written. Its `service` says what is wanted of the upstream:
- * counting the tokens of a request (`/v1/messages/count_tokens`) is written like the request itself, and is another service.
+ * Two things are told apart. An API's `name` says how its requests and answers are written. Its `service` says what is wanted
+ * of the upstream: counting the tokens of a request (`/v1/messages/count_tokens`) is written like the request itself, and is
+ * another service.
  */
 
 type ApiName = "chat" | "completions" | "embeddings" | "responses" | "messages";
@@ -17,7 +18,10 @@ interface Api {
   path: string;
   /** The path below the endpoint's base path, which ends before `/v1`. */
   upstream_path: string;
-  /** How OpenTelemetry names the operation (semantic conventions for generative AI, gen_ai.operation.name); it has no name for counting. */
+  /**
+   * How OpenTelemetry names the operation (semantic conventions for generative AI, gen_ai.operation.name); it has no name for
+   * counting.
+   */
   operation: string;
   /** What follows the upstream path, where the API is a page below another one's. */
   suffix?: string;

@@ -1,4 +1,7 @@
-/** What an answer is charged for, in tokens, when it has ended: what its upstream reported (`usage`), and what was counted where that is not all. */
+/**
+ * What an answer is charged for, in tokens, when it has ended: what its upstream reported (`usage`), and what was counted where
+ * that is not all.
+ */
 
 import { MOST_TOKENS } from "./usage";
 import type { Figures, Usage } from "./usage";
@@ -23,7 +26,10 @@ function charge_nothing(charged: ChargedTokens): void {
   charged.from = undefined;
 }
 
-/** A figure of the input. Parts of several prompts each say their own; those of one prompt all say the same, and the last is taken. */
+/**
+ * A figure of the input. Parts of several prompts each say their own; those of one prompt all say the same, and the last is
+ * taken.
+ */
 function of_input(last: number, before: number, usage: Usage, asked: Asked): number {
   if (asked.prompts > 1) {
     return math.max(last, 0) + before;
@@ -64,8 +70,8 @@ function charge_output(charged: ChargedTokens, usage: Usage, asked: Asked, count
 }
 
 /**
- * Works out what an answer is charged for. `usage`: what was reported; undefined: nothing has come. `counted`: tokens of its text.
- * `finished`: it has ended as it should.
+ * Works out what an answer is charged for. `usage`: what was reported; undefined: nothing has come. `counted`: tokens of its
+ * text. `finished`: it has ended as it should.
  */
 function charge_answer(charged: ChargedTokens, usage: Usage, asked: Asked, counted: number, finished: boolean): void {
   const input_reported = charge_input(charged, usage, asked);

@@ -1,10 +1,11 @@
 /**
- * Whether an error is about what the request says, and not about who asks: a content policy, a moderation, a safety check. Providers use
- * statuses for it, 403 above all, that are an account's trouble elsewhere; which of both it is stands in the body.
+ * Whether an error is about what the request says, and not about who asks: a content policy, a moderation, a safety check.
+ * Providers use statuses for it, 403 above all, that are an account's trouble elsewhere; which of both it is stands in the
+ * body.
  *
- * The table says for each provider where that is. `words` stand by themselves in a `code`, `type`, `status` or `name`, of the error or beside it. Where
- * a provider's word means other things too, it counts only with the `message` that begins so. A member that only such an error has is
- * enough as well.
+ * The table says for each provider where that is. `words` stand by themselves in a `code`, `type`, `status` or `name`, of the
+ * error or beside it. Where a provider's word means other things too, it counts only with the `message` that begins so. A
+ * member that only such an error has is enough as well.
  */
 
 import { Kind, NO_SINK, check, walker } from "./json";
@@ -62,7 +63,10 @@ const REFUSALS: readonly ProviderRefusals[] = [
   { provider: "LiteLLM", words: ["ContentPolicyViolationError", "content_filter_violation", "guardrail_violation", "guardrail_intervened"] },
 ];
 
-/** A word as it is compared: letters and digits in lower case, since `content-filter` and `ContentFilter` are the same to everybody. */
+/**
+ * A word as it is compared: letters and digits in lower case, since `content-filter` and `ContentFilter` are the same to
+ * everybody.
+ */
 function plain(word: string): string {
   return gsub(lower(word), "[^%w]", "")[0];
 }
@@ -114,7 +118,9 @@ const SHAPE = compile({
 });
 const walk = walker(SHAPE, NO_SINK, undefined);
 
-/** What stands in that slot of the body just walked: a number, or a string as it is written, without quotes; "" for all else. */
+/**
+ * What stands in that slot of the body just walked: a number, or a string as it is written, without quotes; "" for all else.
+ */
 function word_at(body: string, name: string): string {
   const { ends, kinds, starts } = walk.state;
   const slot = SHAPE.slot_of.get(name)!;

@@ -1,9 +1,9 @@
 /**
- * The `Content-Type` of an answer that is read (RFC 9110, section 8.3), and what its body is in truth. Servers send JSON and event streams without
- * a type, as text, or as bytes (DeepSeek's errors). Then the body's beginning tells.
+ * The `Content-Type` of an answer that is read (RFC 9110, section 8.3), and what its body is in truth. Servers send JSON and
+ * event streams without a type, as text, or as bytes (DeepSeek's errors). Then the body's beginning tells.
  *
- * What is scanned is UTF-8, the only encoding that JSON (RFC 8259, section 8.1) and event streams have. A client that is told of
- * another one would read other characters from the same bytes.
+ * What is scanned is UTF-8, the only encoding that JSON (RFC 8259, section 8.1) and event streams have. A client that is told
+ * of another one would read other characters from the same bytes.
  */
 
 const byte = string.byte;

@@ -27,7 +27,9 @@ function messages_error(type: string, message: string, id: string | undefined): 
   return `{"type":"error","error":{"type":"${type}","message":${encode_string(message)}}${request}}`;
 }
 
-/** A refusal's body. `api` undefined: none was asked for, so OpenAI's shape. `id`: the request's, which Anthropic's shape has. */
+/**
+ * A refusal's body. `api` undefined: none was asked for, so OpenAI's shape. `id`: the request's, which Anthropic's shape has.
+ */
 function refusal_body(refusal: Refusal, api: ApiName | undefined, id?: string): string {
   if (api === "messages") {
     const type = MESSAGES_TYPES.get(refusal.status) ?? (refusal.status < 500 ? "invalid_request_error" : "api_error");

@@ -1,9 +1,9 @@
 /**
- * Cuts a stream into events as its bytes come. Whole events go on at once and untouched; what follows the last whole event waits
- * for the rest of it, but comment lines, and an event that grows long: that goes on as it comes, and is read as it goes.
+ * Cuts a stream into events as its bytes come. Whole events go on at once and untouched; what follows the last whole event
+ * waits for the rest of it, but comment lines, and an event that grows long: that goes on as it comes, and is read as it goes.
  *
- * Under a guard nothing goes on that has not been scanned, so a long event waits too. What of it may be text has a limit of its own; the
- * rest can only be a picture, sound or video in base64.
+ * Under a guard nothing goes on that has not been scanned, so a long event waits too. What of it may be text has a limit of its
+ * own; the rest can only be a picture, sound or video in base64.
  */
 
 import { drop_held } from "./answer_reader";
@@ -58,8 +58,9 @@ function keep_rest(reader: AnswerReader, text: string, from: number): void {
 }
 
 /**
- * The offset behind the whole comment lines that the unfinished event at `from` begins with: servers send such to show that they are at
- * work, with one line end only (WHATWG HTML 9.2.7), and who waits for bytes waits for these. A CR at the end may still get its LF.
+ * The offset behind the whole comment lines that the unfinished event at `from` begins with: servers send such to show that
+ * they are at work, with one line end only (WHATWG HTML 9.2.7), and who waits for bytes waits for these. A CR at the end may
+ * still get its LF.
  */
 function comments_end(text: string, from: number): number {
   const length = text.length;

@@ -1,8 +1,10 @@
 /**
- * Which choices of a chat completion or completion have ended. Some servers (Perplexity, GPUStack, `transformers serve`) never send
- * `[DONE]`: an answer all of whose choices have a `finish_reason` is whole without it, if the upstream then ends it in good order.
+ * Which choices of a chat completion or completion have ended. Some servers (Perplexity, GPUStack, `transformers serve`) never
+ * send `[DONE]`: an answer all of whose choices have a `finish_reason` is whole without it, if the upstream then ends it in
+ * good order.
  *
- * Mostly a chunk has one choice, and the walk that reads it knows its number and its reason. One that has several is walked once more.
+ * Mostly a chunk has one choice, and the walk that reads it knows its number and its reason. One that has several is walked
+ * once more.
  */
 
 import { Kind, accept_halves, check, walker } from "./json";
@@ -37,7 +39,10 @@ function note_end(reader: AnswerReader, choice: number): void {
 
 const SINK: Sink<Reading> = {
   begin: () => {},
-  /** A reason without characters is none. The choice's number stands before it; where it does not, nobody knows whose the reason is. */
+  /**
+   * A reason without characters is none. The choice's number stands before it; where it does not, nobody knows whose the reason
+   * is.
+   */
   character: (reading) => {
     const { state } = reading.walk!;
     if (state.kinds[INDEX_SLOT] === Kind.Number && state.starts[INDEX_SLOT]! > state.starts[CHOICE_SLOT]!) {
@@ -57,8 +62,8 @@ function is_only_choice(text: string, state: WalkState, slots: AnswerSlots): boo
 }
 
 /**
- * Notes the choices that the chunk just walked ends. Its JSON is in `text` from one offset to the other; one that is too long for that
- * is known by its last choice.
+ * Notes the choices that the chunk just walked ends. Its JSON is in `text` from one offset to the other; one that is too long
+ * for that is known by its last choice.
  */
 function note_ends(reader: AnswerReader, text: string, from: number, to: number, state: WalkState, slots: AnswerSlots): void {
   if (state.kinds[slots.choice] !== Kind.Object) {

@@ -18,10 +18,10 @@
 import * as bits from "bit";
 import * as ffi from "ffi";
 import { begin_key, enter_key, key_string, make_room_for_keys, member_node, new_keys, restart_keys } from "./json_keys";
-import { media_node } from "./json_media";
+import { is_media_url, media_node } from "./json_media";
 import { literal, literal_stands, number_digits } from "./json_scalars";
 import { At, Fault, Kind, MOST_REGIONS, begin_value, close, end_number, end_value, fail, open } from "./json_state";
-import { is_media_url, known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
+import { known_string, other_string, plain_run, text_string, wide_run } from "./json_strings";
 import { bytes_of, decode_string, encode_string, encode_utf8 } from "./json_text";
 import { Flag, HASH_TABLE } from "./shape";
 import type { Sink, Walk, WalkState } from "./json_state";
@@ -289,8 +289,8 @@ function walker<Target>(shape: Shape, sink: Sink<Target>, target: Target): Walk<
 }
 
 /**
- * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens cuts an emoji in
- * two, and each half comes in an event of its own.
+ * Has the walk take half of a surrogate pair for a character. Models give such: a server that cuts their output into tokens
+ * cuts an emoji in two, and each half comes in an event of its own.
  */
 function accept_halves<Target>(walk: Walk<Target>): Walk<Target> {
   walk.state.halves = 1;

@@ -1,14 +1,15 @@
 /**
- * Strings of a JSON document that may be media in place of text: told by the type of the part that they stand in, and by what they look
- * like.
+ * Strings of a JSON document that may be media in place of text: told by the type of the part that they stand in, and by what
+ * they look like.
  *
- * The type may come behind the media: so it is with the official clients for Go. Then they are passed over, and that is noted at their
- * object's level. If the type turns out to be none of media, or never comes, the walk is `undecided`, and whoever must have all text
- * read walks the document once more, strictly: then only a type that came before counts.
+ * The type may come behind the media: so it is with the official clients for Go. Then they are passed over, and that is noted
+ * at their object's level. If the type turns out to be none of media, or never comes, the walk is `undecided`, and whoever must
+ * have all text read walks the document once more, strictly: then only a type that came before counts.
  */
 
 import * as bits from "bit";
 import { MEDIA_PART_TYPES } from "./media";
+import { STRING_CLASS } from "./json_text";
 import { Flag, hash } from "./shape";
 import type { WalkState } from "./json_state";
 import type { Shape } from "./shape";
@@ -16,13 +17,17 @@ import type { Shape } from "./shape";
 const band = bits.band;
 const byte = string.byte;
 
-/** How many objects and arrays around a string may say what it is: frames of a video stand in an array, an address in an object. */
+/**
+ * How many objects and arrays around a string may say what it is: frames of a video stand in an array, an address in an object.
+ */
 const REACH = 3;
 /** A string of fewer characters is no media by its looks. */
 const LEAST_BASE64 = 64;
 /** What stands before the data of a data URL has fewer bytes. */
 const MOST_HEAD = 160;
 const DATA = "data:";
+/** How data URLs of pictures, sound and video begin. */
+const MEDIA_BEGINNINGS = ["data:image/", "data:audio/", "data:video/"];
 const BASE64 = ";base64";
 
 /** The marks that the types of media make, by their first hash. */
@@ -65,6 +70,27 @@ function look_at_url(bytes: Bytes, from: number, to: number): number {
   return common(bytes, at - BASE64.length, at, BASE64) === BASE64.length ? 1 : 0;
 }
 
+/**
+ * Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64, without
+ * escapes and blanks before the data. Returns as `look_at_url` does.
+ */
+function is_media_url(bytes: Bytes, from: number, to: number): number {
+  let begins = 0;
+  for (const beginning of MEDIA_BEGINNINGS) {
+    const same = common(bytes, from, to, beginning);
+    begins = same === beginning.length ? 1 : begins === 0 && from + same === to ? -1 : begins;
+  }
+  const url = begins > 0 ? look_at_url(bytes, from, to) : begins;
+  let at = from;
+  while (url > 0 && bytes[at] !== 44) {
+    if (STRING_CLASS[bytes[at]!] !== 0 || bytes[at] === 32) {
+      return 0;
+    }
+    at += 1;
+  }
+  return url;
+}
+
 function is_base64(value: number): boolean {
   return (value >= 97 && value <= 122) || (value >= 65 && value <= 90) || (value >= 47 && value <= 57) || value === 43 || value === 45 || value === 95;
 }
@@ -92,7 +118,10 @@ function look_at_run(bytes: Bytes, from: number, to: number): number {
   return count === LEAST_BASE64 ? 1 : -1;
 }
 
-/** Whether a string, whose first character is at `from`, looks like bytes in base64. 1: it does; 0: not; −1: the slice ends before that is known. */
+/**
+ * Whether a string, whose first character is at `from`, looks like bytes in base64. 1: it does; 0: not; −1: the slice ends
+ * before that is known.
+ */
 function looks_like_bytes(bytes: Bytes, from: number, to: number): number {
   const url = look_at_url(bytes, from, to);
   return url !== 0 ? url : look_at_run(bytes, from, to);
@@ -112,8 +141,8 @@ function marked_level(state: WalkState, reach: number): number {
 }
 
 /**
- * The node in which a string is read that may be media, whose first character is at `from`: its own, one for what is not read, or one for
- * what is read and not counted. 0: the slice ends before that is known.
+ * The node in which a string is read that may be media, whose first character is at `from`: its own, one for what is not read,
+ * or one for what is read and not counted. 0: the slice ends before that is known.
  */
 function media_node(shape: Shape, state: WalkState, bytes: Bytes, from: number, to: number): number {
   const { node } = state;
@@ -154,4 +183,4 @@ function settle_media(state: WalkState, depth: number): void {
   }
 }
 
-export { looks_like_bytes, media_node, settle_media };
+export { is_media_url, looks_like_bytes, media_node, settle_media };

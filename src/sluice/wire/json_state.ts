@@ -110,7 +110,10 @@ interface WalkState {
   node: number;
   /** Offset of the slice's byte 0 in the document. */
   base: number;
-  /** 1: half of a surrogate pair, given as an escape, is a character: RFC 8259 allows it (section 8.2), though what it means is anybody's guess. */
+  /**
+   * 1: half of a surrogate pair, given as an escape, is a character: RFC 8259 allows it (section 8.2), though what it means is
+   * anybody's guess.
+   */
   halves: number;
   fault: number;
   fault_at: number;
@@ -136,7 +139,10 @@ interface WalkState {
   /** By level: the hashes of the object's marking string. */
   levels_first: Int32Buffer;
   levels_second: Int32Buffer;
-  /** By level: not 0 if something was passed over as media that is none unless a type says so, in this level or in so many around it less one. */
+  /**
+   * By level: not 0 if something was passed over as media that is none unless a type says so, in this level or in so many
+   * around it less one.
+   */
   levels_awaiting: Int32Buffer;
   /** Numbers met where the shape counts them. */
   number_count: number;

@@ -8,7 +8,6 @@ import { HASH_TABLE } from "./shape";
 import type { Walk, WalkState } from "./json_state";
 import type { Shape } from "./shape";
 
-const byte = string.byte;
 const rol = bits.rol;
 const tobit = bits.tobit;
 
@@ -178,45 +177,4 @@ function known_string(shape: Shape, node: number, bytes: Bytes, from: number, to
   return place >= 0 && shape.members[place + 2] === second ? at + 1 : 0;
 }
 
-/** How data URLs of media begin (RFC 2397); what comes between that and the data is shorter, in bytes. */
-const MEDIA_BEGINNINGS = ["data:image/", "data:audio/", "data:video/"];
-const BASE64 = ";base64,";
-const LONGEST_MEDIA_TYPE = 80;
-const COMMA = 44;
-
-/** Whether the bytes at `from` are that text's. Returns −1 if they are as far as the slice goes, which ends before it. */
-function begins_with(bytes: Bytes, from: number, to: number, text: string): number {
-  for (const index of $range(1, text.length)) {
-    if (from + index > to) {
-      return -1;
-    }
-    if (bytes[from + index - 1] !== byte(text, index)) {
-      return 0;
-    }
-  }
-  return 1;
-}
-
-/** Whether the string whose first character is at `from` begins as a data URL of a picture, sound or video in base64. Returns −1: the slice ends before that is clear. */
-function is_media_url(bytes: Bytes, from: number, to: number): number {
-  let begins = 0;
-  for (const beginning of MEDIA_BEGINNINGS) {
-    const one = begins_with(bytes, from, to, beginning);
-    begins = one !== 0 ? one : begins;
-  }
-  if (begins <= 0) {
-    return begins;
-  }
-  for (const at of $range(from, math.min(to, from + LONGEST_MEDIA_TYPE) - 1)) {
-    const value = bytes[at]!;
-    if (value === COMMA) {
-      return begins_with(bytes, at + 1 - BASE64.length, at + 1, BASE64);
-    }
-    if (STRING_CLASS[value] !== 0 || value === 32) {
-      return 0;
-    }
-  }
-  return to - from < LONGEST_MEDIA_TYPE ? -1 : 0;
-}
-
-export { is_media_url, known_string, other_string, plain_run, text_string, wide_run };
+export { known_string, other_string, plain_run, text_string, wide_run };

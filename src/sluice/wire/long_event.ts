@@ -1,12 +1,13 @@
 /**
- * Reads an event as it comes that is too long to be held: one with a generated picture, or a response that is repeated as a whole. Its
- * bytes are with the client already, so that all that is left is to know what it says: text, usage, an error, an end.
+ * Reads an event as it comes that is too long to be held: one with a generated picture, or a response that is repeated as a
+ * whole. Its bytes are with the client already, so that all that is left is to know what it says: text, usage, an error, an
+ * end.
  *
  * Lines are told as in `sse`, but across pieces. The walk is the event's own until it ends.
  */
 
 import { return_walk, take_walk } from "./answer_reader";
-import { note_document } from "./answer_stream";
+import { LONG_FIRST_EVENT, note_document } from "./answer_stream";
 import { Fault, bytes_of, feed, finish } from "./json";
 import type { AnswerReader } from "./answer_reader";
 import type { Walk } from "./json";
@@ -116,6 +117,9 @@ function end_line(long: LongEvent): boolean {
 function end_long(reader: AnswerReader, long: LongEvent): void {
   const { walk } = long;
   reader.events += 1;
+  if (long.has_data) {
+    reader.first_event = reader.first_event ?? LONG_FIRST_EVENT;
+  }
   if (finish(walk, 0, long.rest.length)) {
     note_document(reader, long.head, walk, 0, long.bytes, long.characters, long.name);
   } else {

@@ -1,10 +1,10 @@
 /**
- * What is known of media in requests and answers: images, sound, video, files and what has been made of them, as bytes in base64 or by
- * address. OpenAI's reference (chat, responses), Anthropic's (messages), and what vLLM, DashScope, Mistral and OpenRouter take
- * besides.
+ * What is known of media in requests and answers: images, sound, video, files and what has been made of them, as bytes in
+ * base64 or by address. OpenAI's reference (chat, responses), Anthropic's (messages), and what vLLM, DashScope, Mistral and
+ * OpenRouter take besides.
  *
- * A member whose name promises media is one only where the part that it stands in says so by its `type`: a server may print any other
- * part's members for the model to read.
+ * A member whose name promises media is one only where the part that it stands in says so by its `type`: a server may print any
+ * other part's members for the model to read.
  */
 
 /** The types of content parts, of their sources and of items that hold media. */

@@ -1,6 +1,7 @@
 /**
- * Where a member of a document stands as a whole, if only its value's place is known: with its name, and with the comma that it no longer
- * needs when it is taken out. The document has been walked and is JSON; it may lie on disk, so it is read in pieces, from the value outwards.
+ * Where a member of a document stands as a whole, if only its value's place is known: with its name, and with the comma that it
+ * no longer needs when it is taken out. The document has been walked and is JSON; it may lie on disk, so it is read in pieces,
+ * from the value outwards.
  */
 
 import type { Range } from "./request";
@@ -45,8 +46,8 @@ function behind_space<Source>(range: Range<Source>, source: Source, start: numbe
 }
 
 /**
- * What has to be taken out of an object to be rid of a member whose value lies from `start` up to, not including, `end`, and whose name is short
- * and has no quote in it. All offsets are bytes from the document's beginning.
+ * What has to be taken out of an object to be rid of a member whose value lies from `start` up to, not including, `end`, and
+ * whose name is short and has no quote in it. All offsets are bytes from the document's beginning.
  */
 function member_range<Source>(
   range: Range<Source>,

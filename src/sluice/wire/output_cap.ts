@@ -116,8 +116,9 @@ function largest_cap(caps: OutputCap[]): number | undefined {
 }
 
 /**
- * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for. Anthropic refuses
- * requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended thinking").
+ * A model's bound on the output, for this request: never so low that no answer could follow the thinking that was asked for.
+ * Anthropic refuses requests whose `max_tokens` is not larger than `thinking.budget_tokens` ("Building with extended
+ * thinking").
  */
 function output_bound(reading: RequestReading, most: number): number {
   const { thinking_budget } = reading;
@@ -125,8 +126,8 @@ function output_bound(reading: RequestReading, most: number): number {
 }
 
 /**
- * How many prompts there may be at most: each is answered by itself. They are strings or arrays of token ids. Strings of other members
- * count too, where several are allowed.
+ * How many prompts there may be at most: each is answered by itself. They are strings or arrays of token ids. Strings of other
+ * members count too, where several are allowed.
  */
 function prompt_count(reader: RequestReader): number {
   const { array_count, kinds } = reader.walk.state;

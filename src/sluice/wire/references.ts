@@ -19,7 +19,10 @@ interface References {
 /** Gives the body's bytes from `start` up to, not including, `end`. */
 type Range<Source> = (this: void, source: Source, start: number, end: number) => string;
 
-/** The string in a slot, as it is written between its quotes; undefined: there is none, or null. "", which nobody's id is: something else. */
+/**
+ * The string in a slot, as it is written between its quotes; undefined: there is none, or null. "", which nobody's id is:
+ * something else.
+ */
 function id_in<Source>(reader: RequestReader, slot: number, range: Range<Source>, source: Source): string | undefined {
   const { ends, kinds, starts } = reader.walk.state;
   const kind = kinds[slot]!;

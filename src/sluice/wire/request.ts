@@ -67,7 +67,10 @@ interface RequestReading {
   model: string;
   model_start: number;
   model_end: number;
-  /** The path has named the model and the body does not: what comes before the member that is put there, its last. Undefined: the body names it. */
+  /**
+   * The path has named the model and the body does not: what comes before the member that is put there, its last. Undefined:
+   * the body names it.
+   */
   model_lead: string | undefined;
   stream: boolean;
   /** Whether tools are offered to the model. */
@@ -81,7 +84,10 @@ interface RequestReading {
   /** Where the value of the client's `stream_options` lies; `options_end` 0: there is none. */
   options_start: number;
   options_end: number;
-  /** The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it gave one; 0: no cap. */
+  /**
+   * The client's cap on output tokens (the larger one if it gave two: which of them counts is the upstream's choice), if it
+   * gave one; 0: no cap.
+   */
   output_cap: number | undefined;
   /** The caps themselves, and where their numbers lie. */
   caps: OutputCap[];
@@ -176,12 +182,17 @@ function release(reader: RequestReader): void {
   }
 }
 
-/** Whether something was passed over as media that is text by the type that came behind it, or that had none at all. To be asked when all has been read. */
+/**
+ * Whether something was passed over as media that is text by the type that came behind it, or that had none at all. To be asked
+ * when all has been read.
+ */
 function is_undecided(reader: RequestReader): boolean {
   return reader.walk.state.undecided !== 0;
 }
 
-/** Makes ready for reading the same body once more, from its beginning: what is not said to be media before it comes is text. */
+/**
+ * Makes ready for reading the same body once more, from its beginning: what is not said to be media before it comes is text.
+ */
 function begin_strictly(reader: RequestReader): void {
   restart(reader.walk);
   reader.walk.state.strict = 1;
@@ -251,9 +262,9 @@ function holds_any(reader: RequestReader, slot: number): boolean {
 }
 
 /**
- * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. `named`: the model that the path has named;
- * then the body need not name one, and must not name another. Refusals: invalid_json, duplicate_key, missing_model, invalid_type,
- * model_mismatch (400).
+ * Says what the body asked for, after its last slice. `range` gives bytes of `source`, the body. `named`: the model that the
+ * path has named; then the body need not name one, and must not name another. Refusals: invalid_json, duplicate_key,
+ * missing_model, invalid_type, model_mismatch (400).
  */
 function conclude<Source>(
   reader: RequestReader,

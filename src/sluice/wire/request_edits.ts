@@ -16,7 +16,9 @@ function cap_output(edits: Edits, reading: RequestReading, most: number): void {
   }
 }
 
-/** Whether a cap of the body allows more output than the model may have: it is larger, or 0, which some servers take for none. */
+/**
+ * Whether a cap of the body allows more output than the model may have: it is larger, or 0, which some servers take for none.
+ */
 function needs_cap(reading: RequestReading, most: number): boolean {
   for (const cap of reading.caps) {
     if (cap.tokens > most || cap.tokens === 0) {
@@ -27,8 +29,8 @@ function needs_cap(reading: RequestReading, most: number): boolean {
 }
 
 /**
- * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a stream must not be
- * asked for.
+ * The edits that turn the client's body into the upstream's; `undefined` if it can go as it is. `never_options`: the usage of a
+ * stream must not be asked for.
  */
 function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
   const { model_lead } = reading;

@@ -8,8 +8,8 @@
  * A server's chat template may print far more than the messages' content: the role as it stands, ids of tool calls, a tool's
  * whole object as JSON, how much the model is to think. So under a guard settings and ids are text too, but for the
  * values that the API names. They are of the kind `Other`, which is scanned and not counted. What no guard reads is `UNREAD`:
- * signatures, names of what is stored, and who asks; and media, where the part's type says so. docs/guard.md lists those members, and a spec
- * compares the two.
+ * signatures, names of what is stored, and who asks; and media, where the part's type says so. docs/guard.md lists those
+ * members, and a spec compares the two.
  */
 
 import { TextKind } from "./text_kind";
@@ -48,8 +48,8 @@ function some_of(known: readonly string[]): Place {
 /** A string that no guard reads. What stands there in the place of a string is text. */
 const UNREAD: Place = { others: TEXT, items: TEXT, key_text: true };
 /**
- * Whatever stands at a place that is not known: text, all the way down. Bytes in base64 are read and not counted: they are more likely media
- * of a kind that is not known than words. What is called a text is one.
+ * Whatever stands at a place that is not known: text, all the way down. Bytes in base64 are read and not counted: they are more
+ * likely media of a kind that is not known than words. What is called a text is one.
  */
 const UNKNOWN: Place = { text: true, key_text: true, bytes: true, members: { text: TEXT } };
 UNKNOWN.items = UNKNOWN;

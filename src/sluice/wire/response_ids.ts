@@ -1,8 +1,9 @@
 /**
- * The ids of the Responses API, as they stand in JSON texts: of a response and its conversation, of the items of its output, and of the
- * items that a request's input refers to (platform.openai.com/docs/api-reference/responses).
+ * The ids of the Responses API, as they stand in JSON texts: of a response and its conversation, of the items of its output,
+ * and of the items that a request's input refers to (platform.openai.com/docs/api-reference/responses).
  *
- * The texts have been walked before, or will be refused by whoever walks them: what is malformed here is read as far as it goes.
+ * The texts have been walked before, or will be refused by whoever walks them: what is malformed here is read as far as it
+ * goes.
  */
 
 import { decode_string } from "./json";
@@ -165,8 +166,9 @@ function each_element<Taker>(text: string, from: number, take: TakeElement<Taker
 }
 
 /**
- * The items of an input that say everything themselves, so that the id is a name for them and no more. All others can be known to the
- * server by their ids alone: an `item_reference`, with its type or without, but a reasoning item or a call of a server's tool as well.
+ * The items of an input that say everything themselves, so that the id is a name for them and no more. All others can be known
+ * to the server by their ids alone: an `item_reference`, with its type or without, but a reasoning item or a call of a server's
+ * tool as well.
  */
 const WHOLE_ITEMS = new LuaSet<string>();
 for (const type of [

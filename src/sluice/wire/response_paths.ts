@@ -63,8 +63,8 @@ function operation_of(page: ResponsePage, method: string): Operation | undefined
 }
 
 /**
- * The query for the upstream, with its question mark, or "": what of the client's the API has. Its other members don't go on. Refuses a value
- * that can't be one of the API's.
+ * The query for the upstream, with its question mark, or "": what of the client's the API has. Its other members don't go on.
+ * Refuses a value that can't be one of the API's.
  */
 function response_query(sent: string | undefined): LuaMultiReturn<[query: string, refusal: Refusal | undefined]> {
   let query = "";

@@ -69,11 +69,14 @@ interface Place {
   any_case?: boolean;
   /** Remember the string here; members may depend on it (`media`). */
   marks?: boolean;
-  /** Not text where the marking member of its object, or of one of two around it, has the type of a part of media; see json_media. */
+  /**
+   * Not text where the marking member of its object, or of one of two around it, has the type of a part of media; see
+   * json_media.
+   */
   media?: boolean;
   /**
-   * Strings that look like bytes in base64 are read and not counted. With `media`: its own object's mark decides, and while there is none,
-   * strings with such looks alone are media.
+   * Strings that look like bytes in base64 are read and not counted. With `media`: its own object's mark decides, and while
+   * there is none, strings with such looks alone are media.
    */
   bytes?: boolean;
   /** Named members, if this is an object. */
@@ -191,8 +194,8 @@ function lay_out(entries: Entry[], size: number, turn: number): Int32Buffer | un
 
 /**
  * Compiles a shape. A `Place` that is used twice, or holds itself, becomes one node. Done once for each
- * shape when the process starts. Key names may have up to 63 bytes. Strings of kinds above `last_kind` are no text, nor are those of the
- * kind `left_out`.
+ * shape when the process starts. Key names may have up to 63 bytes. Strings of kinds above `last_kind` are no text, nor are
+ * those of the kind `left_out`.
  */
 function compile(root: Place, last_kind: TextKind = TextKind.Other, left_out: TextKind = TextKind.None): Shape {
   const numbers = new LuaTable<Place, number>();

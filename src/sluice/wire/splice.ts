@@ -43,7 +43,9 @@ function append(edits: Edits, from: Edits, index: number): void {
   edits.count += 1;
 }
 
-/** The edits with one in place of all that lie from `start` up to `end`: these bytes become `text`. None may reach over either. */
+/**
+ * The edits with one in place of all that lie from `start` up to `end`: these bytes become `text`. None may reach over either.
+ */
 function fold(edits: Edits, start: number, end: number, text: string): Edits {
   const folded = no_edits();
   for (const index of $range(0, edits.count - 1)) {

@@ -1,9 +1,9 @@
 /**
- * Reasoning that one message tells twice is counted once: vLLM can send the same text as `reasoning` and as `reasoning_content`, for
- * clients that know only one of the names.
+ * Reasoning that one message tells twice is counted once: vLLM can send the same text as `reasoning` and as
+ * `reasoning_content`, for clients that know only one of the names.
  *
- * What is kept of a text is its length and what it was counted for, and whose member it was. Two members of one object that agree in
- * both are taken for the same text.
+ * What is kept of a text is its length and what it was counted for, and whose member it was. Two members of one object that
+ * agree in both are taken for the same text.
  */
 
 import type { Estimate } from "./estimate";

@@ -1,6 +1,7 @@
 /**
- * What an answer reports of the tokens it used (`usage_places`), as evidence that adds up: a stream may report several times, in
- * part, or with zeros where nothing is known yet, and may end before its last word. What it comes to is said by `charged_tokens`.
+ * What an answer reports of the tokens it used (`usage_places`), as evidence that adds up: a stream may report several times,
+ * in part, or with zeros where nothing is known yet, and may end before its last word. What it comes to is said by
+ * `charged_tokens`.
  *
  * - A figure that is left out, `null` or 0 takes nothing away from what an earlier object said.
  * - An output counts together with how much text had come until then: what comes behind it is counted here.
@@ -163,7 +164,9 @@ function has_choices(state: WalkState, slots: AnswerSlots): boolean {
   return state.kinds[slots.choices] === Kind.Array && state.numbers[slots.choices] !== 0;
 }
 
-/** Takes over what the document just walked reported. `counted`: tokens of the text that has come, with that of this document. */
+/**
+ * Takes over what the document just walked reported. `counted`: tokens of the text that has come, with that of this document.
+ */
 function take_usage(usage: Usage, state: WalkState, slots: AnswerSlots, counted: number): void {
   if (state.kinds[slots.usage] !== Kind.Object && state.kinds[slots.usage_elsewhere] !== Kind.Object) {
     return;

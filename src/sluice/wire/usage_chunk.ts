@@ -1,8 +1,8 @@
 /**
  * Which chunks of a chat completion or completion are there only to report the usage.
  *
- * OpenAI's has `choices: []` (API reference, "stream_options"). Others leave `choices` out, send null, or, as LiteLLM does, a choice whose
- * delta is empty. A client that did not ask for the usage expects none of them: most read `choices[0]` unasked.
+ * OpenAI's has `choices: []` (API reference, "stream_options"). Others leave `choices` out, send null, or, as LiteLLM does, a
+ * choice whose delta is empty. A client that did not ask for the usage expects none of them: most read `choices[0]` unasked.
  */
 
 import { NO_SLOT } from "./answer_shape";
@@ -17,7 +17,10 @@ const sub = string.sub;
 /** Choices that say nothing are shorter, in bytes. */
 const LONGEST_EMPTY = 4096;
 
-/** What a choice may have and still say nothing: the names of members with null, nothing or no characters, and the choice's number. */
+/**
+ * What a choice may have and still say nothing: the names of members with null, nothing or no characters, and the choice's
+ * number.
+ */
 const EMPTY_MEMBERS = ['"[%w_]+"%s*:%s*null', '"[%w_]+"%s*:%s*""', '"index"%s*:%s*%d+', '"[%w_]+"%s*:%s*%[%s*%]', '"[%w_]+"%s*:%s*{[%s,]*}'];
 
 /** Whether all choices, given as their JSON array, have members only that say nothing. */
@@ -30,8 +33,8 @@ function say_nothing(choices: string): boolean {
 }
 
 /**
- * Whether the chunk just walked, which lies in `text`, only reports usage. `has_text`: it has text of the model's, so that its choices
- * need not be looked at.
+ * Whether the chunk just walked, which lies in `text`, only reports usage. `has_text`: it has text of the model's, so that its
+ * choices need not be looked at.
  */
 function is_usage_chunk(text: string, state: WalkState, slots: AnswerSlots, has_text: boolean): boolean {
   if (slots.choices === NO_SLOT || state.kinds[slots.usage] !== Kind.Object || state.kinds[slots.error] !== Kind.Absent) {

@@ -1,8 +1,8 @@
 /**
  * Where answers tell how many tokens they used: one table, of which the shapes of answers are made, and the tests too.
  *
- * Providers that speak OpenAI's API put the same figures into different places. A figure that may stand in several has a slot for
- * each, so that a `null` in one does not hide the number in another; `usage` says which of them counts.
+ * Providers that speak OpenAI's API put the same figures into different places. A figure that may stand in several has a slot
+ * for each, so that a `null` in one does not hide the number in another; `usage` says which of them counts.
  */
 
 import type { Place } from "./shape";
@@ -12,7 +12,10 @@ type UsageFamily = "choices" | "responses" | "messages";
 
 interface UsagePlace {
   family: UsageFamily;
-  /** Names of members, with dots between, from the document or from the object with the usage on. `[]` stands behind an array's name. */
+  /**
+   * Names of members, with dots between, from the document or from the object with the usage on. `[]` stands behind an array's
+   * name.
+   */
   path: string;
   slot: string;
   /** Whose answers have it there. */
@@ -55,7 +58,10 @@ const USAGE_FIGURES: readonly UsagePlace[] = [
   { family: "messages", path: "cache_creation.ephemeral_1h_input_tokens", slot: "cache_write_1h", by: "Anthropic" },
 ];
 
-/** Puts the figures of an API into the object `root`, whose other members stay. `make`: a place for a figure; an object for details. */
+/**
+ * Puts the figures of an API into the object `root`, whose other members stay. `make`: a place for a figure; an object for
+ * details.
+ */
 function add_figures(
   root: Record<string, Place>,
   family: UsageFamily,
