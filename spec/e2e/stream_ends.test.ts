@@ -177,6 +177,14 @@ describe.each(TENANTS)("events of a stream (%s)", (tenant) => {
     expect(await lineOf(answer)).toMatchObject({ ending: "finished", input_tokens: 7, output_tokens: 3 });
   });
 
+  it("may be one picture, which is an answer though it is the first event and no text", async () => {
+    const url = `data:image/png;base64,${"iVBORw0KGgo".repeat(40000)}`;
+    const pieces = [`data: {"id":"c","choices":[{"index":0,"delta":{"images":[{"type":"image_url","image_url":{"url":"${url}"}}]},"finish_reason":"stop"}]}\n\n`, DONE];
+    const answer = await ask(tenant, { pieces });
+    expect(answer.text === pieces.join("")).toBe(true);
+    expect(await lineOf(answer)).toMatchObject({ ending: "finished", usage_from: "counted", output_tokens: 0 });
+  });
+
   it("are refused beyond 32 MiB", async () => {
     const answer = await ask(tenant, { pieces: [delta("Hi"), `data: {"x":"${"iVBORw0KGgo".repeat(3200000)}`, '"}\n\n', DONE] });
     expect(answer.text.startsWith(delta("Hi"))).toBe(true);

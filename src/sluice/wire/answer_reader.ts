@@ -61,7 +61,7 @@ interface AnswerReader {
   /** The ids that have come since somebody took them: of the response, and the items of its output; and that of its conversation. */
   new_ids: string[] | undefined;
   conversation_id: string | undefined;
-  /** The first event that had data: an ending of our own takes its names from it. */
+  /** The first event that had data: an ending of our own takes its names from it. "": there was one that is too long to be kept. */
   first_event: string | undefined;
   /** The type of the event that was read last, in the APIs whose events have one. */
   event_type: string;

@@ -196,8 +196,8 @@ function read_event(reader: AnswerReader, text: string, bytes: Bytes): boolean {
     }
     return true;
   }
-  if (reader.first_event === undefined && text.length <= MOST_FIRST_BYTES) {
-    reader.first_event = sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]);
+  if (reader.first_event === undefined) {
+    reader.first_event = text.length <= MOST_FIRST_BYTES ? sub(text, frame.data_starts[0]! + 1, frame.data_ends[0]) : "";
   }
   attach(walk, reader.text);
   const { characters } = reader.text.estimate;
