@@ -7,7 +7,7 @@ import { encode_record } from "../responses/record";
 import { is_whole } from "../wire/answer";
 import { ids_of_answer, is_id } from "../wire/response_ids";
 import { Operation } from "../wire/response_paths";
-import { remember, take_charge } from "./response_memory";
+import { is_charge_taken, remember, take_charge } from "./response_memory";
 import { Mode } from "./state";
 import type { Ending } from "../ledger/journal";
 import type { ResponseRecord } from "../responses/record";
@@ -174,6 +174,19 @@ function charges_now(state: RequestState): boolean {
     && take_charge(state.principal!.tenant.id, recall.id);
 }
 
+/**
+ * In the log phase: whether an answer that was made in the background, and that this request has had as a stream, has been charged already: with
+ * one that came for it before the stream had ended.
+ */
+function is_charged_before(state: RequestState): boolean {
+  const [id] = state.learnt;
+  if (id === undefined || !is_background(state)) {
+    return false;
+  }
+  const tenant = state.principal!.tenant.id;
+  return has_usage(state) ? !take_charge(tenant, id) : is_charge_taken(tenant, id);
+}
+
 /** It has been charged. */
 function note_charged(state: RequestState): void {
   if (state.broken !== "blocked") {
@@ -206,4 +219,4 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
   remember(state.principal!.tenant.id, [learnt[0]!], encode_record(record));
 }
 
-export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged };
+export { begin_learning, charges_now, end_learning, is_charged_before, is_to_come, learn_answer, note_charged };

@@ -121,10 +121,21 @@ function recall(tenant: string, ids: string[]): LuaMultiReturn<[texts: string[],
   return $multi(texts, lost);
 }
 
+/** Where it is noted that a response has been charged. */
+function charge_place(tenant: string, id: string): string {
+  return `${place_of(tenant, id)} charged`;
+}
+
 /** Takes the right to charge a response, which one request has. */
 function take_charge(tenant: string, id: string): boolean {
   const { responses } = gateway();
-  return responses !== undefined && responses.add(`${place_of(tenant, id)} charged`, "1");
+  return responses !== undefined && responses.add(charge_place(tenant, id), "1");
 }
 
-export { recall, remember, take_charge, tend_responses };
+/** Whether a request of this node's has taken it. */
+function is_charge_taken(tenant: string, id: string): boolean {
+  const { responses } = gateway();
+  return responses !== undefined && responses.get(charge_place(tenant, id)) !== undefined;
+}
+
+export { is_charge_taken, recall, remember, take_charge, tend_responses };
