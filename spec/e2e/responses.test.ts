@@ -5,7 +5,7 @@ import { type ResponsesUpstream, startResponsesUpstream } from "../support/respo
 
 const KEYS = {
   acme: "sk-sluice-acme-web-0123456789abcdef", batch: "sk-sluice-acme-batch-0123456789abcd", other: "sk-sluice-other-web-0123456789abcde",
-  guarded: "sk-sluice-guarded-web-0123456789abc",
+  guarded: "sk-sluice-guarded-web-0123456789abc", usual: "sk-sluice-usual-web-0123456789abcde",
 };
 type Caller = keyof typeof KEYS;
 
@@ -18,6 +18,7 @@ function configuration(more: object = {}, endpoints = [{ url: one.url }, { url: 
     tenants: [
       { id: "acme", api_keys: [{ id: "web", secret: KEYS.acme }, { id: "batch", secret: KEYS.batch }], limits: { requests_per_minute: 10000, tokens_per_minute: 1000000 }, budget: { usd: 1000, period: "month" } },
       { id: "other", api_keys: [{ id: "web", secret: KEYS.other }] },
+      { id: "usual", api_keys: [{ id: "web", secret: KEYS.usual }], limits: { tokens_per_minute: 1000000, reserve: "typical" } },
       { id: "guarded", api_keys: [{ id: "web", secret: KEYS.guarded }], guard: "strict" },
     ],
     models: [
@@ -453,6 +454,13 @@ describe("an answer made in the background that goes wrong, or is asked for earl
     const got = await ask("acme", "GET", `/v1/responses/${made()!}`);
     const lines = await Promise.all([got, await streamed].map((answer) => gateway.journalLine(String(answer.headers["x-request-id"]))));
     expect(lines.reduce((sum, { cost_nano_usd }) => sum + cost_nano_usd, 0)).toBe(20000);
+  });
+
+  it("is as much as others by what is usual of the limits, when it is charged, and takes nothing of them by being got", async () => {
+    const lineOf = (answer: Answer) => gateway.journalLine(String(answer.headers["x-request-id"]));
+    const id = idOf(await create("usual", { background: true, max_output_tokens: 90000 }));
+    expect(await lineOf(await ask("usual", "GET", `/v1/responses/${id}`))).toMatchObject({ output_tokens: 5 });
+    expect((await lineOf(await create("usual", { max_output_tokens: 90000 }))).reserved_tokens).toBeLessThan(1000);
   });
 
   it("is a page like any when it has failed, which says nothing of who serves it", async () => {
