@@ -68,6 +68,12 @@ describe.each(TENANTS)("a stream without the API's marker (%s)", (tenant) => {
       );
     expect((await completion([piece(0), piece(1)])).text).toBe(piece(0) + piece(1));
     expect((await completion([piece(0), piece(0)])).text).toContain('"error"');
+    // Of the best of several, only so many are sent; and what ends a text is no prompt.
+    const user = upstream.prepare({ pieces: [piece(0)] });
+    const best = await post(
+      gateway.port, "/v1/completions", { model: "chat", stream: true, prompt: ["a"], stop: ["b", "c"], n: 1, best_of: 3, user }, { key: keyOf(tenant) },
+    );
+    expect(best.text).toBe(piece(0));
   });
 
   it.each([
