@@ -127,7 +127,8 @@ describe("a long event", function()
     end)
 
     it("is none where one JSON document comes in place of events: that is read when it is whole", function()
-        local document = ' {"choices":[{"index":0,"message":{"content":"' .. ("Here. "):rep(60000) .. '"}}],"usage":{"prompt_tokens":12,"completion_tokens":13}}'
+        local document = ' {"choices":[{"index":0,"message":{"content":"' .. ("Here. "):rep(60000)
+            .. '"}}],"usage":{"prompt_tokens":12,"completion_tokens":13}}'
         local reader = answer.new_answer("chat", true)
         assert.equal("", table.concat(pass(reader, in_pieces(document, 32768))))
         assert.is_true(answer.end_stream(reader) == document)
