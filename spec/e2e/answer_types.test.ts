@@ -123,6 +123,19 @@ describe("an answer whose type is wrong", () => {
   });
 });
 
+describe("a JSON answer that is whole", () => {
+  it("is charged what it reports, though its connection breaks behind it, or it came in place of events and is long", async () => {
+    for (const script of [{ type: "application/json" }, { type: null }]) {
+      const lost = await ask([body("a")], { ...script, end: "broken", gap: 50 }, "free");
+      expect(await lineOf(lost)).toMatchObject({ ...READ, ending: "upstream_lost" });
+    }
+    const long = body("words of an answer ".repeat(30000));
+    const named = await ask([long], { type: "text/event-stream" }, "free", { stream: true });
+    expect(named.text === long).toBe(true);
+    expect(await lineOf(named)).toMatchObject(READ);
+  });
+});
+
 describe("an answer that is neither JSON nor events", () => {
   const PAGES = ["Internal Server Error", "database gone", "\u00ef\u00bc", "<html></html>", "dat", "eve"];
 

@@ -5,7 +5,7 @@ import { type ResponsesUpstream, startResponsesUpstream } from "../support/respo
 
 const KEYS = {
   acme: "sk-sluice-acme-web-0123456789abcdef", batch: "sk-sluice-acme-batch-0123456789abcd", other: "sk-sluice-other-web-0123456789abcde",
-  guarded: "sk-sluice-guarded-web-0123456789abc",
+  guarded: "sk-sluice-guarded-web-0123456789abc", usual: "sk-sluice-usual-web-0123456789abcde",
 };
 type Caller = keyof typeof KEYS;
 
@@ -18,6 +18,7 @@ function configuration(more: object = {}, endpoints = [{ url: one.url }, { url: 
     tenants: [
       { id: "acme", api_keys: [{ id: "web", secret: KEYS.acme }, { id: "batch", secret: KEYS.batch }], limits: { requests_per_minute: 10000, tokens_per_minute: 1000000 }, budget: { usd: 1000, period: "month" } },
       { id: "other", api_keys: [{ id: "web", secret: KEYS.other }] },
+      { id: "usual", api_keys: [{ id: "web", secret: KEYS.usual }], limits: { tokens_per_minute: 1000000, reserve: "typical" } },
       { id: "guarded", api_keys: [{ id: "web", secret: KEYS.guarded }], guard: "strict" },
     ],
     models: [
@@ -49,7 +50,7 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  for (const upstream of [one, two]) Object.assign(upstream.says, { text: "hello", conversation: undefined, status: "completed", failing: 0, piece: undefined });
+  for (const upstream of [one, two]) Object.assign(upstream.says, { text: "hello", conversation: undefined, status: "completed", failing: 0, piece: undefined, linger: undefined, error: undefined });
 });
 
 afterAll(async () => {
@@ -460,6 +461,38 @@ describe("an answer made in the background", () => {
     expect(await gateway.journalLine(String(streamed.headers["x-request-id"]))).toMatchObject({ cost_nano_usd: 20000 });
     const got = await ask("acme", "GET", `/v1/responses/${idOf(streamed)}`);
     expect(await gateway.journalLine(String(got.headers["x-request-id"]))).toMatchObject({ cost_nano_usd: 0 });
+  });
+});
+
+describe("an answer made in the background that goes wrong, or is asked for early", () => {
+  it("is charged once, though it is got before its stream has ended", async () => {
+    for (const upstream of [one, two]) upstream.says.linger = 300;
+    const before = new Set([...one.makers.keys(), ...two.makers.keys()]);
+    const streamed = create("acme", { background: true, stream: true });
+    const made = (): string | undefined => [...one.makers.keys(), ...two.makers.keys()].find((id) => !before.has(id));
+    await expect.poll(made).toBeDefined();
+    await expect.poll(async () => (await ask("acme", "GET", `/v1/responses/${made()!}/input_items`)).status).toBe(200);
+    const got = await ask("acme", "GET", `/v1/responses/${made()!}`);
+    const lines = await Promise.all([got, await streamed].map((answer) => gateway.journalLine(String(answer.headers["x-request-id"]))));
+    expect(lines.reduce((sum, { cost_nano_usd }) => sum + cost_nano_usd, 0)).toBe(20000);
+  });
+
+  it("is as much as others by what is usual of the limits, when it is charged, and takes nothing of them by being got", async () => {
+    const lineOf = (answer: Answer) => gateway.journalLine(String(answer.headers["x-request-id"]));
+    const id = idOf(await create("usual", { background: true, max_output_tokens: 90000 }));
+    expect(await lineOf(await ask("usual", "GET", `/v1/responses/${id}`))).toMatchObject({ output_tokens: 5 });
+    expect((await lineOf(await create("usual", { max_output_tokens: 90000 }))).reserved_tokens).toBeLessThan(1000);
+  });
+
+  it("is a page like any when it has failed, which says nothing of who serves it", async () => {
+    const error = { code: "server_error", message: "it broke" };
+    for (const upstream of [one, two]) Object.assign(upstream.says, { status: "failed", error });
+    const id = idOf(await create("acme", { background: true }));
+    for (let round = 0; round < 12; round++) {
+      const got = await ask("acme", "GET", `/v1/responses/${id}`);
+      expect([got.status, got.text.includes("it broke")]).toEqual([200, true]);
+      expect(await gateway.journalLine(String(got.headers["x-request-id"]))).toMatchObject({ ending: "finished", cost_nano_usd: 0 });
+    }
   });
 });
 

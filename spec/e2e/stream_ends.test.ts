@@ -68,6 +68,12 @@ describe.each(TENANTS)("a stream without the API's marker (%s)", (tenant) => {
       );
     expect((await completion([piece(0), piece(1)])).text).toBe(piece(0) + piece(1));
     expect((await completion([piece(0), piece(0)])).text).toContain('"error"');
+    // Of the best of several, only so many are sent; and what ends a text is no prompt.
+    const user = upstream.prepare({ pieces: [piece(0)] });
+    const best = await post(
+      gateway.port, "/v1/completions", { model: "chat", stream: true, prompt: ["a"], stop: ["b", "c"], n: 1, best_of: 3, user }, { key: keyOf(tenant) },
+    );
+    expect(best.text).toBe(piece(0));
   });
 
   it.each([
@@ -175,6 +181,14 @@ describe.each(TENANTS)("events of a stream (%s)", (tenant) => {
     const answer = await ask(tenant, { pieces });
     expect(answer.text === [": x\n\n", picture, finish(), DONE].join("")).toBe(true);
     expect(await lineOf(answer)).toMatchObject({ ending: "finished", input_tokens: 7, output_tokens: 3 });
+  });
+
+  it("may be one picture, which is an answer though it is the first event and no text", async () => {
+    const url = `data:image/png;base64,${"iVBORw0KGgo".repeat(40000)}`;
+    const pieces = [`data: {"id":"c","choices":[{"index":0,"delta":{"images":[{"type":"image_url","image_url":{"url":"${url}"}}]},"finish_reason":"stop"}]}\n\n`, DONE];
+    const answer = await ask(tenant, { pieces });
+    expect(answer.text === pieces.join("")).toBe(true);
+    expect(await lineOf(answer)).toMatchObject({ ending: "finished", usage_from: "counted", output_tokens: 0 });
   });
 
   it("are refused beyond 32 MiB", async () => {

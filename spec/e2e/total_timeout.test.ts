@@ -123,6 +123,23 @@ describe("a stream that takes longer than it may", () => {
 });
 
 describe("an answer that is one body", () => {
+  it.each([false, true])("is broken off too while nothing but blanks has come, which keep on coming (guarded: %s)", async (guarded) => {
+    const upstream = await startScriptedUpstream();
+    try {
+      const user = upstream.prepare({ pieces: Array.from({ length: 40 }, () => "\n"), type: "application/json", gap: 100 });
+      await begin({ timeouts: { read: "20s", total: "600ms" }, url: upstream.url, guarded });
+      const began = performance.now();
+      const answer = await ask({ stream: true, user }).catch(() => undefined);
+      expect(performance.now() - began).toBeLessThan(3000);
+      expect(answer?.complete ?? false).toBe(false);
+      const line = await eventually("its line", () => gateway!.journal()[0]);
+      expect(line).toMatchObject({ ending: "timed_out", timeout: "total", cost_nano_usd: 0 });
+    } finally {
+      await gateway?.stop();
+      await upstream.stop();
+    }
+  });
+
   it.each([false, true])("is broken off when its time is over (guarded: %s)", async (guarded) => {
     await begin({ timeouts: { read: "20s", total: "600ms" }, guarded });
     await mocks[0]!.behave("mock;tokens=30;cut=10;gap=100");

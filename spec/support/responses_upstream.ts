@@ -17,7 +17,7 @@ interface ResponsesUpstream {
   /** With which credential each response was asked for, by its id. */
   makers: Map<string, string>;
   /** What it says: the text of the answers from now on. */
-  says: { text: string; conversation?: string; status: string; failing: number; piece?: number; hold?: boolean };
+  says: { text: string; conversation?: string; status: string; failing: number; piece?: number; hold?: boolean; linger?: number; error?: object };
   stop(): Promise<void>;
 }
 
@@ -75,7 +75,7 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
     ];
     if (says.hold === true) events.pop();
     events.forEach((event, sequence) => response.write(`event: ${String(event.type)}\ndata: ${JSON.stringify({ ...event, sequence_number: sequence })}\n\n`));
-    if (says.hold !== true) response.end();
+    if (says.hold !== true) setTimeout(() => response.end(), says.linger ?? 0);
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -103,7 +103,7 @@ async function startResponsesUpstream(name: string): Promise<ResponsesUpstream> 
       json(response, 200, { id, object: "response.deleted", deleted: true });
     } else if (rest === "/input_items") json(response, 200, { object: "list", data: [{ id: `in_${id}`, type: "message", role: "user", content: [{ type: "input_text", text: says.text }] }], has_more: false });
     else if (search.includes("stream=true")) stream(response, whole);
-    else json(response, 200, says.status === "completed" ? whole : { ...whole, status: says.status, output: [], usage: null });
+    else json(response, 200, says.status === "completed" ? whole : { ...whole, status: says.status, output: [], usage: null, ...(says.error !== undefined && { error: says.error }) });
   }
 
   const server = createServer((request, response) => void answer(request, response));

@@ -63,6 +63,9 @@ describe("what a request may need", function()
         assert.equal(20, taken(10, 20))
         assert.equal(2000, taken(5000, 2000))
         assert.equal(32000, taken(math.huge, 32000))
+        -- A page of what was made before has nothing written for it.
+        assert.equal(0, taken(math.huge, 32000, 0))
+        assert.equal(0, taken(1000, 32000, 0))
         assert.equal(math.huge, demand.window_allowance(asked({ api = "chat", written = 1, prompt_tokens = 100 })))
     end)
 

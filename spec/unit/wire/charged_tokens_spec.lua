@@ -114,6 +114,9 @@ describe("a stream is charged", function()
         answer.read_body(reader, ('{"message":{"reasoning_content":"%s","reasoning":"%s"}}]}'):format(WORDS, WORDS))
         answer.end_body(reader)
         assert.equal(2 * COUNTED, answer.counted_output(reader))
+        -- An event that broke off within its reasoning says nothing of the next one.
+        local broken = stream("chat", '{"choices":[{"delta":{"reasoning":"', thought({ "content", "reasoning_content" }, WORDS))
+        assert.equal(2 * COUNTED, answer.counted_output(broken))
     end)
 
     it("a token once, though its probability is told as well", function()

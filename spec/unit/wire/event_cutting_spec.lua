@@ -118,6 +118,23 @@ describe("a long event", function()
         assert.same({ 1, 1310, false }, { reader.ended, reader.usage.output, reader.malformed })
     end)
 
+    it("that is the first one has been an answer, though it is not kept", function()
+        for _, size in ipairs({ 32768, #event() }) do
+            local reader = answer.new_answer("chat", true)
+            pass(reader, in_pieces(event(), size))
+            assert.equal("", reader.first_event)
+        end
+    end)
+
+    it("is none where one JSON document comes in place of events: that is read when it is whole", function()
+        local document = ' {"choices":[{"index":0,"message":{"content":"' .. ("Here. "):rep(60000)
+            .. '"}}],"usage":{"prompt_tokens":12,"completion_tokens":13}}'
+        local reader = answer.new_answer("chat", true)
+        assert.equal("", table.concat(pass(reader, in_pieces(document, 32768))))
+        assert.is_true(answer.end_stream(reader) == document)
+        assert.same({ true, 12, 13 }, { reader.complete, reader.usage.input, reader.usage.output })
+    end)
+
     it("begins with a byte order mark as well", function()
         local reader = answer.new_answer("chat", true)
         assert.is_true(table.concat(pass(reader, in_pieces("\239\187\191" .. event(), 32768))) == "\239\187\191" .. event())

@@ -311,6 +311,8 @@ describe("the output cap", function()
             ['"prompt":[[1,2],[3]]'] = 2, ['"prompt":[ [1] , [2,3] ,[4]]'] = 3, ['"prompt":[[1,2,3]]'] = 1, ['"n":2,"prompt":[[1],[2]]'] = 4,
             ['"prompt":["a",[1],[2]]'] = 3, ['"prompt":[[],[1]]'] = 2, ['"prompt":[[1],[2]],"n":3,"stop":[]'] = 6, ['"prompt":[]'] = 1,
             ['"prompt":[1],"logit_bias":{"x":[[1],[2]]}'] = 1,
+            -- Strings elsewhere are no prompts.
+            ['"prompt":["a"],"stop":["b","c"],"suffix":"d","user":"e"'] = 1, ['"stop":["b"],"n":2,"prompt":["a","c"]'] = 4,
         }) do
             assert.equal(written, assert(read("completions", '{"model":"a",' .. members .. "}")).written, members)
         end

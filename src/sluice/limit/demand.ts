@@ -49,7 +49,8 @@ function set_money(reservation: Reservation): void {
 function set_demand(reservation: Reservation, reading: RequestReading, most: number | undefined, price: Price | undefined, usual?: number): void {
   const cap = output_cap(reading, most);
   const output = math.min(cap * reading.written, MOST_TOKENS);
-  const windowed = usual === undefined ? output : math.min(output, math.max(usual, LEAST_TYPICAL) * reading.written);
+  // Where nothing is written, as for a page of what was made before, there is nothing usual.
+  const windowed = usual === undefined || output === 0 ? output : math.min(output, math.max(usual, LEAST_TYPICAL) * reading.written);
   reservation.is_typical = usual !== undefined;
   reservation.tokens = math.min(reading.prompt_tokens + windowed, MOST_TOKENS);
   reservation.prompt_tokens = reading.prompt_tokens;

@@ -136,6 +136,7 @@ function judge(state: RequestState): Refusal | undefined {
 function admit_page(state: RequestState): Refusal | undefined {
   const refusal = find_page(state) ?? reserve(state);
   state.output_allowance = math.huge;
+  state.window_allowance = math.huge;
   return refusal ?? start_attempt(state);
 }
 

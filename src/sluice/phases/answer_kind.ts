@@ -13,7 +13,7 @@ import { AnswerKind, kind_of_body } from "../wire/content_type";
 import { refusal_body } from "../wire/ending";
 import { refuse } from "../wire/refusal";
 import { end_answer, note_bytes } from "./answer_end";
-import { note_arrival, note_silence } from "./deadline";
+import { is_over_time, note_arrival, note_over_time, note_silence } from "./deadline";
 import { Mode } from "./state";
 import type { Guard } from "../guard/guards";
 import type { Refusal } from "../wire/refusal";
@@ -88,6 +88,11 @@ function keep_unknown(state: RequestState, text: string, came: number): void {
   }
   if (state.holding) {
     note_bytes(state, came, false);
+  }
+  if (came > 0 && is_over_time(state, state.last_bytes, 0)) {
+    // Blanks may keep on coming, and nothing can be said behind them that fits to all that was asked for.
+    note_over_time(state);
+    ngx.exit(ngx.ERROR);
   }
 }
 

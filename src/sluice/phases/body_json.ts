@@ -76,6 +76,8 @@ function filter_json(state: RequestState, answer: AnswerReader, chunk: string, l
   } else if (!last && upstream_ended()) {
     note_silence(state);
     end_answer(state, true);
+    // What it has reported counts, and its text may have come as a whole.
+    end_body(answer);
   }
   if (last) {
     end_body(answer);

@@ -8,7 +8,7 @@ import { decode_record, encode_record } from "../responses/record";
 import { counted_output, is_whole } from "../wire/answer";
 import { ids_of_answer, is_id } from "../wire/response_ids";
 import { Operation } from "../wire/response_paths";
-import { claim, recall_here, remember, take_charge } from "./response_memory";
+import { claim, is_charge_taken, recall_here, remember, take_charge } from "./response_memory";
 import { Mode } from "./state";
 import type { Ending } from "../ledger/journal";
 import type { ResponseRecord } from "../responses/record";
@@ -210,8 +210,8 @@ function record_now(state: RequestState): ResponseRecord {
 }
 
 /**
- * In the log phase: how many tokens the client has seen of an output of the background that nobody has paid for, and whose usage did not come with
- * it: the client has left a stream of it, or it has ended without any, as one does that was cancelled.
+ * In the log phase: how many tokens the client has seen of an output of the background that nobody has paid for, and whose
+ * usage did not come with it: the client has left a stream of it, or it has ended without any, as one does that was cancelled.
  */
 function seen_unpaid(state: RequestState): number {
   const { answer, mode, recall } = state;
@@ -225,10 +225,24 @@ function seen_unpaid(state: RequestState): number {
 /** So much of the output that has been seen is charged: the rest is still due. */
 function note_seen(state: RequestState, output: number): void {
   const { id, record } = state.recall!;
-  const { account, asked, endpoint, key, model, pool } = record;
+  const { account, asked, endpoint, key, model, paid_input, pool } = record;
   const before = record_now(state);
   const paid_output = math.max(before.paid_output, record.paid_output) + output;
-  remember(state.principal!.tenant.id, [id], encode_record({ account, asked, endpoint, key, model, pool, state: "due", paid_input: record.paid_input, paid_output }));
+  const paid = encode_record({ account, asked, endpoint, key, model, pool, state: "due", paid_input, paid_output });
+  remember(state.principal!.tenant.id, [id], paid);
+}
+
+/**
+ * In the log phase: whether an answer that was made in the background, and that this request has had as a stream, has been
+ * charged already: with one that came for it before the stream had ended.
+ */
+function is_charged_before(state: RequestState): boolean {
+  const [id] = state.learnt;
+  if (id === undefined || !is_background(state)) {
+    return false;
+  }
+  const tenant = state.principal!.tenant.id;
+  return has_usage(state) ? !take_charge(tenant, id) : is_charge_taken(tenant, id);
 }
 
 /** It has been charged. */
@@ -263,4 +277,7 @@ function end_learning(state: RequestState, ending: Ending, input: number, output
   remember(state.principal!.tenant.id, [learnt[0]!], encode_record(record));
 }
 
-export { begin_learning, charges_now, end_learning, is_to_come, learn_answer, note_charged, note_seen, record_now, seen_unpaid };
+export {
+  begin_learning, charges_now, end_learning, is_charged_before, is_to_come, learn_answer, note_charged, note_seen, record_now,
+  seen_unpaid,
+};

@@ -88,7 +88,9 @@ function note_usual(state: RequestState, output: number): void {
   const { memory } = gateway();
   const { model, principal, reading } = state;
   if (memory !== undefined && model !== undefined && output > 0) {
-    note_output(memory, principal!.tenant.id, model.name, math.ceil(output / math.max(1, reading!.written)), realtime());
+    // A request for what was made before has none written for it.
+    const answers = math.max(1, reading!.written);
+    note_output(memory, principal!.tenant.id, model.name, math.ceil(output / answers), realtime());
   }
 }
 

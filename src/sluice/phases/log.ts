@@ -19,7 +19,9 @@ import { end_last_attempt } from "./attempts";
 import { gateway } from "./gateway";
 import { give_alerts } from "./alerts";
 import { hold_reservation, may_hold } from "./held_reservations";
-import { charges_now, end_learning, is_to_come, note_charged, note_seen, record_now, seen_unpaid } from "./learning";
+import {
+  charges_now, end_learning, is_charged_before, is_to_come, note_charged, note_seen, record_now, seen_unpaid,
+} from "./learning";
 import { note_usual, spent_by, write_and_settle } from "./limits";
 import { forget_upstream } from "./open_upstreams";
 import { current_state, kept_state, Mode, release_state } from "./state";
@@ -48,8 +50,8 @@ function ending_of(state: RequestState, status: number): Ending {
     return "refused";
   }
   const answer = state.answer;
-  if (answer !== undefined && status < 300 && is_no_answer(state, answer)) {
-    // Many clients leave as soon as they have read the error.
+  if (answer !== undefined && status < 300 && state.recall === undefined && is_no_answer(state, answer)) {
+    // Many clients leave as soon as they have read the error. The page of a response that has failed is no failure.
     return "upstream_lost";
   }
   if (status === 499 || ngx.var.get("request_completion") !== "OK") {
@@ -132,7 +134,7 @@ function find_charge(state: RequestState, ending: Ending, status: number): void 
   }
   if (answer === undefined) {
     charge_answer(charge, NO_USAGE, reading, 0, false);
-  } else if (!is_nothing_given(answer, ending) && !is_to_come(state)) {
+  } else if (!is_nothing_given(answer, ending) && !is_to_come(state) && !is_charged_before(state)) {
     charge_answer(charge, answer.usage, reading, counted_output(answer), ending === "finished");
   }
 }

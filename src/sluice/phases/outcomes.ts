@@ -111,8 +111,10 @@ function note_answer(state: RequestState, live: LivePool, status: number, cut: b
     note_evidence(state, live, Evidence.None);
     return;
   }
-  const { answer } = state;
-  const error = answer !== undefined && (answer.failed || answer.error_status !== 0) ? answer.error_status : NO_ERROR;
+  const { answer, recall } = state;
+  // Of a response that was made before, its failure counted then.
+  const has_error = answer !== undefined && recall === undefined && (answer.failed || answer.error_status !== 0);
+  const error = has_error ? answer.error_status : NO_ERROR;
   note_evidence(state, live, evidence_of(Outcome.Status, status, false, cut, error));
 }
 

@@ -144,10 +144,21 @@ function claim(tenant: string, key: string, is_by_key: boolean, server: string, 
   return owner !== undefined && (is_by_key ? owner !== own : owning !== tenant) ? owning : undefined;
 }
 
+/** Where it is noted that a response has been charged. */
+function charge_place(tenant: string, id: string): string {
+  return `${place_of(tenant, id)} charged`;
+}
+
 /** Takes the right to charge a response, which one request has. */
 function take_charge(tenant: string, id: string): boolean {
   const { responses } = gateway();
-  return responses !== undefined && responses.add(`${place_of(tenant, id)} charged`, "1");
+  return responses !== undefined && responses.add(charge_place(tenant, id), "1");
 }
 
-export { claim, recall, recall_here, remember, take_charge, tend_responses };
+/** Whether a request of this node's has taken it. */
+function is_charge_taken(tenant: string, id: string): boolean {
+  const { responses } = gateway();
+  return responses !== undefined && responses.get(charge_place(tenant, id)) !== undefined;
+}
+
+export { claim, is_charge_taken, recall, recall_here, remember, take_charge, tend_responses };

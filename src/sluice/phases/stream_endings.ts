@@ -41,7 +41,8 @@ function before_ending(answer: AnswerReader, text: string): string {
  * reason why it ended.
  */
 function accept_end(state: RequestState, answer: AnswerReader): void {
-  if (!answer.failed && answer.ended > 0 && answer.ended >= state.reading!.written) {
+  const { choices, prompts } = state.reading!;
+  if (!answer.failed && answer.ended > 0 && answer.ended >= choices * prompts) {
     answer.complete = true;
   }
 }

@@ -192,12 +192,13 @@ function read_stream(reader: AnswerReader, chunk: string): string | undefined {
   if (text !== undefined) {
     return read_events(reader, text, false) ?? text;
   }
-  if (reader.held_bytes < LONG_BYTES) {
+  if (reader.held_bytes < LONG_BYTES || is_document(reader)) {
     return "";
   }
   const begun = take_held(reader);
   const long = begin_long(reader);
   reader.long = long;
+  reader.first_event = reader.first_event ?? "";
   take_bytes(reader, long, reader.started ? begun : gsub(begun, `^${BYTE_ORDER_MARK}`, "")[0]);
   reader.started = true;
   return begun;
@@ -220,6 +221,11 @@ function read_long(reader: AnswerReader, long: LongEvent, chunk: string): string
   }
   const rest = sub(chunk, end + 1);
   return sub(chunk, 1, end) + (read_chunk(reader, rest) ?? rest);
+}
+
+/** Whether what is held may be one JSON document in place of events, which is read when all of it is there (`read_document`). */
+function is_document(reader: AnswerReader): boolean {
+  return reader.events === 0 && find(reader.held[0]!, "^[ \t\r\n]*{")[0] !== undefined;
 }
 
 /** Says that the stream has ended by itself. Returns the bytes that still go on: an event without its blank line. */

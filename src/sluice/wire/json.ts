@@ -31,8 +31,8 @@ const band = bits.band;
 const rol = bits.rol;
 const tobit = bits.tobit;
 
-/** Strings of which something must be known before they are read. */
-const ASKED = Flag.Known + Flag.MediaUrl + Flag.Media + Flag.Bytes;
+/** Strings of which something must be known before they are read, and those that are counted. */
+const ASKED = Flag.Known + Flag.MediaUrl + Flag.Media + Flag.Bytes + Flag.CountNumbers;
 
 /** Whether the string at hand is text. */
 function is_text(shape: Shape, state: WalkState): boolean {
@@ -168,6 +168,9 @@ function feed<Target>(walk: Walk<Target>, bytes: Bytes, from: number, to: number
         if (known < 0 || node === 0) {
           return at;
         }
+        if (band(asked, Flag.CountNumbers) !== 0) {
+          state.string_count += 1;
+        }
       }
       begin_value(walk, state, at, Kind.String);
       state.node = node;
@@ -267,6 +270,7 @@ function restart(walk: Walk<any>): void {
   state.slot = 0;
   state.number_count = 0;
   state.array_count = 0;
+  state.string_count = 0;
   state.strict = 0;
   state.undecided = 0;
   state.region_count = 0;

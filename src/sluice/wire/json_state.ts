@@ -93,7 +93,7 @@ typedef struct {
   int32_t first, second, length;
   int32_t slot, escaped, reached;
   int32_t serial, keys, key_mask;
-  int32_t number_count, array_count, strict, undecided;
+  int32_t number_count, array_count, string_count, strict, undecided;
   int32_t key_start, key_at, key_fed, folded, folded_length;
   int32_t value_start;
   double number;
@@ -146,8 +146,9 @@ interface WalkState {
   levels_awaiting: Int32Buffer;
   /** Numbers met where the shape counts them. */
   number_count: number;
-  /** Arrays met there. */
+  /** Arrays met there, and strings. */
   array_count: number;
+  string_count: number;
   /** Not 0: nothing is passed over as media whose type has not come yet. And whether such types never came, or were others. */
   strict: number;
   undecided: number;

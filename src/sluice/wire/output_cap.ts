@@ -125,14 +125,11 @@ function output_bound(reading: RequestReading, most: number): number {
   return thinking_budget === undefined || most > thinking_budget ? most : thinking_budget + 1;
 }
 
-/**
- * How many prompts there may be at most: each is answered by itself. They are strings or arrays of token ids. Strings of other
- * members count too, where several are allowed.
- */
+/** How many prompts there are: each is answered by itself. They are strings or arrays of token ids. */
 function prompt_count(reader: RequestReader): number {
-  const { array_count, kinds } = reader.walk.state;
+  const { array_count, kinds, string_count } = reader.walk.state;
   const kind = reader.prompt === 0 ? Kind.Absent : kinds[reader.prompt]!;
-  return kind === Kind.Array ? math.max(1, reader.text.estimate.strings + array_count - 1) : 1;
+  return kind === Kind.Array ? math.max(1, string_count + array_count - 1) : 1;
 }
 
 /** What is expected of a member that `odd_cap` and its like name. */

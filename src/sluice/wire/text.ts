@@ -124,6 +124,8 @@ function attach(walk: Walk<Text>, text: Text): void {
   walk.target = text;
   text.walk = walk;
   text.reasoning.object = 0;
+  // What was walked before may have broken off within a string.
+  text.reasoning.open = false;
 }
 
 export { attach, count_plain, count_wide, new_text, text_sink, use_text_sink };
