@@ -39,7 +39,7 @@ interface AnswerReader {
   malformed: boolean;
   /** Whether any bytes have come. */
   started: boolean;
-  /** Whole events that have come. */
+  /** Whole events with data that have come; `[DONE]` is none. */
   events: number;
   /** The unfinished event, in pieces. */
   held: string[];

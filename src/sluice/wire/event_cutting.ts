@@ -8,7 +8,7 @@
 
 import { drop_held } from "./answer_reader";
 import type { AnswerReader } from "./answer_reader";
-import { frame, read_document, read_event } from "./answer_stream";
+import { LONG_FIRST_EVENT, frame, read_document, read_event } from "./answer_stream";
 import { bytes_of } from "./json";
 import { begin_long, end_long, take_bytes } from "./long_event";
 import type { LongEvent } from "./long_event";
@@ -198,7 +198,7 @@ function read_stream(reader: AnswerReader, chunk: string): string | undefined {
   const begun = take_held(reader);
   const long = begin_long(reader);
   reader.long = long;
-  reader.first_event = reader.first_event ?? "";
+  reader.first_event = reader.first_event ?? LONG_FIRST_EVENT;
   take_bytes(reader, long, reader.started ? begun : gsub(begun, `^${BYTE_ORDER_MARK}`, "")[0]);
   reader.started = true;
   return begun;

@@ -7,7 +7,7 @@
  */
 
 import { return_walk, take_walk } from "./answer_reader";
-import { LONG_FIRST_EVENT, note_document } from "./answer_stream";
+import { note_document } from "./answer_stream";
 import { Fault, bytes_of, feed, finish } from "./json";
 import type { AnswerReader } from "./answer_reader";
 import type { Walk } from "./json";
@@ -117,9 +117,6 @@ function end_line(long: LongEvent): boolean {
 function end_long(reader: AnswerReader, long: LongEvent): void {
   const { walk } = long;
   reader.events += 1;
-  if (long.has_data) {
-    reader.first_event = reader.first_event ?? LONG_FIRST_EVENT;
-  }
   if (finish(walk, 0, long.rest.length)) {
     note_document(reader, long.head, walk, 0, long.bytes, long.characters, long.name);
   } else {
