@@ -93,6 +93,22 @@ function checkNames(source, room, report) {
   visit(source);
 }
 
+/** In a record that lasts, `undefined` would give a member's place away: ABSENT keeps it. */
+function checkLasting(source, report) {
+  const visit = (node) => {
+    if (ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === "lasting") {
+      for (const argument of node.arguments.filter(ts.isObjectLiteralExpression)) {
+        for (const property of argument.properties) {
+          const value = ts.isPropertyAssignment(property) ? property.initializer : undefined;
+          if (value !== undefined && /^undefined\b/.test(value.getText(source))) report(property, "a record that lasts has ABSENT where there is nothing");
+        }
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+}
+
 function checkImports(source, room, roomsFolder, report) {
   for (const { node, specifier, onlyTypes } of importsOf(source)) {
     if (specifier.startsWith(".")) {
@@ -116,6 +132,7 @@ function checkSources(root, report) {
     if (!/^[a-z][a-z0-9_]*(\.d)?\.ts$/.test(parts.at(-1))) report(file, 1, "file names are snake_case");
     if (parts.length < 2) report(file, 1, "a module belongs into a room, not beside the rooms");
     checkNames(source, parts[0], reportNode);
+    checkLasting(source, reportNode);
     checkImports(source, parts[0], roomsFolder, reportNode);
     if (file.endsWith(".d.ts") || hasOnlyTypes(source)) continue;
     const imports = importsOf(source)

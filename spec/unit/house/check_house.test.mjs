@@ -59,6 +59,10 @@ describe("house rules", () => {
     { "nginx/sluice/http.conf": 'lua_package_path "/usr/share/lua/5.1/?.lua;@HERE@/?.lua";\nlua_package_path "/a/?.lua;;";\nlua_package_cpath "./?.so;/a/?.so";\nlua_package_cpath \'?.so\';\n' },
     [/^nginx\/sluice\/http\.conf:2: a search path for Lua's modules holds "", which/, /^nginx\/sluice\/http\.conf:3: .* holds "\.\/\?\.so"/, /^nginx\/sluice\/http\.conf:4: .* holds "\?\.so"/]));
 
+  it("see nothing where a lasting record has nothing", () => expectViolations(
+    { "src/sluice/wire/json.ts": 'const made = lasting({\n  a: ABSENT,\n  b: undefined,\n  c: undefined as unknown as number,\n});\nfunction walk(): void {}\nexport { made, walk };\n' },
+    [/^src\/sluice\/wire\/json\.ts:3: a record that lasts has ABSENT/, /^src\/sluice\/wire\/json\.ts:4: a record that lasts has ABSENT/]));
+
   it("see ngx where a room names it, but not in text", () => expectViolations(
     { "src/sluice/wire/json.ts": '// ngx\nconst text = "ngx";\nfunction walk(): void {\n  ngx.say(text);\n}\nexport { walk };\n' },
     [/^src\/sluice\/wire\/json\.ts:4: only phases and edge may name ngx$/]));

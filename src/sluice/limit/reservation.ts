@@ -1,5 +1,6 @@
 /** What a request takes of the limits when it is admitted, and gives back or is charged when it has ended. */
 
+import { ABSENT, lasting } from "../wire/lasting_record";
 import type { Price } from "../ledger/price";
 import type { Scope } from "./scope";
 
@@ -66,11 +67,11 @@ interface Reservation {
 }
 
 function new_reservation(): Reservation {
-  return {
+  return lasting({
     id: "",
-    tenant: undefined,
-    key: undefined,
-    allowance: undefined,
+    tenant: ABSENT,
+    key: ABSENT,
+    allowance: ABSENT,
     arrived: 0,
     admitted: 0,
     tokens: 0,
@@ -79,7 +80,7 @@ function new_reservation(): Reservation {
     is_typical: false,
     more_tokens: 0,
     more_at: 0,
-    price: undefined,
+    price: ABSENT,
     free: 0,
     elsewhere: false,
     most_nano_usd: 0,
@@ -96,9 +97,9 @@ function new_reservation(): Reservation {
     asked: false,
     admitted_elsewhere: false,
     cancelled: false,
-    share: undefined,
-    extension: undefined,
-  };
+    share: ABSENT,
+    extension: ABSENT,
+  });
 }
 
 const idle: Reservation[] = [];

@@ -237,10 +237,10 @@ function note_seen(state: RequestState, output: number): void {
  * charged already: with one that came for it before the stream had ended.
  */
 function is_charged_before(state: RequestState): boolean {
-  const [id] = state.learnt;
-  if (id === undefined || !is_background(state)) {
+  if (state.learnt.length === 0 || !is_background(state)) {
     return false;
   }
+  const id = state.learnt[0]!;
   const tenant = state.principal!.tenant.id;
   return has_usage(state) ? !take_charge(tenant, id) : is_charge_taken(tenant, id);
 }

@@ -11,6 +11,7 @@ import { attach, new_text, text_sink } from "./text";
 import type { Text } from "./text";
 import type { LongEvent } from "./long_event";
 import { clear_usage, new_usage } from "./usage";
+import { ABSENT, lasting } from "./lasting_record";
 import type { Usage } from "./usage";
 import type { ApiName } from "./api";
 
@@ -185,7 +186,7 @@ function return_answer(reader: AnswerReader): void {
 function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
   const text = new_text();
   text.api = api;
-  return {
+  return lasting({
     api,
     usage: new_usage(),
     text,
@@ -203,22 +204,22 @@ function new_answer(api: ApiName, drop_usage: boolean): AnswerReader {
     held: [],
     held_bytes: 0,
     held_media: 0,
-    long: undefined,
+    long: ABSENT,
     ended_choices: new LuaSet(),
     ended: 0,
     after_return: false,
     after_dropped: false,
     sequence: -1,
-    response_id: undefined,
-    new_ids: undefined,
-    conversation_id: undefined,
-    first_event: undefined,
+    response_id: ABSENT,
+    new_ids: ABSENT,
+    conversation_id: ABSENT,
+    first_event: ABSENT,
     event_type: "",
     open_block: -1,
-    body: undefined,
+    body: ABSENT,
     body_rest: "",
     body_head: "",
-  };
+  });
 }
 
 /** Tokens counted in the answer's text. */
