@@ -121,6 +121,13 @@ describe("a deployment's path", () => {
     }
   });
 
+  it("stands alone where nothing else is left", async () => {
+    for (const blank of ["", " "]) {
+      await ask(deployment("strict"), `{${blank}"stream_options":{"include_usage":false}${blank}}`);
+      expect(JSON.parse(String(upstream.exchanges.at(-1)?.body))).toEqual({ model: "strict" });
+    }
+  });
+
   it("goes on to another model by that one's name", async () => {
     const { answer, sent } = await ask(deployment("falls"), '{"messages":[]}');
     expect([answer.status, String(sent?.body)]).toEqual([200, '{"messages":[],"model":"deep/one"}']);

@@ -51,8 +51,8 @@ typedef struct { void *hash; int32_t length, more_length; const int32_t *name; }
  * upstreams, of Portkey, Helicone, Kong, Envoy, Cloudflare's AI gateway, Bifrost, Higress, New API and One API.
  */
 const PREFIXES = [
-  "x-sluice-", "access-control-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-", "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-",
-  "x-higress-", "x-new-api-", "x-oneapi-",
+  "x-sluice-", "access-control-", "x-litellm-", "llm_provider-", "x-portkey-", "helicone-", "x-kong-", "x-envoy-",
+  "x-ai-eg-", "cf-aig-", "x-bf-", "x-bifrost-", "x-higress-", "x-new-api-", "x-oneapi-",
 ];
 /** A name is known by its first four bytes, with the bit set that tells small letters from capital ones. */
 const WORD = 4;

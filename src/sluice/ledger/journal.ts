@@ -141,8 +141,8 @@ function name(text: string | undefined): string {
 /** A count or a duration as a whole number; `null` for what JSON has no number for. */
 function whole(value: number | undefined): number | string {
   if (value === undefined || !(value > -EXACT && value < EXACT)) return "null";
-  // Adding a half to all of it would take odd numbers above 2^52 to the even one behind them. There is no branch, since what each of a
-  // line's durations is rounded to would be another path for the compiler.
+  // Adding a half to all of it would take odd numbers above 2^52 to the even one behind them. There is no branch, since what
+  // each of a line's durations is rounded to would be another path for the compiler.
   const below = floor(value);
   const rounded = below + floor(value - below + 0.5);
   return rounded < PLAIN ? rounded : format("%.0f", rounded);

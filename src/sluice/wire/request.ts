@@ -72,6 +72,8 @@ interface RequestReading {
    * the body names it.
    */
   model_lead: string | undefined;
+  /** The body has `stream_options`, and nothing else, and the path has named the model. */
+  options_alone: boolean;
   stream: boolean;
   /** Whether tools are offered to the model. */
   tools: boolean;
@@ -320,6 +322,7 @@ function conclude<Source>(
     model_start: start,
     model_end: end,
     model_lead,
+    options_alone: false,
     stream: stream_kind === Kind.True,
     tools: holds_any(reader, reader.tools) || holds_any(reader, reader.functions),
     client_wants_usage: false,
@@ -343,6 +346,11 @@ function conclude<Source>(
     if (state.kinds[reader.stream_options] !== Kind.Absent) {
       reading.options_start = state.starts[reader.stream_options]!;
       reading.options_end = state.ends[reader.stream_options]!;
+      if (model_lead !== undefined) {
+        const before = range(source, state.starts[reader.body]! + 1, reading.options_start);
+        const behind = range(source, reading.options_end, state.ends[reader.body]! - 1);
+        reading.options_alone = string.find(before, '^%s*"[^"]*"%s*:%s*$')[0] !== undefined && string.find(behind, "%S")[0] === undefined;
+      }
     }
     if (reading.stream) {
       plan_usage(reader, reading);

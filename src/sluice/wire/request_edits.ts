@@ -33,7 +33,8 @@ function needs_cap(reading: RequestReading, most: number): boolean {
  * stream must not be asked for.
  */
 function edits_for(reading: RequestReading, upstream_model: string, most_output: number | undefined, never_options?: boolean): Edits | undefined {
-  const { model_lead } = reading;
+  // Where nothing is left before the name that is put in, there is nothing to part it from.
+  const model_lead = never_options === true && reading.options_alone ? "" : reading.model_lead;
   const same_model = upstream_model === reading.model && model_lead === undefined;
   const usage_start = never_options === true ? undefined : reading.usage_start;
   const bound = most_output !== undefined ? output_bound(reading, most_output) : 0;
